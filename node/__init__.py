@@ -1,0 +1,1 @@
+"""One company's node: answers partners' questions, proves, and leaves receipts."""

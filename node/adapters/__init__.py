@@ -1,0 +1,1 @@
+"""Everything foreign, behind the ports: databases, engines, files, clocks."""

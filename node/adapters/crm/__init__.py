@@ -1,0 +1,1 @@
+"""The company's CRM: databases and files, read-only."""

@@ -1,0 +1,1 @@
+"""The policy engines: Rego in process, or an OPA server."""

@@ -1,0 +1,1 @@
+"""The node's own store: receipts, agreements, records, the log."""

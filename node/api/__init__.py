@@ -1,0 +1,1 @@
+"""The HTTP surface. Only `problems` knows how an error becomes a status."""

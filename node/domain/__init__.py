@@ -1,0 +1,1 @@
+"""The nouns of a federation: participants, datasets, agreements, disclosures."""
