@@ -1,0 +1,25 @@
+"""What can go wrong with a ledger, by who is at fault.
+
+    crypto.errors.CryptoError      somebody sent bytes that are wrong
+    ├── Malformed                  they do not parse
+    └── Invalid                    they parse and are false
+    LedgerError
+    ├── Inconsistent               a log's operator contradicts itself
+    └── ChainUnavailable           the chain did not answer; nothing is known
+
+`Inconsistent` is an accusation: it is raised only where two statements of the
+same operator cannot both be true. `ChainUnavailable` accuses nobody, and must
+never be read as "the anchor is missing".
+"""
+
+
+class LedgerError(Exception):
+    """Base of the errors that only a ledger has."""
+
+
+class Inconsistent(LedgerError):
+    """Two statements of one operator cannot both be true."""
+
+
+class ChainUnavailable(LedgerError):
+    """The chain did not answer, or not in time. Nothing is known from it."""
