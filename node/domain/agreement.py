@@ -1,0 +1,258 @@
+"""An agreement: what one company lets another read, signed by both, unchangeable.
+
+An agreement is an ODRL value. Its *terms* name the fields with the mode of each,
+the purposes, the validity, and the caps on calls and rows. A change of mind is a
+new agreement; a withdrawal is a *status* kept beside it (`Status`), which takes
+effect on the next call.
+
+Only the constraints written here are understood. A policy with any other
+operand, operator or rule is refused when it arrives: what is ignored today is
+what somebody relied on tomorrow.
+
+Spec: ODRL Information Model 2.2; Dataspace Protocol 2025-1 (message shapes).
+"""
+
+import datetime
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from crypto.encoding import canonical, sha256, tagged
+from node.domain.dataset import Mode
+from node.errors import BadRequest
+
+CONTEXT = "https://w3id.org/dspace/2025/1/context.jsonld"
+PROFILE = "urn:fieldpact:odrl-profile:1"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,127}")
+_FIELDS, _CUSTOMERS = "fieldpact:field", "fieldpact:customers"
+_CALLS, _ROWS = "fieldpact:callsPerHour", "fieldpact:rowsPerCall"
+_CAP = 1_000_000
+
+
+class Status(StrEnum):
+    """Whether an agreement may be used now, its validity apart."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+
+
+def instant(text: str) -> datetime.datetime:
+    """Read `2026-11-22T18:20:00Z`: UTC, to the second, nothing else.
+
+    Raises:
+        BadRequest: Any other form.
+    """
+    try:
+        return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(
+            tzinfo=datetime.UTC
+        )
+    except (ValueError, TypeError) as error:
+        detail = "Write instants as 2026-11-22T18:20:00Z."
+        raise BadRequest("time.malformed", detail) from error
+
+
+def render_instant(at: datetime.datetime) -> str:
+    """Return the form that `instant` reads."""
+    return at.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What is allowed, to what end, how long and how much.
+
+    Attributes:
+        fields: Field name to the mode it is shared in.
+        purposes: Identifiers from the consortium's purpose registry.
+        valid_from: First instant, inclusive.
+        valid_to: Last instant, exclusive.
+        calls_per_hour: Calls answered in one clock hour (UTC).
+        rows_per_call: Customers asked, and records shown, in one call.
+    """
+
+    fields: Mapping[str, Mode]
+    purposes: tuple[str, ...]
+    valid_from: datetime.datetime
+    valid_to: datetime.datetime
+    calls_per_hour: int
+    rows_per_call: int
+
+    def __post_init__(self) -> None:
+        """Refuse terms that nobody could mean.
+
+        Raises:
+            BadRequest: Naming the term and the mend.
+        """
+        if not self.fields or not all(map(_NAME.fullmatch, self.fields)):
+            _refuse("fields", "Name at least one field, each like project_stage.")
+        if Mode.NEVER in self.fields.values():
+            _refuse("fields", "A field of mode never cannot be agreed on.")
+        if not self.purposes or not all(map(_ID.fullmatch, self.purposes)):
+            _refuse("purposes", "Name at least one purpose of the registry.")
+        if self.valid_from >= self.valid_to:
+            _refuse("validity", "The end must come after the start.")
+        for cap in (self.calls_per_hour, self.rows_per_call):
+            if not 1 <= cap <= _CAP:
+                _refuse("caps", f"Caps lie between 1 and {_CAP}.")
+
+    def to_permission(self) -> dict[str, Any]:
+        """Return the ODRL permission that says the same."""
+        fields = sorted(f"{name}:{mode.value}" for name, mode in self.fields.items())
+        return {
+            "action": "use",
+            "constraint": [
+                _constraint("purpose", "isAnyOf", sorted(self.purposes)),
+                _constraint("dateTime", "gteq", render_instant(self.valid_from)),
+                _constraint("dateTime", "lt", render_instant(self.valid_to)),
+                _constraint(_FIELDS, "isAnyOf", fields),
+                _constraint(_CUSTOMERS, "eq", "declared"),
+                _constraint(_CALLS, "lteq", str(self.calls_per_hour)),
+                _constraint(_ROWS, "lteq", str(self.rows_per_call)),
+            ],
+        }
+
+    @classmethod
+    def from_permission(cls, permission: Any) -> "Terms":
+        """Read the ODRL permission that `to_permission` writes.
+
+        Raises:
+            BadRequest: Anything more, less or different.
+        """
+        try:
+            found = {
+                (item["leftOperand"], item["operator"]): item["rightOperand"]
+                for item in permission["constraint"]
+            }
+            fields = dict(entry.split(":") for entry in found[_FIELDS, "isAnyOf"])
+            terms = cls(
+                fields={name: Mode(mode) for name, mode in fields.items()},
+                purposes=tuple(found["purpose", "isAnyOf"]),
+                valid_from=instant(found["dateTime", "gteq"]),
+                valid_to=instant(found["dateTime", "lt"]),
+                calls_per_hour=int(found[_CALLS, "lteq"]),
+                rows_per_call=int(found[_ROWS, "lteq"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise _unknown_policy() from error
+        if terms.to_permission() != permission:
+            raise _unknown_policy()
+        return terms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What the provider proposes; an agreement minus the consumer's consent."""
+
+    id: str
+    dataset: str
+    assigner: str
+    assignee: str
+    terms: Terms
+
+    def to_odrl(self) -> dict[str, Any]:
+        """Return the offer as the protocol sends it."""
+        return _policy("Offer", self.id, self)
+
+    @classmethod
+    def from_odrl(cls, policy: Any) -> "Offer":
+        """Read an offer.
+
+        Raises:
+            BadRequest: It says anything that this node does not enforce.
+        """
+        offer = cls(**_parties(policy))
+        if offer.to_odrl() != policy:
+            raise _unknown_policy()
+        return offer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """Terms that both sides have signed. Never changed.
+
+    Attributes:
+        id: `urn:uuid:…`, chosen by the provider.
+        assigner: DID of the provider.
+        assignee: DID of the consumer.
+        timestamp: When it was agreed.
+    """
+
+    id: str
+    dataset: str
+    assigner: str
+    assignee: str
+    terms: Terms
+    timestamp: datetime.datetime
+
+    def to_odrl(self) -> dict[str, Any]:
+        """Return the agreement as both sides sign it."""
+        stamp = {"timestamp": render_instant(self.timestamp)}
+        return _policy("Agreement", self.id, self) | stamp
+
+    @classmethod
+    def from_odrl(cls, policy: Any) -> "Agreement":
+        """Read an agreement.
+
+        Raises:
+            BadRequest: It says anything that this node does not enforce.
+        """
+        parties = _parties(policy)
+        agreement = cls(**parties, timestamp=instant(policy.get("timestamp")))
+        if agreement.to_odrl() != policy:
+            raise _unknown_policy()
+        return agreement
+
+    @property
+    def signed_bytes(self) -> bytes:
+        """Return the bytes that both sides sign."""
+        return tagged("agreement", canonical(self.to_odrl()))
+
+    @property
+    def hash(self) -> str:
+        """Return the hash that receipts name the agreement's text by, in hex."""
+        return sha256(self.signed_bytes).hex()
+
+
+def _policy(kind: str, policy_id: str, value: Offer | Agreement) -> dict[str, Any]:
+    return {
+        "@context": [CONTEXT],
+        "@type": kind,
+        "@id": policy_id,
+        "profile": PROFILE,
+        "target": value.dataset,
+        "assigner": value.assigner,
+        "assignee": value.assignee,
+        "permission": [value.terms.to_permission()],
+    }
+
+
+def _parties(policy: Any) -> dict[str, Any]:
+    try:
+        (permission,) = policy["permission"]
+        parties = {
+            "id": policy["@id"],
+            "dataset": policy["target"],
+            "assigner": policy["assigner"],
+            "assignee": policy["assignee"],
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unknown_policy() from error
+    if not all(isinstance(v, str) and len(v) <= 256 for v in parties.values()):
+        raise _unknown_policy()
+    return parties | {"terms": Terms.from_permission(permission)}
+
+
+def _constraint(left: str, operator: str, right: Any) -> dict[str, Any]:
+    return {"leftOperand": left, "operator": operator, "rightOperand": right}
+
+
+def _refuse(term: str, mend: str) -> None:
+    raise BadRequest(f"terms.{term}", mend)
+
+
+def _unknown_policy() -> BadRequest:
+    detail = "The policy is not exactly one that this node writes and enforces."
+    return BadRequest("policy.not_understood", detail)

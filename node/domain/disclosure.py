@@ -1,0 +1,217 @@
+"""A request for fields of shared customers, and what a decision is asked about it.
+
+Customers are named by tokens: keyed pseudonyms that hold for one agreement and
+one direction (`crypto.tokens`). No raw identifier travels.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from crypto.encoding import b64u, canonical, sha256, tagged, unb64u
+from crypto.errors import Malformed
+from node.domain.agreement import Agreement, Status
+from node.domain.dataset import Dataset
+from node.errors import BadRequest
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._%-]{0,127}")
+_MOST_FIELDS, _MOST_CUSTOMERS = 64, 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a consumer asks.
+
+    Attributes:
+        dataset: From the address.
+        fields: Names, sorted, each once.
+        customers: Tokens, 32 bytes each, each once, in the consumer's order.
+    """
+
+    dataset: str
+    agreement: str
+    purpose: str
+    fields: tuple[str, ...]
+    customers: tuple[bytes, ...]
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON body."""
+        return {
+            "agreement": self.agreement,
+            "purpose": self.purpose,
+            "fields": list(self.fields),
+            "customers": [b64u(token) for token in self.customers],
+        }
+
+    @property
+    def hash(self) -> bytes:
+        """Return the 32 bytes that the caller's token must be bound to."""
+        return sha256(tagged("request", canonical(self.body() | {"dataset": self.dataset})))
+
+    @classmethod
+    def from_body(cls, dataset: str, body: Any) -> "Request":
+        """Read a request.
+
+        Raises:
+            BadRequest: Naming the member and the mend.
+        """
+        wanted = {"agreement", "purpose", "fields", "customers"}
+        if not isinstance(body, dict) or set(body) != wanted:
+            _refuse("Send exactly agreement, purpose, fields and customers.")
+        for name in ("agreement", "purpose"):
+            if not isinstance(body[name], str) or not _ID.fullmatch(body[name]):
+                _refuse(f"`{name}` must be an identifier of at most 128 characters.")
+        return cls(
+            dataset=dataset,
+            agreement=body["agreement"],
+            purpose=body["purpose"],
+            fields=_names(body["fields"]),
+            customers=_tokens(body["customers"]),
+        )
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if (
+        not isinstance(value, list)
+        or not 1 <= len(value) <= _MOST_FIELDS
+        or not all(isinstance(v, str) and _NAME.fullmatch(v) for v in value)
+        or sorted(set(value)) != value
+    ):
+        _refuse(f"`fields` must be 1 to {_MOST_FIELDS} names, sorted, each once.")
+    return tuple(value)
+
+
+def _tokens(value: Any) -> tuple[bytes, ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= _MOST_CUSTOMERS:
+        _refuse(f"`customers` must be 1 to {_MOST_CUSTOMERS} tokens.")
+    try:
+        tokens = tuple(unb64u(token, 32) for token in value)
+    except (Malformed, TypeError):
+        tokens = ()
+    if len(tokens) != len(value) or len(set(tokens)) != len(tokens):
+        _refuse("Each customer token is 32 bytes in base64url, named once.")
+    return tokens
+
+
+def _refuse(detail: str) -> None:
+    raise BadRequest("request.malformed", detail)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who called, as far as its token shows.
+
+    Attributes:
+        did: The participant whose key signed the token, or None.
+        problem: Denial code of what is wrong with the token, or "".
+        nonce: The token's single-use nonce (`jti`), or None.
+    """
+
+    did: str | None
+    problem: str
+    nonce: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the node's store knew when the decision was asked for.
+
+    Attributes:
+        agreement: The agreement named in the request, or None.
+        status: Its status, meaningful only with an agreement.
+        calls_this_hour: Calls already answered under it in this clock hour.
+        nonce_seen: Whether the caller has used this nonce before.
+    """
+
+    agreement: Agreement | None
+    status: Status
+    calls_this_hour: int
+    nonce_seen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Company:
+    """The company's own narrowing of what agreements allow; never a widening."""
+
+    denied_fields: tuple[str, ...] = ()
+    denied_partners: tuple[str, ...] = ()
+    max_rows: int = 10_000
+
+
+def question(
+    *,
+    request: Request,
+    caller: Caller,
+    situation: Situation,
+    dataset: Dataset | None,
+    company: Company,
+    node: str,
+    now: int,
+) -> dict[str, Any]:
+    """Return the policy's input: everything the decision depends on.
+
+    Args:
+        node: DID of the deciding node.
+        now: Epoch seconds, UTC. Rego reads no clock, so decisions replay.
+    """
+    return {
+        "now": now,
+        "caller": {"did": caller.did or "", "problem": caller.problem},
+        "request": {
+            "agreement": request.agreement,
+            "dataset": request.dataset,
+            "purpose": request.purpose,
+            "fields": list(request.fields),
+            "customers": len(request.customers),
+        },
+        "agreement": _agreement_facts(situation),
+        "dataset": _dataset_facts(dataset),
+        "node": {"did": node},
+        "usage": {
+            "calls_this_hour": situation.calls_this_hour,
+            "nonce_seen": situation.nonce_seen,
+        },
+        "company": {
+            "denied_fields": list(company.denied_fields),
+            "denied_partners": list(company.denied_partners),
+            "max_rows": company.max_rows,
+        },
+    }
+
+
+def _agreement_facts(situation: Situation) -> Mapping[str, Any]:
+    agreement = situation.agreement
+    if agreement is None:
+        return {}
+    terms = agreement.terms
+    return {
+        "id": agreement.id,
+        "status": situation.status.value,
+        "provider": agreement.assigner,
+        "consumer": agreement.assignee,
+        "dataset": agreement.dataset,
+        "valid_from": int(terms.valid_from.timestamp()),
+        "valid_to": int(terms.valid_to.timestamp()),
+        "purposes": sorted(terms.purposes),
+        "fields": {name: mode.value for name, mode in terms.fields.items()},
+        "calls_per_hour": terms.calls_per_hour,
+        "rows_per_call": terms.rows_per_call,
+    }
+
+
+def _dataset_facts(dataset: Dataset | None) -> Mapping[str, Any]:
+    if dataset is None:
+        return {}
+    return {
+        "id": dataset.id,
+        "fields": {
+            field.name: {
+                "grade": field.grade.value,
+                "personal": field.personal,
+                "modes": sorted(mode.value for mode in field.modes),
+            }
+            for field in dataset.fields
+        },
+    }

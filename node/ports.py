@@ -1,0 +1,477 @@
+"""What the node asks of the world. Each docstring states the implementer's duty.
+
+Services see these protocols and nothing else; `node.bootstrap` chooses what
+stands behind them.
+
+Transactions: everything that one call writes goes through one `UnitOfWork`,
+committed once. What was not committed never happened.
+"""
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from ledger.ports import Anchored
+from ledger.receipts import Countersignature, SignedReceipt
+from node.domain.agreement import Agreement, Status
+from node.domain.dataset import Dataset
+from node.domain.decision import Decision
+from node.domain.disclosure import Caller, Request, Situation
+from node.domain.negotiation import Negotiation, Role
+from node.domain.participant import Participant
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now(self) -> datetime.datetime:
+        """Return the current instant, in UTC, to the second."""
+        ...
+
+    def elapsed_ms(self) -> float:
+        """Return milliseconds of a monotonic clock, for durations only."""
+        ...
+
+
+class Randomness(Protocol):
+    """The only source of randomness."""
+
+    def __call__(self, size: int, /) -> bytes:
+        """Return `size` bytes from a cryptographic generator."""
+        ...
+
+
+class PolicyDecisionPoint(Protocol):
+    """Answers whether a call is allowed."""
+
+    async def ready(self) -> None:
+        """Check that the engine decides as pinned.
+
+        Raises:
+            Unavailable: It does not answer, or answers the corpus differently.
+        """
+        ...
+
+    async def decide(self, question: Mapping[str, Any]) -> Decision:
+        """Decide. A fault of the engine is a denial with a code of its own."""
+        ...
+
+
+class RecordSource(Protocol):
+    """A dataset's records in the company's own CRM. Read-only, in threads."""
+
+    def scan(
+        self, columns: Sequence[str], batch: int = 1000
+    ) -> Iterator[list[Mapping[str, Any]]]:
+        """Return every row, in batches, with the named columns only."""
+        ...
+
+    def read(
+        self, records: Sequence[str], columns: Sequence[str]
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Return the named columns of the named records, as stored.
+
+        Raises:
+            Unavailable: The source does not answer, or not in time.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back every connection."""
+        ...
+
+
+class Sources(Protocol):
+    """Opens the source of a dataset."""
+
+    def __call__(self, dataset: Dataset) -> RecordSource:
+        """Return the open source; the same one for the same dataset."""
+        ...
+
+
+class Identity(Protocol):
+    """Who is who: the consortium's pins, and tokens signed with pinned keys."""
+
+    @property
+    def me(self) -> Participant:
+        """Return this node's own record."""
+        ...
+
+    def participant(self, did: str) -> Participant | None:
+        """Return the pinned record of a participant, or None."""
+        ...
+
+    def participants(self) -> Sequence[Participant]:
+        """Return every pinned record, this node's too, in order of name."""
+        ...
+
+    def authenticate(
+        self, token: str | None, *, bound_to: bytes, agreement: str | None
+    ) -> Caller:
+        """Check a self-issued token. Never raises: a fault is `Caller.problem`.
+
+        Args:
+            token: What came after `Bearer `, or None.
+            bound_to: Hash of the request that the token must name, 32 bytes.
+            agreement: Agreement that the token must name, if any.
+        """
+        ...
+
+    def issue(
+        self, *, audience: str, bound_to: bytes, agreement: str | None, nonce: str
+    ) -> str:
+        """Return a token for one call to one participant."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a partner's node answered: the HTTP status and the JSON body."""
+
+    status: int
+    body: Any
+
+
+class Peers(Protocol):
+    """Calls partners' nodes."""
+
+    async def post(
+        self, participant: Participant, path: str, body: Any, *, token: str
+    ) -> Reply:
+        """Post JSON. A refusal is a reply; silence raises `Unavailable`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A record as it was published: what its signature covers.
+
+    Attributes:
+        key: The source's identifier of the record.
+        customer: Normalised customer key.
+        scalars: One 32-byte scalar per committed field, in order, joined.
+        signature: BBS signature over them, 80 bytes.
+    """
+
+    key: str
+    customer: str
+    scalars: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """One published version of a dataset.
+
+    Attributes:
+        declaration: The dataset as declared, to JSON and back.
+        report: Counts of what was read, published and left out, and why.
+    """
+
+    dataset: Dataset
+    version: int
+    published_at: datetime.datetime
+    declaration: Mapping[str, Any]
+    report: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptAgreement:
+    """An agreement with both signatures, and what this node knows beside it."""
+
+    agreement: Agreement
+    role: Role
+    status: Status
+    signatures: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """What this node read from a partner, and how its checks came out."""
+
+    signed: SignedReceipt
+    at: datetime.datetime
+    verified: bool
+    checks: Sequence[Mapping[str, str]]
+    disclosure: Mapping[str, Any] | None
+
+
+class Datasets(Protocol):
+    """Published datasets and their records."""
+
+    async def publish(
+        self, publication: Publication, records: Iterable[Record]
+    ) -> None:
+        """Replace the dataset's records and version."""
+        ...
+
+    async def get(self, dataset: str) -> Publication | None:
+        """Return the newest publication, or None."""
+        ...
+
+    async def all(self) -> Sequence[Publication]:
+        """Return every dataset's newest publication."""
+        ...
+
+    async def records(
+        self, dataset: str, customers: Sequence[str], most: int
+    ) -> Sequence[Record]:
+        """Return up to `most` records of these customers, by customer and key."""
+        ...
+
+    async def customers(self, dataset: str) -> Sequence[str]:
+        """Return the normalised key of every customer that has a record."""
+        ...
+
+
+class Agreements(Protocol):
+    """Agreements, negotiations, and the customers declared under them."""
+
+    async def add(self, kept: KeptAgreement) -> None:
+        """Keep an agreement for good."""
+        ...
+
+    async def get(self, agreement: str) -> KeptAgreement | None:
+        """Return an agreement, or None."""
+        ...
+
+    async def all(self) -> Sequence[KeptAgreement]:
+        """Return every agreement, newest first."""
+        ...
+
+    async def set_status(self, agreement: str, status: Status) -> None:
+        """Change what holds beside an agreement, from the next call on."""
+        ...
+
+    async def keep_negotiation(self, negotiation: Negotiation) -> None:
+        """Insert or replace a negotiation."""
+        ...
+
+    async def negotiation(self, pid: str) -> Negotiation | None:
+        """Return the negotiation with this id on our side, or None."""
+        ...
+
+    async def negotiations(self) -> Sequence[Negotiation]:
+        """Return every negotiation, newest first."""
+        ...
+
+    async def declare(
+        self, agreement: str, customers: Mapping[bytes, str | None]
+    ) -> None:
+        """Keep the consumer's tokens with the customer each names here, if any."""
+        ...
+
+    async def declared(self, agreement: str) -> Sequence[bytes]:
+        """Return every declared token."""
+        ...
+
+    async def aligned(
+        self, agreement: str, tokens: Sequence[bytes]
+    ) -> Mapping[bytes, str]:
+        """Return the customers that these tokens name and both sides know."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """A receipt in the log's order, and where it stands in the tree."""
+
+    sequence: int
+    signed: SignedReceipt
+    salt: bytes
+    index: int | None
+    countersignature: Countersignature | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCheckpoint:
+    """A published checkpoint: its signed note, and the size it speaks of."""
+
+    size: int
+    root: bytes
+    note: str
+    at: datetime.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAnchor:
+    """One epoch's anchor; `anchored` is None until the chain holds it."""
+
+    epoch: int
+    size: int
+    note: str
+    salt: bytes
+    commitment: bytes
+    chain_id: int
+    contract: str
+    at: datetime.datetime
+    anchored: Anchored | None
+
+
+class Receipts(Protocol):
+    """Receipts, their streams, nonces and usage, and the log built over them."""
+
+    async def situation(self, request: Request, caller: Caller, hour: int) -> Situation:
+        """Return what a decision about this request depends on."""
+        ...
+
+    async def claim(self, caller: Caller, until: datetime.datetime) -> bool:
+        """Use up the caller's nonce; False when it was used before."""
+        ...
+
+    async def count_call(self, agreement: str, hour: int, cap: int) -> bool:
+        """Count one answered call; False when that would exceed the cap."""
+        ...
+
+    async def head(self, stream: bytes) -> tuple[int, str]:
+        """Return the next sequence number of a stream and its newest receipt id.
+
+        Holds the stream for this transaction, so that no two receipts follow
+        the same one.
+        """
+        ...
+
+    async def append(
+        self, signed: SignedReceipt, *, salt: bytes, token: str | None, took_ms: int
+    ) -> int:
+        """Append a receipt to its stream and to the log's order."""
+        ...
+
+    async def countersign(
+        self, receipt_id: str, countersignature: Countersignature
+    ) -> None:
+        """Keep the consumer's signature beside a receipt."""
+        ...
+
+    async def entry(self, receipt_id: str) -> LogEntry | None:
+        """Return a receipt's log entry, or None."""
+        ...
+
+    async def receive(self, received: Received) -> None:
+        """Keep what a partner's node answered us."""
+        ...
+
+    async def received(self, receipt_id: str) -> Received | None:
+        """Return what we received with a receipt, or None."""
+        ...
+
+
+class Log(Protocol):
+    """The tree over the receipts, its checkpoints and their anchors."""
+
+    async def waiting(self, most: int) -> Sequence[LogEntry]:
+        """Return entries not yet in the tree, in the log's order."""
+        ...
+
+    async def size(self) -> int:
+        """Return the number of entries in the tree."""
+        ...
+
+    async def nodes(
+        self, wanted: Iterable[tuple[int, int]]
+    ) -> Mapping[tuple[int, int], bytes]:
+        """Return stored hashes by (level, index)."""
+        ...
+
+    async def integrate(
+        self, first: int, sequences: Sequence[int], nodes: Iterable[tuple[int, int, bytes]]
+    ) -> None:
+        """Give entries their indexes, from `first` on, and store new nodes."""
+        ...
+
+    async def publish(self, checkpoint: StoredCheckpoint) -> None:
+        """Keep a signed checkpoint."""
+        ...
+
+    async def checkpoint(self, size: int | None = None) -> StoredCheckpoint | None:
+        """Return the checkpoint of a size, or the newest."""
+        ...
+
+    async def keep_anchor(self, anchor: StoredAnchor) -> None:
+        """Insert or replace an epoch's anchor."""
+        ...
+
+    async def anchor(self) -> StoredAnchor | None:
+        """Return the newest epoch's anchor, whatever its state."""
+        ...
+
+    async def anchor_covering(self, index: int) -> StoredAnchor | None:
+        """Return the first anchor on chain whose tree holds this index."""
+        ...
+
+
+class UnitOfWork(Protocol):
+    """One transaction: entered, used, committed once; rolled back otherwise."""
+
+    @property
+    def datasets(self) -> Datasets:
+        """Return the datasets of this transaction."""
+        ...
+
+    @property
+    def agreements(self) -> Agreements:
+        """Return the agreements of this transaction."""
+        ...
+
+    @property
+    def receipts(self) -> Receipts:
+        """Return the receipts of this transaction."""
+        ...
+
+    @property
+    def log(self) -> Log:
+        """Return the log of this transaction."""
+        ...
+
+    async def commit(self) -> None:
+        """Make it durable. Returns only when a power cut cannot undo it."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Roll back what was not committed."""
+        ...
+
+
+class Store(Protocol):
+    """The node's own database."""
+
+    def work(self) -> UnitOfWork:
+        """Return a transaction that may write."""
+        ...
+
+    def view(self) -> UnitOfWork:
+        """Return a transaction that only reads one consistent state."""
+        ...
+
+
+class Audit(Protocol):
+    """Questions of the dashboard about what is in the store; JSON values."""
+
+    async def summary(
+        self, since: datetime.datetime, until: datetime.datetime
+    ) -> Mapping[str, Any]:
+        """Return the key figures of a window of time."""
+        ...
+
+    async def calls(self, query: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return a page of calls, newest first, with facets."""
+        ...
+
+    async def agreements(self) -> Sequence[Mapping[str, Any]]:
+        """Return agreements with their use."""
+        ...
+
+    async def received(self, before: int | None, most: int) -> Mapping[str, Any]:
+        """Return a page of what this node read from others."""
+        ...
