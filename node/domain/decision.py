@@ -1,0 +1,287 @@
+"""What the policy answered, and what each refusal means to a person.
+
+A *decision* is a value, not an exception: also a "no" becomes a receipt before
+anybody hears of it. A call is answered whole or not at all, so a decision either
+allows every requested field or releases nothing and names at least one *denial
+code*. The codes are part of the protocol; each has a sentence that says what is
+wrong and one that says what the caller can do about it, in both languages.
+
+`policies/README.md` explains the same codes, and a test holds the two together.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
+
+from node.domain.dataset import Title
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denial:
+    """One denial code, for people: what is wrong, and what mends it."""
+
+    message: Title
+    mend: Title
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The answer to one call. Its constructor refuses a contradiction.
+
+    Attributes:
+        allow: Whether the call may be answered.
+        fields: Fields to disclose, sorted; empty unless allowed.
+        denials: Codes of `DENIALS`, sorted; empty exactly when allowed.
+        denied_fields: Requested fields that caused a denial, sorted.
+        obligations: Duties of the consumer, sorted; empty unless allowed.
+        revision: Hash of the policies that decided, hex SHA-256.
+        input_hash: Hash of the question, hex SHA-256; zeros if it has none.
+        engine: Name and version of what evaluated the policies.
+    """
+
+    allow: bool
+    fields: tuple[str, ...]
+    denials: tuple[str, ...]
+    denied_fields: tuple[str, ...]
+    obligations: tuple[str, ...]
+    revision: str
+    input_hash: str
+    engine: str
+
+    def __post_init__(self) -> None:
+        released = bool(self.fields or self.obligations)
+        explained = bool(self.denials or self.denied_fields)
+        if (self.allow and explained) or not (self.allow or self.denials):
+            message = "a decision allows, or says why not"
+            raise ValueError(message)
+        if self.allow != bool(self.fields) or (released and not self.allow):
+            message = "fields are released under allow, and only there"
+            raise ValueError(message)
+        if not DENIALS.keys() >= set(self.denials):
+            message = f"unknown denial codes among {self.denials}"
+            raise ValueError(message)
+
+    def refused(self, code: str, *, denied_fields: Iterable[str] = ()) -> "Decision":
+        """Return this decision narrowed to a refusal, for a check made later.
+
+        Args:
+            code: Added to the denials there are.
+            denied_fields: Added to the fields that caused one.
+        """
+        return replace(
+            self,
+            allow=False,
+            fields=(),
+            obligations=(),
+            denials=tuple(sorted({*self.denials, code})),
+            denied_fields=tuple(sorted({*self.denied_fields, *denied_fields})),
+        )
+
+
+def _denial(en: str, zh: str, mend_en: str, mend_zh: str) -> Denial:
+    return Denial(message=Title(en=en, zh=zh), mend=Title(en=mend_en, zh=mend_zh))
+
+
+_ENGINE_MEND: Final = (
+    "Nothing was disclosed. Try again; if it stays so, tell the provider.",
+    "未披露任何数据。请重试；如仍然如此，请告知提供方。",
+)
+
+DENIALS: Final[Mapping[str, Denial]] = MappingProxyType(
+    {
+        "token.missing": _denial(
+            "The call carries no token.",
+            "调用未携带令牌。",
+            "Send a self-issued token as `Authorization: Bearer …`.",
+            "请以 `Authorization: Bearer …` 发送自签发令牌。",
+        ),
+        "token.malformed": _denial(
+            "The token is not one that this node can read.",
+            "令牌格式无法识别。",
+            "Send an EdDSA JWT with exactly the claims of the protocol.",
+            "请发送 EdDSA JWT，其声明须与协议一致。",
+        ),
+        "token.signature": _denial(
+            "The token's signature does not match the issuer's pinned key.",
+            "令牌签名与签发方登记的密钥不符。",
+            "Sign with the key in your participant record, or have the record renewed.",
+            "请使用参与方登记记录中的密钥签名，或更新该记录。",
+        ),
+        "token.audience": _denial(
+            "The token is meant for somebody else.",
+            "令牌的受众不是本节点。",
+            "Set `aud` to the DID of the provider you call.",
+            "请将 `aud` 设为被调用提供方的 DID。",
+        ),
+        "token.expired": _denial(
+            "The token is outside its time, or lives longer than 300 seconds.",
+            "令牌不在有效时间内，或有效期超过 300 秒。",
+            "Issue a new token for each call, and check your clock.",
+            "请为每次调用签发新令牌，并检查系统时钟。",
+        ),
+        "token.issuer_unknown": _denial(
+            "The token's issuer is not in the consortium registry.",
+            "令牌签发方不在联盟登记册中。",
+            "Have the consortium register your participant record.",
+            "请由联盟登记您的参与方记录。",
+        ),
+        "token.request_mismatch": _denial(
+            "The token was issued for another request.",
+            "令牌是为另一请求签发的。",
+            "Bind the token to the hash of exactly this request.",
+            "请将令牌绑定到本请求的哈希值。",
+        ),
+        "token.agreement_mismatch": _denial(
+            "The token names another agreement than the request.",
+            "令牌与请求所指的协议不一致。",
+            "Name the same agreement in the token and in the request.",
+            "请在令牌与请求中使用同一协议。",
+        ),
+        "nonce.replayed": _denial(
+            "This token has been used before.",
+            "该令牌已被使用过。",
+            "Issue a new token for each call.",
+            "请为每次调用签发新令牌。",
+        ),
+        "agreement.unknown": _denial(
+            "The provider holds no such agreement.",
+            "提供方没有该协议。",
+            "Check the agreement's id, or negotiate one.",
+            "请核对协议编号，或先协商协议。",
+        ),
+        "agreement.not_party": _denial(
+            "The caller is not the consumer of this agreement.",
+            "调用方不是该协议的使用方。",
+            "Call under an agreement that names you, at its provider.",
+            "请依据以您为使用方的协议，向其提供方调用。",
+        ),
+        "agreement.suspended": _denial(
+            "The agreement is suspended.",
+            "该协议已暂停。",
+            "Ask the provider when it will be resumed.",
+            "请向提供方询问何时恢复。",
+        ),
+        "agreement.revoked": _denial(
+            "The agreement is revoked.",
+            "该协议已撤销。",
+            "Negotiate a new agreement.",
+            "请协商新的协议。",
+        ),
+        "agreement.not_yet_valid": _denial(
+            "The agreement is not valid yet.",
+            "该协议尚未生效。",
+            "Call again once its validity has begun.",
+            "请在协议生效后再调用。",
+        ),
+        "agreement.expired": _denial(
+            "The agreement has expired.",
+            "该协议已到期。",
+            "Negotiate a new agreement.",
+            "请协商新的协议。",
+        ),
+        "dataset.mismatch": _denial(
+            "The agreement does not cover this dataset.",
+            "该协议不涵盖此数据集。",
+            "Ask for the dataset that the agreement names.",
+            "请请求协议所指的数据集。",
+        ),
+        "purpose.mismatch": _denial(
+            "The agreement does not allow this purpose.",
+            "该协议不允许此用途。",
+            "State a purpose that the agreement lists, or negotiate this one.",
+            "请使用协议所列的用途，或就此用途另行协商。",
+        ),
+        "field.not_granted": _denial(
+            "The agreement does not grant a requested field.",
+            "所请求的字段未获协议授权。",
+            "Leave the field out, or negotiate it.",
+            "请去除该字段，或就其协商授权。",
+        ),
+        "field.grade": _denial(
+            "A requested field is graded too sensitive to be shown in this way.",
+            "所请求字段的数据分级不允许以此方式共享。",
+            "Leave the field out; no agreement can lift the consortium's floor.",
+            "请去除该字段；任何协议都不能突破联盟的分级底线。",
+        ),
+        "field.mode": _denial(
+            "A requested field may not be shown in plain.",
+            "所请求的字段不允许以明文披露。",
+            "Leave the field out, or ask for it in the mode that is granted.",
+            "请去除该字段，或以获授权的方式请求。",
+        ),
+        "field.withheld": _denial(
+            "The provider's own rules withhold a requested field.",
+            "提供方自身的规则不予提供所请求的字段。",
+            "Leave the field out, or ask the provider why.",
+            "请去除该字段，或向提供方询问原因。",
+        ),
+        "partner.refused": _denial(
+            "The provider's own rules refuse this partner at present.",
+            "提供方自身的规则目前拒绝该合作方。",
+            "Ask the provider why.",
+            "请向提供方询问原因。",
+        ),
+        "rate.exceeded": _denial(
+            "The agreement's calls for this hour are used up.",
+            "协议规定的本小时调用次数已用完。",
+            "Call again in the next hour, or ask about more customers per call.",
+            "请在下一小时再调用，或在单次调用中请求更多客户。",
+        ),
+        "rows.exceeded": _denial(
+            "The call asks about, or would return, more rows than allowed.",
+            "请求或返回的行数超过上限。",
+            "Ask about fewer customers per call.",
+            "请减少单次调用的客户数量。",
+        ),
+        "customer.not_shared": _denial(
+            "No customer named in the call is shared under this agreement.",
+            "调用所指的客户均不在该协议的共享范围内。",
+            "Declare your customers under the agreement first.",
+            "请先在该协议下申报您的客户。",
+        ),
+        "record.changed": _denial(
+            "A record changed since the provider signed it.",
+            "记录在提供方签名之后发生了变化。",
+            "Ask again after the provider's next publication.",
+            "请在提供方下次发布之后再请求。",
+        ),
+        "request.malformed": _denial(
+            "The request is not one that can be decided.",
+            "该请求无法裁决。",
+            "Send the members that the protocol names, each with its type.",
+            "请按协议发送各成员，且类型正确。",
+        ),
+        "policy.unavailable": _denial(
+            "The provider's policy engine does not answer.",
+            "提供方的策略引擎无应答。",
+            *_ENGINE_MEND,
+        ),
+        "policy.timeout": _denial(
+            "The provider's policy engine did not answer in time.",
+            "提供方的策略引擎未及时应答。",
+            *_ENGINE_MEND,
+        ),
+        "policy.undefined": _denial(
+            "The provider's policy engine holds no decision.",
+            "提供方的策略引擎没有给出裁决。",
+            *_ENGINE_MEND,
+        ),
+        "policy.malformed": _denial(
+            "The provider's policy engine answered something that is no decision.",
+            "提供方的策略引擎给出的内容不是裁决。",
+            *_ENGINE_MEND,
+        ),
+        "policy.builtin_error": _denial(
+            "The provider's policy failed while it was evaluated.",
+            "提供方的策略在求值时出错。",
+            *_ENGINE_MEND,
+        ),
+        "policy.revision": _denial(
+            "The provider's policy engine holds other policies than its node.",
+            "提供方策略引擎中的策略与其节点不一致。",
+            *_ENGINE_MEND,
+        ),
+    }
+)
+"""Every denial code, in the order in which a call meets them."""
