@@ -1,0 +1,223 @@
+"""Signed notes, and the checkpoints that are written as notes.
+
+A *note* is a few lines of text followed by signature lines. A *checkpoint* is
+a note whose text is three lines: which log (its origin), how many entries, and
+the root hash over them. It fits in a mail and is read without any program:
+
+    127.0.0.1:8101/log
+    20852163
+    CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
+
+    — 127.0.0.1:8101/log Az3grlgtzPICa5OS8npVmf1Myq/5…
+
+A signature line names its key by name and by a 4-byte hash. The hash only picks
+a key among those the reader already trusts; it is too short to trust by itself.
+Lines of unknown keys are passed over, so that witnesses may add theirs.
+
+Narrower than the specification: Ed25519 signatures only (type 0x01), at most
+100 signature lines, no extension lines in checkpoints, and an origin that can
+serve as a key name.
+
+Spec: c2sp.org/signed-note, c2sp.org/tlog-checkpoint.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from crypto.encoding import sha256
+from crypto.errors import InvalidSignature, Malformed
+from crypto.keys import Ed25519Key, check_ed25519_public, verify_ed25519
+
+_ED25519: Final = b"\x01"
+_DASH: Final = "\u2014 "
+_MAX_SIGNATURES: Final = 100
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\ud800-\udfff]")
+_NAME: Final = re.compile(r"[^\s+]+")
+_SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifierKey:
+    """A key that somebody trusts to sign notes under a name.
+
+    Raises `Malformed` for a name with spaces or plus signs, or a bad key.
+    """
+
+    name: str
+    public: bytes
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        check_ed25519_public(self.public)
+
+    @property
+    def key_hash(self) -> bytes:
+        """The 4 bytes that pick this key among those of the same name."""
+        return sha256(self.name.encode(), b"\n", _ED25519, self.public)[:4]
+
+    def render(self) -> str:
+        """Write the key as a *vkey*: ``name+hash+base64``."""
+        return f"{self.name}+{self.key_hash.hex()}+{_b64(_ED25519 + self.public)}"
+
+
+def parse_verifier_key(text: str) -> VerifierKey:
+    """Read a vkey. Raises `Malformed`."""
+    name, _, encoded = text.partition("+")
+    material = _unb64(encoded.partition("+")[2])
+    if material[:1] != _ED25519:
+        raise Malformed("a verifier key that is not of type Ed25519")
+    key = VerifierKey(name=name, public=material[1:])
+    if key.render() != text:
+        raise Malformed("a verifier key whose hash is not its own")
+    return key
+
+
+def sign_note(text: str, *, name: str, key: Ed25519Key) -> str:
+    """Write a note with one signature.
+
+    Args:
+        text: The lines to sign, each ending in a newline.
+        name: The key's name, best the place where the text belongs.
+        key: Signs the text, newline included.
+
+    Raises:
+        Malformed: The text holds control characters or does not end in a newline.
+    """
+    _check_text(text)
+    signer = VerifierKey(name=name, public=key.public_bytes)
+    signature = signer.key_hash + key.sign(text.encode())
+    return f"{text}\n{_DASH}{name} {_b64(signature)}\n"
+
+
+def open_note(note: str, keys: Collection[VerifierKey]) -> str:
+    """Return the text of a note that a trusted key has signed.
+
+    Args:
+        note: Text, empty line, signature lines.
+        keys: The keys the reader trusts, *pinned* beforehand.
+
+    Raises:
+        Malformed: Not a note.
+        InvalidSignature: No trusted key signed, or the signature under the name
+            of one is false, whatever the other signatures are.
+    """
+    # 1. The last empty line separates text and signatures.
+    text, separator, lines = note.rpartition("\n\n")
+    text += "\n"
+    if not separator or not lines.endswith("\n"):
+        raise Malformed("a note is text, an empty line and signature lines")
+    _check_text(text)
+    signatures = [_parse_line(line) for line in lines[:-1].split("\n")]
+    if len(signatures) > _MAX_SIGNATURES:
+        raise Malformed("a note with too many signatures")
+    # 2. Unknown keys are passed over; a known one must have signed this text.
+    trusted = {(key.name, key.key_hash): key.public for key in keys}
+    known = [(name, data) for name, data in signatures if (name, data[:4]) in trusted]
+    for name, data in known:
+        verify_ed25519(trusted[name, data[:4]], text.encode(), data[4:])
+    # 3. One signature is enough, none is not.
+    if not known:
+        raise InvalidSignature("no trusted key has signed the note")
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What a log commits to. Raises `Malformed` when it cannot be written so.
+
+    Attributes:
+        origin: Names the log; also the name of its key.
+        size: Number of leaves, below 2^63.
+        root: Root hash over them (`crypto.merkle`), 32 bytes.
+    """
+
+    origin: str
+    size: int
+    root: bytes
+
+    def __post_init__(self) -> None:
+        _check_name(self.origin)
+        if not 0 <= self.size < 2**63 or len(self.root) != 32:
+            raise Malformed("a checkpoint with an impossible size or root hash")
+
+    def render(self) -> str:
+        """Write the three lines that are signed."""
+        return f"{self.origin}\n{self.size}\n{_b64(self.root)}\n"
+
+
+def parse_checkpoint(text: str) -> Checkpoint:
+    """Read the text of a checkpoint; the inverse of `Checkpoint.render`.
+
+    Parsing trusts nobody: use `open_checkpoint` for a note from elsewhere.
+
+    Raises:
+        Malformed: Not exactly three lines in the one form they can have.
+    """
+    match text.split("\n"):
+        case [origin, size, root, ""] if _SIZE.fullmatch(size):
+            return Checkpoint(origin=origin, size=int(size), root=_unb64(root))
+        case _:
+            raise Malformed("a checkpoint is three lines: origin, size, root hash")
+
+
+def sign_checkpoint(checkpoint: Checkpoint, key: Ed25519Key) -> str:
+    """Write a checkpoint as a note signed by the log itself."""
+    return sign_note(checkpoint.render(), name=checkpoint.origin, key=key)
+
+
+def open_checkpoint(note: str, *, origin: str, public: bytes) -> Checkpoint:
+    """Return the checkpoint of one log, once its signature is checked.
+
+    Args:
+        note: The signed note.
+        origin: The log the reader expects.
+        public: That log's *pinned* Ed25519 key, 32 bytes.
+
+    Raises:
+        Malformed: Not a note, or not a checkpoint.
+        InvalidSignature: Not signed by this log, or about another one.
+    """
+    text = open_note(note, [VerifierKey(name=origin, public=public)])
+    checkpoint = parse_checkpoint(text)
+    if checkpoint.origin != origin:
+        raise InvalidSignature("signed by this log, but as another log's checkpoint")
+    return checkpoint
+
+
+def _parse_line(line: str) -> tuple[str, bytes]:
+    name, space, encoded = line.removeprefix(_DASH).partition(" ")
+    if not line.startswith(_DASH) or not space:
+        raise Malformed("not a signature line")
+    _check_name(name)
+    data = _unb64(encoded)
+    if len(data) < 5:
+        raise Malformed("a signature line without a signature")
+    return name, data
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name) or _CONTROL.search(name):
+        raise Malformed("a key name that is empty or has spaces or plus signs")
+
+
+def _check_text(text: str) -> None:
+    if not text.endswith("\n") or _CONTROL.search(text):
+        raise Malformed("note text with control characters or no final newline")
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _unb64(text: str) -> bytes:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise Malformed("not base64") from None
+    if _b64(data) != text:
+        raise Malformed("not base64 in its canonical form")
+    return data
