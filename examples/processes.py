@@ -1,0 +1,40 @@
+"""The command line of every process of a running Fieldpact.
+
+One list, used three times: the demo starts these processes on loopback, CI
+starts them the same way, and a test holds docker-compose.yml to them. So no
+command stands in a container that has not run as a plain process.
+
+A function gives the words of one command. What differs between two companies
+is an argument: the settings file, the port, the data directory.
+"""
+
+import sys
+from pathlib import Path
+
+
+def chain(*, path: Path, port: int, host: str = "127.0.0.1") -> list[str]:
+    """Give the embedded chain: py-evm on an SQLite file, JSON-RPC on `port`."""
+    command = [sys.executable, "-m", "ledger.evm"]
+    command += ["--path", str(path), "--port", str(port)]
+    return command if host == "127.0.0.1" else [*command, "--host", host]
+
+
+def node(*, settings: Path) -> list[str]:
+    """Give one company's node: its API and its background worker."""
+    return [sys.executable, "-m", "node", "serve", "--settings", str(settings)]
+
+
+def dashboard(*, settings: Path) -> list[str]:
+    """Give one company's dashboard, a process of its own."""
+    return [sys.executable, "-m", "dashboard", "--settings", str(settings)]
+
+
+def opa(*, port: int, binary: str = "opa", host: str = "127.0.0.1") -> list[str]:
+    """Give the policy server, which a node may use instead of its own engine."""
+    return [
+        binary,
+        "run",
+        "--server",
+        f"--addr={host}:{port}",
+        "--disable-telemetry",
+    ]
