@@ -20,7 +20,7 @@ from node.domain.dataset import Dataset
 from node.domain.decision import Decision
 from node.domain.disclosure import Caller, Request, Situation
 from node.domain.negotiation import Negotiation, Role
-from node.domain.participant import Participant
+from ledger.participants import Participant
 
 
 class Clock(Protocol):
@@ -108,19 +108,19 @@ class Identity(Protocol):
         ...
 
     def authenticate(
-        self, token: str | None, *, bound_to: bytes, agreement: str | None
+        self, token: str | None, *, bound_to: str, agreement: str | None
     ) -> Caller:
         """Check a self-issued token. Never raises: a fault is `Caller.problem`.
 
         Args:
             token: What came after `Bearer `, or None.
-            bound_to: Hash of the request that the token must name, 32 bytes.
+            bound_to: Hash of the request that the token must name, in hex.
             agreement: Agreement that the token must name, if any.
         """
         ...
 
     def issue(
-        self, *, audience: str, bound_to: bytes, agreement: str | None, nonce: str
+        self, *, audience: str, bound_to: str, agreement: str | None, nonce: str
     ) -> str:
         """Return a token for one call to one participant."""
         ...
@@ -325,7 +325,7 @@ class Receipts(Protocol):
         """Count one answered call; False when that would exceed the cap."""
         ...
 
-    async def head(self, stream: bytes) -> tuple[int, str]:
+    async def head(self, stream: str) -> tuple[int, str]:
         """Return the next sequence number of a stream and its newest receipt id.
 
         Holds the stream for this transaction, so that no two receipts follow

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from crypto.encoding import b64u, canonical, sha256, tagged, unb64u
+from crypto.encoding import b64u, unb64u
 from crypto.errors import Malformed
+from ledger.receipts import request_hash
 from node.domain.agreement import Agreement, Status
 from node.domain.dataset import Dataset
 from node.errors import BadRequest
@@ -46,9 +47,9 @@ class Request:
         }
 
     @property
-    def hash(self) -> bytes:
-        """Return the 32 bytes that the caller's token must be bound to."""
-        return sha256(tagged("request", canonical(self.body() | {"dataset": self.dataset})))
+    def hash(self) -> str:
+        """Return the hash that the caller's token must be bound to, in hex."""
+        return request_hash(self.dataset, self.body())
 
     @classmethod
     def from_body(cls, dataset: str, body: Any) -> "Request":

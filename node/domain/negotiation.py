@@ -9,6 +9,7 @@ Spec: Dataspace Protocol 2025-1, contract negotiation.
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from node.domain.agreement import Agreement, Offer
 from node.errors import Conflict
 
 
@@ -58,7 +59,7 @@ class Negotiation:
         role: The side that keeps this value.
         partner: DID of the other side.
         offer: The offer on the table, as sent.
-        agreement_id: Set once there is an agreement.
+        agreement: The agreement, from the moment the provider has drawn it up.
     """
 
     provider_pid: str
@@ -66,11 +67,17 @@ class Negotiation:
     role: Role
     partner: str
     state: State
-    offer: dict[str, object]
-    agreement_id: str | None = None
+    offer: Offer
+    agreement: Agreement | None = None
+
+    @property
+    def pid(self) -> str:
+        """Return the id on the side that keeps this value."""
+        provides = self.role is Role.PROVIDER
+        return self.provider_pid if provides else self.consumer_pid
 
     def advance(
-        self, to: State, *, sender: Role, agreement_id: str | None = None
+        self, to: State, *, sender: Role, agreement: Agreement | None = None
     ) -> "Negotiation":
         """Return the negotiation after a message of `sender`.
 
@@ -80,4 +87,4 @@ class Negotiation:
         if sender not in TRANSITIONS.get((self.state, to), frozenset()):
             detail = f"A {sender} cannot move a negotiation {self.state} → {to}."
             raise Conflict("negotiation.state", detail)
-        return replace(self, state=to, agreement_id=agreement_id or self.agreement_id)
+        return replace(self, state=to, agreement=agreement or self.agreement)

@@ -1,0 +1,44 @@
+"""Calls to partners' nodes, over HTTP."""
+
+from typing import Any
+
+import httpx
+
+from ledger.participants import Participant
+from node.errors import Unavailable
+from node.ports import Reply
+
+_LARGEST_BYTES = 64 * 2**20
+
+
+class HttpPeers:
+    """Implements `node.ports.Peers`. Follows no redirects, retries nothing."""
+
+    def __init__(self, *, timeout_s: float = 30.0) -> None:
+        self._client = httpx.AsyncClient(timeout=timeout_s, trust_env=False)
+
+    async def post(
+        self, participant: Participant, path: str, body: Any, *, token: str
+    ) -> Reply:
+        """Post JSON. A refusal is a reply; silence raises `Unavailable`."""
+        headers = {"Authorization": f"Bearer {token}"}
+        url = f"{participant.url}{path}"
+        try:
+            async with self._client.stream(
+                "POST", url, json=body, headers=headers
+            ) as response:
+                content = bytearray()
+                async for chunk in response.aiter_bytes():
+                    content += chunk
+                    if len(content) > _LARGEST_BYTES:
+                        detail = f"{participant.did} sent more than is read."
+                        raise Unavailable("partner.too_large", detail)
+                decoded = httpx.Response(200, content=bytes(content)).json()
+        except (httpx.HTTPError, ValueError) as error:
+            detail = f"The node of {participant.did} did not answer in JSON."
+            raise Unavailable("partner.unavailable", detail) from error
+        return Reply(status=response.status_code, body=decoded)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()

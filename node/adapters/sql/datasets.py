@@ -1,0 +1,101 @@
+"""Published datasets and their records, in SQL."""
+
+import datetime
+import json
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from node.adapters.sql import tables as t
+from node.domain.declaration import dataset_from_json
+from node.ports import Publication, Record
+
+_BATCH = 1000
+
+
+class SqlDatasets:
+    """Implements `node.ports.Datasets`."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def publish(
+        self, publication: Publication, records: Iterable[Record]
+    ) -> None:
+        """Replace the dataset's records and version."""
+        dataset = publication.dataset.id
+        for table, owner in (
+            (t.datasets, t.datasets.c.id),
+            (t.records, t.records.c.dataset),
+        ):
+            await self._connection.execute(sa.delete(table).where(owner == dataset))
+        await self._connection.execute(
+            sa.insert(t.datasets).values(
+                id=dataset,
+                version=publication.version,
+                published_at=int(publication.published_at.timestamp()),
+                declaration=json.dumps(publication.declaration, ensure_ascii=False),
+                report=json.dumps(publication.report, ensure_ascii=False),
+            )
+        )
+        rest = iter(records)
+        while batch := list(islice(rest, _BATCH)):
+            rows = [
+                {
+                    "dataset": dataset,
+                    "key": record.key,
+                    "customer": record.customer,
+                    "scalars": record.scalars,
+                    "signature": record.signature,
+                }
+                for record in batch
+            ]
+            await self._connection.execute(sa.insert(t.records), rows)
+
+    async def get(self, dataset: str) -> Publication | None:
+        """Return the newest publication, or None."""
+        found = await self._select(sa.select(t.datasets).where(t.datasets.c.id == dataset))
+        return found[0] if found else None
+
+    async def all(self) -> Sequence[Publication]:
+        """Return every dataset's newest publication."""
+        return await self._select(sa.select(t.datasets).order_by(t.datasets.c.id))
+
+    async def _select(
+        self, statement: sa.Select[tuple[object, ...]]
+    ) -> list[Publication]:
+        return [
+            _publication(row) for row in await self._connection.execute(statement)
+        ]
+
+    async def records(
+        self, dataset: str, customers: Sequence[str], most: int
+    ) -> Sequence[Record]:
+        """Return up to `most` records of these customers, by customer and key."""
+        c = t.records.c
+        rows = await self._connection.execute(
+            sa.select(c.key, c.customer, c.scalars, c.signature)
+            .where(c.dataset == dataset, c.customer.in_(customers))
+            .order_by(c.customer, c.key)
+            .limit(most)
+        )
+        return [Record(**row._mapping) for row in rows]
+
+    async def customers(self, dataset: str) -> Sequence[str]:
+        """Return the normalised key of every customer that has a record."""
+        c = t.records.c
+        statement = sa.select(c.customer).where(c.dataset == dataset).distinct()
+        return list(await self._connection.scalars(statement))
+
+
+def _publication(row: sa.Row[tuple[object, ...]]) -> Publication:
+    declaration = json.loads(row.declaration)
+    return Publication(
+        dataset=dataset_from_json(declaration),
+        version=row.version,
+        published_at=datetime.datetime.fromtimestamp(row.published_at, datetime.UTC),
+        declaration=declaration,
+        report=json.loads(row.report),
+    )

@@ -1,0 +1,174 @@
+"""The tree over the receipts, its checkpoints and anchors, in SQL."""
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.ports import Anchored
+from node.adapters.sql import tables as t
+from node.adapters.sql.receipts import log_entry
+from node.ports import LogEntry, StoredAnchor, StoredCheckpoint
+
+
+class SqlLog:
+    """Implements `node.ports.Log`."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def waiting(self, most: int) -> Sequence[LogEntry]:
+        """Return entries not yet in the tree, in the log's order.
+
+        On PostgreSQL a sequence number can become visible after a larger one.
+        That is no gap: an entry gets its place in the tree here, not there.
+        """
+        statement = (
+            sa.select(t.receipts)
+            .where(t.receipts.c.log_index.is_(None))
+            .order_by(t.receipts.c.sequence)
+            .limit(most)
+        )
+        return [log_entry(row) for row in await self._connection.execute(statement)]
+
+    async def size(self) -> int:
+        """Return the number of entries in the tree."""
+        top = await self._connection.scalar(sa.select(sa.func.max(t.receipts.c.log_index)))
+        return 0 if top is None else top + 1
+
+    async def nodes(
+        self, wanted: Iterable[tuple[int, int]]
+    ) -> Mapping[tuple[int, int], bytes]:
+        """Return stored hashes by (level, index)."""
+        c = t.log_nodes.c
+        keys = list(wanted)
+        found: dict[tuple[int, int], bytes] = {}
+        for start in range(0, len(keys), 200):
+            rows = await self._connection.execute(
+                sa.select(t.log_nodes).where(
+                    sa.or_(
+                        *(
+                            sa.and_(c.level == level, c.position == position)
+                            for level, position in keys[start : start + 200]
+                        )
+                    )
+                )
+            )
+            found.update(((row.level, row.position), row.hash) for row in rows)
+        return found
+
+    async def integrate(
+        self,
+        first: int,
+        sequences: Sequence[int],
+        nodes: Iterable[tuple[int, int, bytes]],
+    ) -> None:
+        """Give entries their indexes, from `first` on, and store new nodes."""
+        await self._connection.execute(
+            sa.update(t.receipts)
+            .where(t.receipts.c.sequence == sa.bindparam("entry"))
+            .values(log_index=sa.bindparam("place")),
+            [
+                {"entry": sequence, "place": first + offset}
+                for offset, sequence in enumerate(sequences)
+            ],
+        )
+        await self._connection.execute(
+            sa.insert(t.log_nodes),
+            [
+                {"level": level, "position": position, "hash": digest}
+                for level, position, digest in nodes
+            ],
+        )
+
+    async def publish(self, checkpoint: StoredCheckpoint) -> None:
+        """Keep a signed checkpoint; one per size."""
+        await self._connection.execute(
+            sa.insert(t.checkpoints).values(
+                size=checkpoint.size,
+                root=checkpoint.root,
+                note=checkpoint.note,
+                at=int(checkpoint.at.timestamp()),
+            )
+        )
+
+    async def checkpoint(self, size: int | None = None) -> StoredCheckpoint | None:
+        """Return the checkpoint of a size, or the newest."""
+        statement = sa.select(t.checkpoints).order_by(t.checkpoints.c.size.desc())
+        if size is not None:
+            statement = statement.where(t.checkpoints.c.size == size)
+        row = (await self._connection.execute(statement.limit(1))).one_or_none()
+        if row is None:
+            return None
+        return StoredCheckpoint(
+            size=row.size, root=row.root, note=row.note, at=_instant(row.at)
+        )
+
+    async def keep_anchor(self, anchor: StoredAnchor) -> None:
+        """Insert or replace an epoch's anchor."""
+        held = anchor.anchored
+        values = {
+            "size": anchor.size,
+            "note": anchor.note,
+            "salt": anchor.salt,
+            "commitment": anchor.commitment,
+            "chain_id": anchor.chain_id,
+            "contract": anchor.contract,
+            "at": int(anchor.at.timestamp()),
+            "transaction_hash": held.transaction if held else None,
+            "block": held.block if held else None,
+        }
+        sqlite_ = self._connection.dialect.name == "sqlite"
+        upsert = sqlite.insert if sqlite_ else postgresql.insert
+        await self._connection.execute(
+            upsert(t.anchors)
+            .values(epoch=anchor.epoch, **values)
+            .on_conflict_do_update(index_elements=["epoch"], set_=values)
+        )
+
+    async def anchor(self) -> StoredAnchor | None:
+        """Return the newest epoch's anchor, whatever its state."""
+        statement = sa.select(t.anchors).order_by(t.anchors.c.epoch.desc()).limit(1)
+        return await self._anchor(statement)
+
+    async def anchor_covering(self, index: int) -> StoredAnchor | None:
+        """Return the first anchor on chain whose tree holds this index."""
+        c = t.anchors.c
+        statement = (
+            sa.select(t.anchors)
+            .where(c.size > index, c.transaction_hash.is_not(None))
+            .order_by(c.size, c.epoch)
+            .limit(1)
+        )
+        return await self._anchor(statement)
+
+    async def _anchor(self, statement: sa.Select[Any]) -> StoredAnchor | None:
+        row = (await self._connection.execute(statement)).one_or_none()
+        if row is None:
+            return None
+        anchored = None
+        if row.transaction_hash is not None:
+            anchored = Anchored(
+                epoch=row.epoch,
+                commitment=row.commitment,
+                transaction=row.transaction_hash,
+                block=row.block,
+            )
+        return StoredAnchor(
+            epoch=row.epoch,
+            size=row.size,
+            note=row.note,
+            salt=row.salt,
+            commitment=row.commitment,
+            chain_id=row.chain_id,
+            contract=row.contract,
+            at=_instant(row.at),
+            anchored=anchored,
+        )
+
+
+def _instant(seconds: int) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)

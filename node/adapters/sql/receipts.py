@@ -1,0 +1,214 @@
+"""Receipts, streams, nonces and usage, in SQL.
+
+Every method that guards something (a nonce, a rate, the head of a stream) does
+so with one statement that the database makes atomic: it changes a row only while
+its condition holds, and says whether it did.
+"""
+
+import datetime
+import json
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.receipts import FIRST, Countersignature, SignedReceipt, parse_receipt
+from node.adapters.sql import tables as t
+from node.adapters.sql.agreements import SqlAgreements
+from node.domain.agreement import Status, instant
+from node.domain.disclosure import Caller, Request, Situation
+from node.ports import LogEntry, Received
+
+
+class SqlReceipts:
+    """Implements `node.ports.Receipts`."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        dialect = connection.dialect.name
+        self._upsert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+
+    async def situation(self, request: Request, caller: Caller, hour: int) -> Situation:
+        """Return what a decision about this request depends on."""
+        kept = await SqlAgreements(self._connection).get(request.agreement)
+        calls = await self._connection.scalar(
+            sa.select(t.usage.c.calls).where(
+                t.usage.c.agreement == request.agreement, t.usage.c.hour == hour
+            )
+        )
+        seen = await self._connection.scalar(
+            sa.select(sa.literal(1)).where(
+                t.nonces.c.issuer == caller.did, t.nonces.c.nonce == caller.nonce
+            )
+        )
+        return Situation(
+            agreement=kept.agreement if kept else None,
+            status=kept.status if kept else Status.REVOKED,
+            calls_this_hour=calls or 0,
+            nonce_seen=seen is not None,
+        )
+
+    async def claim(self, caller: Caller, until: datetime.datetime) -> bool:
+        """Use up the caller's nonce; False when it was used before."""
+        claimed = await self._connection.execute(
+            self._upsert(t.nonces)
+            .values(
+                issuer=caller.did, nonce=caller.nonce, until=int(until.timestamp())
+            )
+            .on_conflict_do_nothing()
+        )
+        return claimed.rowcount == 1
+
+    async def count_call(self, agreement: str, hour: int, cap: int) -> bool:
+        """Count one answered call; False when that would exceed the cap."""
+        counted = await self._connection.execute(
+            self._upsert(t.usage)
+            .values(agreement=agreement, hour=hour, calls=1)
+            .on_conflict_do_update(
+                index_elements=["agreement", "hour"],
+                set_={"calls": t.usage.c.calls + 1},
+                where=t.usage.c.calls < cap,
+            )
+        )
+        return counted.rowcount == 1
+
+    async def head(self, stream: str) -> tuple[int, str]:
+        """Return the next sequence number of a stream and its newest receipt id.
+
+        On PostgreSQL the row stays locked until the commit; on SQLite the whole
+        database is.
+        """
+        await self._connection.execute(
+            self._upsert(t.streams)
+            .values(stream=stream, count=0, head=FIRST)
+            .on_conflict_do_nothing()
+        )
+        statement = (
+            sa.select(t.streams.c.count, t.streams.c.head)
+            .where(t.streams.c.stream == stream)
+            .with_for_update()
+        )
+        row = (await self._connection.execute(statement)).one()
+        return row.count, row.head
+
+    async def append(
+        self, signed: SignedReceipt, *, salt: bytes, token: str | None, took_ms: int
+    ) -> int:
+        """Append a receipt to its stream and to the log's order."""
+        receipt = signed.receipt
+        inserted = await self._connection.execute(
+            sa.insert(t.receipts)
+            .values(
+                receipt_id=receipt.receipt_id,
+                stream=receipt.stream,
+                stream_sequence=receipt.sequence,
+                core=receipt.canonical().decode(),
+                signature=signed.signature,
+                salt=salt,
+                token=token,
+                at=int(instant(receipt.at).timestamp()),
+                partner=receipt.consumer,
+                agreement=receipt.agreement,
+                dataset=receipt.dataset,
+                purpose=receipt.purpose,
+                decision=receipt.decision,
+                customers=receipt.customers,
+                records=receipt.records,
+                took_ms=took_ms,
+            )
+            .returning(t.receipts.c.sequence)
+        )
+        sequence: int = inserted.scalar_one()
+        await self._connection.execute(
+            sa.update(t.streams)
+            .where(t.streams.c.stream == receipt.stream)
+            .values(count=receipt.sequence + 1, head=receipt.receipt_id)
+        )
+        await self._many(t.receipt_fields, sequence, "field", receipt.fields)
+        await self._many(t.receipt_denials, sequence, "code", receipt.denials)
+        return sequence
+
+    async def _many(
+        self, table: sa.Table, sequence: int, column: str, values: tuple[str, ...]
+    ) -> None:
+        if values:
+            rows = [{"sequence": sequence, column: value} for value in values]
+            await self._connection.execute(sa.insert(table), rows)
+
+    async def countersign(
+        self, receipt_id: str, countersignature: Countersignature
+    ) -> None:
+        """Keep the consumer's signature beside a receipt; the first one stays."""
+        await self._connection.execute(
+            sa.update(t.receipts)
+            .where(
+                t.receipts.c.receipt_id == receipt_id,
+                t.receipts.c.countersignature.is_(None),
+            )
+            .values(
+                countersigner=countersignature.key_id,
+                countersignature=countersignature.signature,
+            )
+        )
+
+    async def entry(self, receipt_id: str) -> LogEntry | None:
+        """Return a receipt's log entry, or None."""
+        statement = sa.select(t.receipts).where(t.receipts.c.receipt_id == receipt_id)
+        row = (await self._connection.execute(statement)).one_or_none()
+        return None if row is None else log_entry(row)
+
+    async def receive(self, received: Received) -> None:
+        """Keep what a partner's node answered us; the first answer stays."""
+        receipt = received.signed.receipt
+        await self._connection.execute(
+            self._upsert(t.received)
+            .values(
+                receipt_id=receipt.receipt_id,
+                at=int(received.at.timestamp()),
+                core=receipt.canonical().decode(),
+                signature=received.signed.signature,
+                verified=received.verified,
+                checks=json.dumps(list(received.checks), ensure_ascii=False),
+                disclosure=None
+                if received.disclosure is None
+                else json.dumps(received.disclosure, ensure_ascii=False),
+            )
+            .on_conflict_do_nothing(index_elements=["receipt_id"])
+        )
+
+    async def received(self, receipt_id: str) -> Received | None:
+        """Return what we received with a receipt, or None."""
+        statement = sa.select(t.received).where(t.received.c.receipt_id == receipt_id)
+        row = (await self._connection.execute(statement)).one_or_none()
+        if row is None:
+            return None
+        return Received(
+            signed=_signed(row),
+            at=datetime.datetime.fromtimestamp(row.at, datetime.UTC),
+            verified=row.verified,
+            checks=json.loads(row.checks),
+            disclosure=None if row.disclosure is None else json.loads(row.disclosure),
+        )
+
+
+def _signed(row: sa.Row[Any]) -> SignedReceipt:
+    return SignedReceipt(
+        receipt=parse_receipt(json.loads(row.core)), signature=row.signature
+    )
+
+
+def log_entry(row: sa.Row[Any]) -> LogEntry:
+    """Return the log entry that a row of `receipts` holds."""
+    countersignature = None
+    if row.countersignature is not None:
+        countersignature = Countersignature(
+            key_id=row.countersigner, signature=row.countersignature
+        )
+    return LogEntry(
+        sequence=row.sequence,
+        signed=_signed(row),
+        salt=row.salt,
+        index=row.log_index,
+        countersignature=countersignature,
+    )

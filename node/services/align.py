@@ -1,0 +1,169 @@
+"""Align: which customers do the two sides of an agreement share?
+
+The consumer declares its customers, as tokens of that agreement; the provider
+keeps which of them it knows. Only those can be asked about. Sets are padded with
+random tokens to the next power of two, so that their size tells little. A set can
+be declared anew once a day: customers come and go, but nobody can try one
+identifier after the other.
+
+What it does not protect: the provider can compute the token of any identifier
+it can guess, and a consumer can declare customers it does not have. See
+`docs/limitations.md`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crypto.encoding import b64u, unb64u
+from crypto.errors import Malformed
+from crypto.keys import X25519Key
+from crypto.tokens import customer_token
+from ledger.receipts import request_hash
+from node.domain.agreement import Agreement
+from node.domain.negotiation import Role
+from node.errors import BadRequest, Conflict, NotFound, Unavailable
+from node.ports import (
+    Clock,
+    Identity,
+    KeptAgreement,
+    Peers,
+    Randomness,
+    Store,
+    UnitOfWork,
+)
+
+_SMALLEST, _MOST = 64, 1_048_576
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Align:
+    """Both sides of the alignment of customers."""
+
+    store: Store
+    identity: Identity
+    peers: Peers
+    clock: Clock
+    randomness: Randomness
+    agreeing: X25519Key
+
+    def token_key(self, agreement: Agreement) -> bytes:
+        """Return the key of this agreement's customer tokens, 32 bytes, secret.
+
+        The direction is the assignee's question to the assigner. The same two
+        companies in other roles have another agreement, so another key.
+        """
+        me = self.identity.me.did
+        other = agreement.assigner if me == agreement.assignee else agreement.assignee
+        partner = self.identity.participant(other)
+        if partner is None:
+            detail = f"{other} is not in the consortium's registry."
+            raise NotFound("participant.unknown", detail)
+        return self.agreeing.customer_token_key(
+            partner.keys["x25519"], agreement.id, agreement.assigner
+        )
+
+    async def declare(self, agreement_id: str, customers: Sequence[str]) -> int:
+        """Declare our customers to the provider of an agreement.
+
+        Args:
+            customers: Normalised customer keys.
+
+        Returns:
+            How many tokens were sent, padding included.
+
+        Raises:
+            NotFound: We have no such agreement as consumer.
+            BadRequest: More than a million customers.
+            Unavailable: The provider's node did not take them.
+        """
+        agreement = (await self._kept(agreement_id, Role.CONSUMER)).agreement
+        key = self.token_key(agreement)
+        tokens = {customer_token(key, customer) for customer in customers}
+        size = _padded(len(tokens))
+        while len(tokens) < size:
+            tokens.add(self.randomness(32))
+        body = {"customers": [b64u(token) for token in sorted(tokens)]}
+        path = f"/agreements/{agreement_id}/customers"
+        provider = self.identity.participant(agreement.assigner)
+        assert provider is not None  # noqa: S101  # token_key found it
+        token = self.identity.issue(
+            audience=agreement.assigner,
+            bound_to=request_hash(path, body),
+            agreement=agreement_id,
+            nonce=b64u(self.randomness(32)),
+        )
+        reply = await self.peers.post(provider, path, body, token=token)
+        if reply.status >= 300:
+            detail = f"{agreement.assigner} answered {reply.status} to the declaration."
+            raise Unavailable("partner.refused", detail)
+        return size
+
+    async def receive(self, sender: str, agreement_id: str, body: Any) -> None:
+        """Keep a consumer's declaration, and which of its customers we know.
+
+        Raises:
+            NotFound: The sender has no such agreement with us.
+            BadRequest: Not a padded set of tokens, each once.
+            Conflict: It has declared its customers today already.
+        """
+        kept = await self._kept(agreement_id, Role.PROVIDER, partner=sender)
+        tokens = _tokens(body)
+        day = int(self.clock.now().timestamp()) // 86400
+        async with self.store.work() as work:
+            if not await work.receipts.count_call(f"{agreement_id}#declared", day, 1):
+                detail = "Customers can be declared once a day (UTC)."
+                raise Conflict("customers.declared", detail)
+            await self._match(work, kept.agreement, tokens)
+            await work.commit()
+
+    async def again(self, work: UnitOfWork, dataset: str) -> None:
+        """Match every declaration with a dataset's customers after they changed."""
+        for kept in await work.agreements.all():
+            if kept.role is Role.PROVIDER and kept.agreement.dataset == dataset:
+                tokens = await work.agreements.declared(kept.agreement.id)
+                await self._match(work, kept.agreement, tokens)
+
+    async def _match(
+        self, work: UnitOfWork, agreement: Agreement, tokens: Iterable[bytes]
+    ) -> None:
+        key = self.token_key(agreement)
+        customers = await work.datasets.customers(agreement.dataset)
+        known = {customer_token(key, customer): customer for customer in customers}
+        await work.agreements.declare(
+            agreement.id, {token: known.get(token) for token in tokens}
+        )
+
+    async def _kept(
+        self, agreement_id: str, role: Role, partner: str | None = None
+    ) -> KeptAgreement:
+        async with self.store.view() as view:
+            kept = await view.agreements.get(agreement_id)
+        other = kept and (
+            kept.agreement.assignee
+            if role is Role.PROVIDER
+            else kept.agreement.assigner
+        )
+        if kept is None or kept.role is not role or partner not in {None, other}:
+            raise NotFound("agreement.unknown", "There is no such agreement.")
+        return kept
+
+
+def _padded(count: int) -> int:
+    if count > _MOST:
+        raise BadRequest("customers.many", f"At most {_MOST} customers.")
+    return max(_SMALLEST, 1 << (count - 1).bit_length())
+
+
+def _tokens(body: Any) -> set[bytes]:
+    values = body.get("customers") if isinstance(body, dict) else None
+    try:
+        tokens = {unb64u(value, 32) for value in values or ()}
+    except (Malformed, TypeError):
+        tokens = set()
+    size = len(values) if isinstance(values, list) else 0
+    if not tokens or len(tokens) != size or size != _padded(size):
+        detail = "`customers` is a set of 32-byte tokens, padded to a power of two."
+        raise BadRequest("customers.malformed", detail)
+    return tokens
+'''

@@ -1,0 +1,247 @@
+"""Disclose: answer one query, or refuse it, and leave a receipt either way.
+
+The order is the promise:
+
+1. *Authenticate*: whose key signed the caller's token.
+2. *Decide*: agreement, request, field labels, usage and time go to the policy.
+3. *Read* only the granted columns of only the shared customers.
+4. *Receipt*: durable, in one transaction with the nonce and the rate it used.
+5. *Prove*: presentations bound to caller, agreement, purpose, nonce and receipt.
+6. *Answer*.
+
+The decision is made on a snapshot, without holding a lock while the policy or
+the CRM thinks. The receipt commits only if the snapshot still holds: the nonce
+is still unused, the rate still has room, the agreement still stands. Otherwise
+everything is decided again.
+"""
+
+import asyncio
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crypto.encoding import b64u
+from ledger.receipts import (
+    PolicyReference,
+    Receipt,
+    SignedReceipt,
+    Signer,
+    sign_receipt,
+    stream_id,
+)
+from ledger.response import response_hash
+from node.domain.agreement import Agreement, render_instant
+from node.domain.dataset import Value
+from node.domain.decision import DENIALS, Decision
+from node.domain.disclosure import Caller, Company, Request, Situation, question
+from node.errors import Refused, Unauthenticated, Unavailable
+from node.ports import (
+    Clock,
+    Identity,
+    PolicyDecisionPoint,
+    Publication,
+    Randomness,
+    Record,
+    Store,
+)
+from node.services.prove import Prove, Shown
+from node.services.read import Read
+
+_ATTEMPTS = 5
+_NONCE_KEPT = datetime.timedelta(minutes=10)
+"""Longer than any token is accepted for, so no nonce can come back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """A query, what was decided about it, and what would be shown."""
+
+    situation: Situation
+    publication: Publication | None
+    decision: Decision
+    denials: tuple[str, ...]
+    shown: tuple[Shown, ...]
+    hour: int
+    at: datetime.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disclose:
+    """Answers queries of partners."""
+
+    store: Store
+    policy: PolicyDecisionPoint
+    identity: Identity
+    read: Read
+    prove: Prove
+    clock: Clock
+    randomness: Randomness
+    signer: Signer
+    key_id: str
+    company: Company
+
+    async def __call__(self, request: Request, token: str | None) -> Mapping[str, Any]:
+        """Answer a query.
+
+        Args:
+            request: What is asked.
+            token: The caller's self-issued token, or None.
+
+        Returns:
+            The body of the answer.
+
+        Raises:
+            Unauthenticated: The token is wrong; the receipt is in `extra`.
+            Refused: The policy said no; the receipt is in `extra`.
+            Unavailable: The CRM or the store did not answer; nothing was disclosed.
+        """
+        started = self.clock.elapsed_ms()
+        caller = self.identity.authenticate(
+            token, bound_to=request.hash, agreement=request.agreement
+        )
+        for _ in range(_ATTEMPTS):
+            case = await self._consider(request, caller)
+            signed = await self._keep_receipt(request, caller, case, token, started)
+            if signed is not None:
+                break
+        else:
+            detail = "Too many calls at once under this agreement. Try again."
+            raise Unavailable("store.contended", detail)
+        if case.denials or case.publication is None:
+            raise self._refusal(case, caller, signed)
+        return await self.prove(request, case.publication, case.shown, signed)
+
+    async def _consider(self, request: Request, caller: Caller) -> _Case:
+        now = self.clock.now()
+        hour = int(now.timestamp()) // 3600
+        async with self.store.view() as view:
+            situation = await view.receipts.situation(request, caller, hour)
+            publication = await view.datasets.get(request.dataset)
+        decision = await self.policy.decide(
+            question(
+                request=request,
+                caller=caller,
+                situation=situation,
+                dataset=publication.dataset if publication else None,
+                company=self.company,
+                node=self.identity.me.did,
+                now=int(now.timestamp()),
+            )
+        )
+        denials, shown = decision.denials, ()
+        if decision.allow and publication and situation.agreement:
+            shown, denials = await self.read(
+                request, publication, situation.agreement, self.company.max_rows
+            )
+        return _Case(
+            situation=situation,
+            publication=publication,
+            decision=decision,
+            denials=denials,
+            shown=shown,
+            hour=hour,
+            at=now,
+        )
+
+    async def _keep_receipt(
+        self,
+        request: Request,
+        caller: Caller,
+        case: _Case,
+        token: str | None,
+        started: float,
+    ) -> SignedReceipt | None:
+        """Commit the receipt, or return None when the snapshot no longer holds."""
+        async with self.store.work() as work:
+            if caller.nonce is not None:
+                fresh = await work.receipts.claim(caller, case.at + _NONCE_KEPT)
+                if fresh == case.situation.nonce_seen:
+                    return None
+            if not case.denials and not await _still_holds(work, case):
+                return None
+            stream = stream_id(
+                provider=self.identity.me.did,
+                consumer=caller.did,
+                agreement=request.agreement,
+            )
+            sequence, previous = await work.receipts.head(stream)
+            receipt = self._receipt(request, caller, case, stream, sequence, previous)
+            signed = sign_receipt(receipt, self.signer)
+            await work.receipts.append(
+                signed,
+                salt=self.randomness(32),
+                token=token if caller.did else None,
+                took_ms=round(self.clock.elapsed_ms() - started),
+            )
+            await work.commit()
+        return signed
+
+    def _receipt(
+        self,
+        request: Request,
+        caller: Caller,
+        case: _Case,
+        stream: str,
+        sequence: int,
+        previous: str,
+    ) -> Receipt:
+        allowed = not case.denials
+        agreement = case.situation.agreement
+        is_party = agreement is not None and caller.did == agreement.assignee
+        return Receipt(
+            provider=self.identity.me.did,
+            consumer=caller.did,
+            agreement=request.agreement,
+            agreement_hash=agreement.hash if agreement and is_party else None,
+            stream=stream,
+            sequence=sequence,
+            previous=previous,
+            at=render_instant(case.at),
+            request_hash=request.hash,
+            nonce=caller.nonce,
+            dataset=request.dataset,
+            purpose=request.purpose,
+            fields=request.fields,
+            decision="allow" if allowed else "deny",
+            denials=case.denials,
+            customers=len(request.customers),
+            records=sum(len(shown.records) for shown in case.shown),
+            response_hash=self._response_hash(request, case) if allowed else None,
+            policy=PolicyReference(
+                revision=case.decision.revision,
+                input_hash=case.decision.input_hash,
+                engine=case.decision.engine,
+            ),
+            key_id=self.key_id,
+        )
+
+    def _refusal(
+        self, case: _Case, caller: Caller, signed: SignedReceipt
+    ) -> Refused | Unauthenticated:
+        """Return the error that tells the caller why, with the receipt."""
+        code = case.denials[0]
+        named = ", ".join(case.decision.denied_fields)
+        about = f" ({named})" if named else ""
+        kind = Unauthenticated if caller.problem else Refused
+        denials = [
+            {"code": each, "message": DENIALS[each].en, "mend": DENIALS[each].mend_en}
+            for each in case.denials
+        ]
+        extra = {"denials": denials, **signed.to_json()}
+        if case.decision.denied_fields:
+            extra["denied_fields"] = list(case.decision.denied_fields)
+        return kind(code, f"{DENIALS[code].en}{about}", extra=extra)
+
+
+async def _still_holds(work: UnitOfWork, case: _Case) -> bool:
+    """Check the snapshot, and use up one call of the rate."""
+    seen = case.situation.agreement
+    if seen is None:
+        return False
+    kept = await work.agreements.get(seen.id)
+    if kept is None or kept.status is not case.situation.status:
+        return False
+    return await work.receipts.count_call(
+        seen.id, case.hour, seen.terms.calls_per_hour
+    )

@@ -1,0 +1,139 @@
+"""Keep the log: integrate, publish, anchor.
+
+A receipt is *sequenced* in the request's own transaction. Everything here comes
+later and without the caller: entries are *integrated* into the tree, the tree is
+*published* as a signed checkpoint, and once an epoch a salted commitment to the
+newest checkpoint is *anchored* on the chain, in idle epochs too, so that the
+chain shows no call volume. Each step can be stopped at any instruction and done
+again.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from crypto import merkle
+from crypto.keys import Ed25519Key
+from crypto.notes import Checkpoint, sign_checkpoint
+from ledger import log
+from ledger.checkpoint import anchor_commitment
+from ledger.ports import Anchors
+from node.ports import (
+    Clock,
+    Randomness,
+    Store,
+    StoredAnchor,
+    StoredCheckpoint,
+    UnitOfWork,
+)
+
+_BATCH = 1000
+T = TypeVar("T")
+
+
+async def over_nodes(work: UnitOfWork, compute: Callable[[merkle.Reader], T]) -> T:
+    """Run a computation over the tree, with the nodes it reads fetched at once."""
+    nodes = await work.log.nodes(log.reads(compute))
+    return compute(lambda level, index: nodes[level, index])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepLog:
+    """Builds the tree behind the receipts. One at a time per log.
+
+    Attributes:
+        origin: Name of the log, in its checkpoints.
+        anchors: The chain, or None for a node without one.
+    """
+
+    store: Store
+    signer: Ed25519Key
+    origin: str
+    anchors: Anchors | None
+    clock: Clock
+    randomness: Randomness
+
+    async def integrate(self) -> int:
+        """Integrate what waits, and publish a checkpoint of the new tree.
+
+        Returns:
+            How many entries joined the tree.
+        """
+        async with self.store.work() as work:
+            waiting = await work.log.waiting(_BATCH)
+            if not waiting:
+                return 0
+            size = await work.log.size()
+            leaves = [log.leaf(entry.signed, entry.salt) for entry in waiting]
+            grown = await over_nodes(
+                work, lambda read: log.integrate(size, read, leaves)
+            )
+            await work.log.integrate(
+                size, [entry.sequence for entry in waiting], grown.nodes
+            )
+            checkpoint = Checkpoint(
+                origin=self.origin, size=grown.size, root=grown.root
+            )
+            await work.log.publish(
+                StoredCheckpoint(
+                    size=grown.size,
+                    root=grown.root,
+                    note=sign_checkpoint(checkpoint, self.signer),
+                    at=self.clock.now(),
+                )
+            )
+            await work.commit()
+        return len(waiting)
+
+    async def anchor(self) -> StoredAnchor | None:
+        """Anchor the newest checkpoint for the next epoch.
+
+        What is to be anchored is durable before the chain is asked, so that a
+        crash in between repeats the same anchor instead of making another.
+
+        Returns:
+            The anchor that the chain now holds; None without chain or checkpoint.
+
+        Raises:
+            ChainUnavailable: The chain did not answer; call again.
+            Inconsistent: The chain holds something else for this epoch.
+        """
+        if self.anchors is None:
+            return None
+        pending = await self._pending(self.anchors)
+        if pending is None:
+            return None
+        anchored = await asyncio.to_thread(
+            self.anchors.anchor, epoch=pending.epoch, commitment=pending.commitment
+        )
+        done = replace(pending, anchored=anchored)
+        async with self.store.work() as work:
+            await work.log.keep_anchor(done)
+            await work.commit()
+        return done
+
+    async def _pending(self, anchors: Anchors) -> StoredAnchor | None:
+        """Return the anchor to write: the one begun, or a new one kept first."""
+        async with self.store.work() as work:
+            last = await work.log.anchor()
+            if last is not None and last.anchored is None:
+                return last
+            checkpoint = await work.log.checkpoint()
+            if checkpoint is None:
+                return None
+            salt = self.randomness(32)
+            pending = StoredAnchor(
+                epoch=last.epoch + 1 if last else 1,
+                size=checkpoint.size,
+                note=checkpoint.note,
+                salt=salt,
+                commitment=anchor_commitment(checkpoint.note, salt),
+                chain_id=anchors.chain_id,
+                contract=anchors.contract,
+                at=self.clock.now(),
+                anchored=None,
+            )
+            await work.log.keep_anchor(pending)
+            await work.commit()
+        return pending

@@ -1,0 +1,324 @@
+"""Negotiate: from the provider's offer to an agreement that both have signed.
+
+    provider                              consumer
+    offer()          ── offer ──────────► receive_offer()       OFFERED
+    receive_event()  ◄─ ACCEPTED ──────── accept()              ACCEPTED, AGREED
+                     ── agreement, signed ►                     (the reply)
+    receive_verification() ◄─ signature ─                       VERIFIED, FINALIZED
+
+States, message names and ids are those of the Dataspace Protocol. `accept` may
+be called again after a lost connection: both sides resume where they stand.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from crypto.encoding import b64u, unb64u
+from crypto.errors import CryptoError
+from crypto.keys import key_id, verify_ed25519
+from ledger.receipts import Signer, request_hash
+from node.domain.agreement import CONTEXT, Agreement, Offer, Status, Terms
+from node.domain.negotiation import Negotiation, Role, State
+from ledger.participants import Participant
+from node.errors import BadRequest, Conflict, NotFound, Unavailable
+from node.ports import Clock, Identity, KeptAgreement, Peers, Randomness, Store
+
+_C, _P = Role.CONSUMER, Role.PROVIDER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Negotiate:
+    """Both sides of a negotiation."""
+
+    store: Store
+    identity: Identity
+    peers: Peers
+    clock: Clock
+    randomness: Randomness
+    signer: Signer
+
+    async def offer(self, *, partner: str, dataset: str, terms: Terms) -> Negotiation:
+        """Offer terms to a partner.
+
+        Raises:
+            BadRequest: A field cannot be shared in that mode.
+            NotFound: No such partner or dataset.
+            Unavailable: The partner's node did not take the offer.
+        """
+        consumer = self._participant(partner)
+        async with self.store.view() as view:
+            publication = await view.datasets.get(dataset)
+        if publication is None:
+            detail = f"Publish the dataset {dataset} first."
+            raise NotFound("dataset.unknown", detail)
+        for name, mode in terms.fields.items():
+            field = publication.dataset.field(name)
+            if field is None or mode not in field.modes:
+                detail = f"The dataset {dataset} does not share {name} as {mode}."
+                raise BadRequest("terms.fields", detail)
+        offer = Offer(
+            id=self._urn(),
+            dataset=dataset,
+            assigner=self.identity.me.did,
+            assignee=partner,
+            terms=terms,
+        )
+        pid = self._urn()
+        reply = await self._send(
+            consumer,
+            "/negotiations/offers",
+            {
+                "@context": [CONTEXT],
+                "@type": "ContractOfferMessage",
+                "providerPid": pid,
+                "callbackAddress": self.identity.me.url,
+                "offer": offer.to_odrl(),
+            },
+        )
+        return await self._keep(
+            Negotiation(
+                provider_pid=pid,
+                consumer_pid=_urn_in(reply, "consumerPid"),
+                role=_P,
+                partner=partner,
+                state=State.OFFERED,
+                offer=offer,
+            )
+        )
+
+    async def receive_offer(self, sender: str, message: Any) -> Negotiation:
+        """Keep a partner's offer for our data steward to decide on.
+
+        Raises:
+            BadRequest: The offer is not from its assigner, not to us, or not
+                exactly one that this node could enforce.
+        """
+        offer = Offer.from_odrl(_member(message, "offer"))
+        if offer.assigner != sender or offer.assignee != self.identity.me.did:
+            detail = "The offer's parties are not its sender and this node."
+            raise BadRequest("offer.parties", detail)
+        return await self._keep(
+            Negotiation(
+                provider_pid=_urn_in(message, "providerPid"),
+                consumer_pid=self._urn(),
+                role=_C,
+                partner=sender,
+                state=State.OFFERED,
+                offer=offer,
+            )
+        )
+
+    async def accept(self, pid: str) -> KeptAgreement:
+        """Accept an offer, and come back with the agreement signed by both.
+
+        Raises:
+            NotFound: We have no such negotiation.
+            Conflict: It is not ours to accept, or over.
+            BadRequest: The provider's agreement is not what it offered.
+            Unavailable: The provider's node did not answer; call again.
+        """
+        negotiation = await self._negotiation(pid, role=_C)
+        if negotiation.state is State.OFFERED:
+            negotiation = await self._keep(
+                negotiation.advance(State.ACCEPTED, sender=_C)
+            )
+        provider = self._participant(negotiation.partner)
+        pids = {
+            "consumerPid": negotiation.consumer_pid,
+            "providerPid": negotiation.provider_pid,
+        }
+        base = f"/negotiations/{negotiation.provider_pid}"
+        event = pids | {
+            "@context": [CONTEXT],
+            "@type": "ContractNegotiationEventMessage",
+            "eventType": "ACCEPTED",
+        }
+        answer = await self._send(provider, f"{base}/events", event)
+        agreement = Agreement.from_odrl(_member(answer, "agreement"))
+        _check_is_offered(agreement, negotiation.offer)
+        theirs = _signature(answer)
+        _verify(provider, agreement, theirs)
+        ours = self._sign(agreement)
+        if negotiation.state is State.ACCEPTED:
+            negotiation = negotiation.advance(
+                State.AGREED, sender=_P, agreement=agreement
+            )
+            await self._keep(negotiation)
+        verification = pids | {
+            "@context": [CONTEXT],
+            "@type": "ContractAgreementVerificationMessage",
+            "signature": ours,
+        }
+        await self._send(provider, f"{base}/agreement/verification", verification)
+        kept = KeptAgreement(
+            agreement=agreement,
+            role=_C,
+            status=Status.ACTIVE,
+            signatures={"assigner": theirs, "assignee": ours},
+        )
+        done = negotiation.advance(State.VERIFIED, sender=_C).advance(
+            State.FINALIZED, sender=_P
+        )
+        await self._keep(done, kept)
+        return kept
+
+    async def receive_event(
+        self, sender: str, pid: str, message: Any
+    ) -> Mapping[str, Any]:
+        """Take a consumer's acceptance; return the agreement with our signature.
+
+        Raises:
+            NotFound: The sender has no such negotiation with us.
+            Conflict: It is not on offer (any more).
+        """
+        if _member(message, "eventType") != "ACCEPTED":
+            raise BadRequest("event.unknown", "A consumer can only send ACCEPTED.")
+        negotiation = await self._negotiation(pid, role=_P, partner=sender)
+        if negotiation.state is not State.AGREED:
+            offer = negotiation.offer
+            agreement = Agreement(
+                id=self._urn(),
+                dataset=offer.dataset,
+                assigner=offer.assigner,
+                assignee=offer.assignee,
+                terms=offer.terms,
+                timestamp=self.clock.now(),
+            )
+            negotiation = await self._keep(
+                negotiation.advance(State.ACCEPTED, sender=_C).advance(
+                    State.AGREED, sender=_P, agreement=agreement
+                )
+            )
+        agreement = _agreed(negotiation)
+        return {
+            "@context": [CONTEXT],
+            "@type": "ContractAgreementMessage",
+            "consumerPid": negotiation.consumer_pid,
+            "providerPid": negotiation.provider_pid,
+            "agreement": agreement.to_odrl(),
+            "signature": self._sign(agreement),
+        }
+
+    async def receive_verification(
+        self, sender: str, pid: str, message: Any
+    ) -> Negotiation:
+        """Take the consumer's signature; the agreement holds from here on.
+
+        Raises:
+            NotFound: The sender has no such negotiation with us.
+            Conflict: There is no agreement to verify yet.
+            BadRequest: The signature is not the consumer's over the agreement.
+        """
+        negotiation = await self._negotiation(pid, role=_P, partner=sender)
+        if negotiation.state is State.FINALIZED:
+            return negotiation
+        done = negotiation.advance(State.VERIFIED, sender=_C).advance(
+            State.FINALIZED, sender=_P
+        )
+        agreement = _agreed(negotiation)
+        theirs = _signature(message)
+        _verify(self._participant(sender), agreement, theirs)
+        kept = KeptAgreement(
+            agreement=agreement,
+            role=_P,
+            status=Status.ACTIVE,
+            signatures={"assigner": self._sign(agreement), "assignee": theirs},
+        )
+        return await self._keep(done, kept)
+
+    def _participant(self, did: str) -> Participant:
+        found = self.identity.participant(did)
+        if found is None:
+            detail = f"{did} is not in the consortium's registry."
+            raise NotFound("participant.unknown", detail)
+        return found
+
+    async def _negotiation(
+        self, pid: str, *, role: Role, partner: str | None = None
+    ) -> Negotiation:
+        async with self.store.view() as view:
+            found = await view.agreements.negotiation(pid)
+        if found is None or found.role is not role or partner not in {None, found.partner}:
+            raise NotFound("negotiation.unknown", "There is no such negotiation.")
+        return found
+
+    async def _keep(
+        self, negotiation: Negotiation, agreement: KeptAgreement | None = None
+    ) -> Negotiation:
+        async with self.store.work() as work:
+            await work.agreements.keep_negotiation(negotiation)
+            if agreement is not None:
+                await work.agreements.add(agreement)
+            await work.commit()
+        return negotiation
+
+    async def _send(self, partner: Participant, path: str, body: Any) -> Any:
+        token = self.identity.issue(
+            audience=partner.did,
+            bound_to=request_hash(path, body),
+            agreement=None,
+            nonce=b64u(self.randomness(32)),
+        )
+        reply = await self.peers.post(partner, path, body, token=token)
+        if reply.status >= 300:
+            code = reply.body.get("code", "") if isinstance(reply.body, dict) else ""
+            detail = f"{partner.did} answered {reply.status} {code} to {path}."
+            raise Unavailable("partner.refused", detail)
+        return reply.body
+
+    def _sign(self, agreement: Agreement) -> dict[str, str]:
+        signature = self.signer.sign(agreement.signed_bytes)
+        own = key_id(self.identity.me.did, "ed25519", self.signer.public_bytes)
+        return {"key_id": own, "signature": b64u(signature)}
+
+    def _urn(self) -> str:
+        return uuid.UUID(bytes=self.randomness(16), version=4).urn
+
+
+def _agreed(negotiation: Negotiation) -> Agreement:
+    if negotiation.agreement is None:
+        detail = "The negotiation has not come to an agreement."
+        raise Conflict("negotiation.state", detail)
+    return negotiation.agreement
+
+
+def _check_is_offered(agreement: Agreement, offer: Offer) -> None:
+    for name in ("dataset", "assigner", "assignee", "terms"):
+        if getattr(agreement, name) != getattr(offer, name):
+            detail = f"The agreement's {name} is not what was offered."
+            raise BadRequest("agreement.not_offered", detail)
+
+
+def _verify(
+    signer: Participant, agreement: Agreement, signature: Mapping[str, str]
+) -> None:
+    try:
+        if signature["key_id"] != key_id(signer.did, "ed25519", signer.keys["ed25519"]):
+            raise BadRequest("agreement.signature", "Signed with a key not pinned.")
+        raw = unb64u(signature["signature"], 64)
+        verify_ed25519(signer.keys["ed25519"], agreement.signed_bytes, raw)
+    except (CryptoError, KeyError, TypeError) as error:
+        detail = f"The agreement is not signed by {signer.did}."
+        raise BadRequest("agreement.signature", detail) from error
+
+
+def _member(message: Any, name: str) -> Any:
+    if not isinstance(message, dict) or name not in message:
+        raise BadRequest("message.malformed", f"The message lacks `{name}`.")
+    return message[name]
+
+
+def _signature(message: Any) -> dict[str, str]:
+    value = _member(message, "signature")
+    if not isinstance(value, dict) or set(value) != {"key_id", "signature"}:
+        raise BadRequest("message.malformed", "`signature` is key_id and signature.")
+    return value
+
+
+def _urn_in(message: Any, name: str) -> str:
+    value = _member(message, name)
+    if not isinstance(value, str) or not value.startswith("urn:uuid:") or len(value) != 45:
+        raise BadRequest("message.malformed", f"`{name}` must be a urn:uuid.")
+    return value
