@@ -13,10 +13,16 @@ from pathlib import Path
 
 
 def chain(*, path: Path, port: int, host: str = "127.0.0.1") -> list[str]:
-    """Give the embedded chain: py-evm on an SQLite file, JSON-RPC on `port`."""
+    """Give the embedded chain: py-evm in the folder `path`, JSON-RPC on `port`.
+
+    It listens on loopback. Another `host` has to be meant: whoever can reach the
+    chain can fill its disk.
+    """
     command = [sys.executable, "-m", "ledger.evm"]
     command += ["--path", str(path), "--port", str(port)]
-    return command if host == "127.0.0.1" else [*command, "--host", host]
+    if host != "127.0.0.1":
+        command += ["--host", host, "--allow-remote"]
+    return command
 
 
 def node(*, settings: Path) -> list[str]:

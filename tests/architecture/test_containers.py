@@ -45,6 +45,8 @@ def shape(command: list[str]) -> list[str]:
             words.append(word)
         elif word == "--host":
             next(rest)
+        elif word == "--allow-remote":
+            continue
         elif word.startswith("--addr="):
             words.append("--addr")
         else:
