@@ -1,25 +1,13 @@
-"""What the ledger asks of the world: stored tree nodes, and a chain.
+"""What the ledger asks of the world: a chain to read, and to anchor on.
 
-Three small protocols. The docstrings state the duty of the implementer, and
-`ledger.memory` keeps them all without a disk or a network. They are synchronous:
-a caller inside an event loop runs them in a thread, or (tree nodes) fetches what
-`ledger.log` says it will read and passes a dictionary's lookup.
+The docstrings state the duty of the implementer; `ledger.memory` keeps them
+without a disk or a network. Both are synchronous: a caller inside an event loop
+runs them in a thread. (What a log needs of a store is one callable,
+`crypto.merkle.Reader`.)
 """
 
 from dataclasses import dataclass
 from typing import Protocol
-
-
-class NodeReader(Protocol):
-    """Looks up the hash of a complete subtree of the log."""
-
-    def __call__(self, level: int, index: int, /) -> bytes:
-        """Return the root hash of the leaves `[index << level, (index+1) << level)`.
-
-        Only complete subtrees are ever asked for. Raises `KeyError` for one that
-        was never stored, which is a fault of the store, not of a proof.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +30,10 @@ class Anchored:
 class ChainReader(Protocol):
     """Reads the anchor contract. All that a verifier needs of a chain.
 
-    A member is the address that anchors (`0x` and 40 hex digits, any case). The
-    contract keeps exactly one commitment per member and epoch, epochs grow by
-    one from 1, and nothing written is ever changed.
+    A member is the address that anchors. Addresses are `0x` and 40 lower-case
+    hex digits going out, of any case coming in. The contract keeps exactly one
+    commitment per member and epoch, epochs grow by one from 1, and nothing
+    written is ever changed.
     """
 
     @property

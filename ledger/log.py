@@ -1,0 +1,106 @@
+"""The log: one append-only tree over every receipt of a provider.
+
+An entry moves *sequence* (it gets its place, in the transaction of the call) →
+*integrate* (its leaf joins the tree, this module) → *publish* (a signed
+checkpoint names the root) → *anchor* (a chain fixes the checkpoint).
+
+The tree holds no receipt, only a salted *commitment* to each. Without the salt
+nobody can test a guess about a receipt against the log, and once the salt is
+deleted nobody ever can: the log stays whole when an entry must be forgotten.
+
+Only complete subtrees are stored, and a stored node never changes. The functions
+here are pure: they read nodes through a callable, and return what is to be
+stored. Proofs are those of `crypto.merkle`.
+
+Spec: `docs/protocols/log.md`; RFC 9162, section 2.1 (the tree).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from crypto import merkle
+from crypto.encoding import sha256
+from ledger.receipts import SignedReceipt
+
+Coordinates: TypeAlias = tuple[int, int]
+"""Level (0 for leaves) and index of a complete subtree."""
+
+
+def commitment(signed: SignedReceipt, salt: bytes) -> bytes:
+    """Commit to a signed receipt: 32 bytes.
+
+    Args:
+        signed: The receipt, with its provider's signature.
+        salt: 32 random bytes, used for this receipt only.
+    """
+    if len(salt) != 32:
+        raise ValueError("a salt has 32 bytes")
+    return sha256(salt, signed.receipt.canonical(), signed.signature)
+
+
+def leaf(signed: SignedReceipt, salt: bytes) -> bytes:
+    """Return the leaf hash of a receipt, 32 bytes. See `commitment`."""
+    return merkle.leaf_hash(commitment(signed, salt))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Integration:
+    """What integrating leaves changes.
+
+    Attributes:
+        size: Number of leaves afterwards.
+        root: Root hash afterwards, 32 bytes.
+        nodes: What to store: (level, index, hash) of each new complete subtree.
+    """
+
+    size: int
+    root: bytes
+    nodes: tuple[tuple[int, int, bytes], ...]
+
+
+def integrate(size: int, read: merkle.Reader, leaves: Sequence[bytes]) -> Integration:
+    """Append leaves to a tree.
+
+    Args:
+        size: Number of leaves so far.
+        read: Reads the complete subtrees stored so far.
+        leaves: Leaf hashes in the log's order, 32 bytes each.
+    """
+    fresh: dict[Coordinates, bytes] = {}
+
+    def look(level: int, index: int) -> bytes:
+        return fresh.get((level, index)) or read(level, index)
+
+    for position, leaf_hash in enumerate(leaves, size):
+        level, index, node = 0, position, leaf_hash
+        fresh[level, index] = node
+        while index & 1:  # a right child completes its parent
+            node = merkle.node_hash(look(level, index - 1), node)
+            level, index = level + 1, index >> 1
+            fresh[level, index] = node
+    total = size + len(leaves)
+    return Integration(
+        size=total,
+        root=merkle.root_at(total, look),
+        nodes=tuple((*place, node) for place, node in fresh.items()),
+    )
+
+
+def reads(compute: Callable[[merkle.Reader], object]) -> tuple[Coordinates, ...]:
+    """List the nodes that a computation over the tree will read.
+
+    Which nodes are read depends on positions alone, so the computation is run
+    once over zeros. A store behind an `await` fetches the listed nodes in one
+    query and runs it again over them:
+
+        wanted = reads(lambda read: merkle.inclusion_proof(index, size, read))
+    """
+    wanted: dict[Coordinates, None] = {}
+
+    def record(level: int, index: int) -> bytes:
+        wanted[level, index] = None
+        return bytes(32)
+
+    compute(record)
+    return tuple(wanted)

@@ -1,0 +1,183 @@
+"""Doubles without a disk or a network: tree nodes, a chain, a provider's log.
+
+They keep every promise of the ports, and forget everything when they go. A
+`MemoryLog` walks receipts through all four stations, and shows on one page what
+a node does with a database, a background task and a real chain:
+
+    sequence  →  integrate  →  publish  →  anchor
+
+Not for production: nothing here is durable, and nothing is safe to share
+between threads.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from crypto import merkle
+from crypto.keys import Ed25519Key
+from ledger import log
+from ledger.checkpoint import (
+    Checkpoint,
+    anchor_commitment,
+    origin_of,
+    sign_checkpoint,
+)
+from ledger.errors import ChainUnavailable, Inconsistent
+from ledger.evidence import Anchor, Evidence, Inclusion
+from ledger.participants import Participant
+from ledger.ports import Anchored, Anchors
+from ledger.receipts import SignedReceipt
+
+
+class MemoryNodes:
+    """Complete subtrees of a log, in a dictionary. Is a `merkle.Reader`."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[log.Coordinates, bytes] = {}
+
+    def __call__(self, level: int, index: int) -> bytes:
+        """Return a stored hash; `KeyError` when it was never stored."""
+        return self._nodes[level, index]
+
+    def store(self, nodes: Iterable[tuple[int, int, bytes]]) -> None:
+        """Keep the nodes of an `Integration`; what is stored never changes."""
+        for level, index, node in nodes:
+            if self._nodes.setdefault((level, index), node) != node:
+                raise ValueError("a stored node changes")
+
+
+@dataclass(kw_only=True)
+class MemoryChain:
+    """The anchor contract of a consortium, and one member's account on it.
+
+    Attributes:
+        member: The account that anchors; see `as_member`.
+        answers: Whether the chain answers. Tests take it away.
+    """
+
+    member: str
+    chain_id: int = 1337
+    contract: str = "0x" + "cc" * 20
+    answers: bool = True
+    _held: dict[tuple[str, int], Anchored] = field(default_factory=dict)
+
+    def as_member(self, member: str) -> "MemoryChain":
+        """Return the same contract, used from another account."""
+        return replace(self, member=member)
+
+    def commitment(self, member: str, epoch: int) -> bytes | None:
+        """Return what a member anchored for an epoch. See `ports.ChainReader`."""
+        held = self._asked().get((member.lower(), epoch))
+        return held.commitment if held else None
+
+    def latest_epoch(self, member: str) -> int:
+        """Return a member's newest epoch. See `ports.ChainReader`."""
+        epochs = (epoch for who, epoch in self._asked() if who == member.lower())
+        return max(epochs, default=0)
+
+    def anchor(self, *, epoch: int, commitment: bytes) -> Anchored:
+        """Anchor for this member. See `ports.Anchors`."""
+        held = self._asked().get((self.member, epoch))
+        if held is None:
+            if epoch != self.latest_epoch(self.member) + 1:
+                raise Inconsistent("the epoch is not the next one")
+            block = len(self._held) + 1
+            held = Anchored(
+                epoch=epoch,
+                commitment=commitment,
+                transaction=f"0x{block:064x}",
+                block=block,
+            )
+            self._held[self.member, epoch] = held
+        if held.commitment != commitment:
+            raise Inconsistent("the chain holds something else for this epoch")
+        return held
+
+    def _asked(self) -> dict[tuple[str, int], Anchored]:
+        if not self.answers:
+            raise ChainUnavailable("the chain does not answer")
+        return self._held
+
+
+class MemoryLog:
+    """A provider's log, and everything it can say about a receipt.
+
+    Args:
+        participant: The provider, as its consortium pins it.
+        key: Its Ed25519 key.
+    """
+
+    def __init__(self, participant: Participant, key: Ed25519Key) -> None:
+        self.participant = participant
+        self.nodes = MemoryNodes()
+        self.size = 0
+        self._key = key
+        self._entries: list[tuple[SignedReceipt, bytes]] = []
+        self._notes: list[tuple[int, str]] = []
+        self._anchors: list[tuple[int, Anchor]] = []
+
+    def sequence(self, signed: SignedReceipt, *, salt: bytes) -> int:
+        """Give a receipt its place in the log's order."""
+        self._entries.append((signed, salt))
+        return len(self._entries) - 1
+
+    def integrate(self) -> None:
+        """Join every waiting receipt to the tree."""
+        waiting = self._entries[self.size :]
+        leaves = [log.leaf(signed, salt) for signed, salt in waiting]
+        result = log.integrate(self.size, self.nodes, leaves)
+        self.nodes.store(result.nodes)
+        self.size = result.size
+
+    def publish(self) -> str:
+        """Sign a checkpoint of the tree as it is."""
+        checkpoint = Checkpoint(
+            origin=origin_of(self.participant.did),
+            size=self.size,
+            root=merkle.root_at(self.size, self.nodes),
+        )
+        note = sign_checkpoint(checkpoint, self._key)
+        self._notes.append((self.size, note))
+        return note
+
+    def anchor(self, chain: Anchors, *, salt: bytes) -> Anchored:
+        """Anchor the newest published checkpoint under the next epoch."""
+        size, note = self._notes[-1]
+        anchored = chain.anchor(
+            epoch=chain.latest_epoch(chain.member) + 1,
+            commitment=anchor_commitment(note, salt),
+        )
+        anchor = Anchor(
+            chain_id=chain.chain_id,
+            contract=chain.contract,
+            member=chain.member,
+            epoch=anchored.epoch,
+            commitment=anchored.commitment,
+            salt=salt,
+            checkpoint=note,
+            consistency=(),
+            transaction=anchored.transaction,
+            block=anchored.block,
+        )
+        self._anchors.append((size, anchor))
+        return anchored
+
+    def evidence(self, index: int, *consumer: Participant) -> Evidence:
+        """Return all there is to show for a receipt by now, from first to last."""
+        signed, salt = self._entries[index]
+        evidence = Evidence(
+            signed=signed, salt=salt, participants=(self.participant, *consumer)
+        )
+        published = [(size, note) for size, note in self._notes if size > index]
+        if not published:
+            return evidence
+        size, note = published[0]
+        proof = merkle.inclusion_proof(index, size, self.nodes)
+        inclusion = Inclusion(index=index, proof=tuple(proof), checkpoint=note)
+        evidence = replace(evidence, inclusion=inclusion)
+        anchored = [(later, anchor) for later, anchor in self._anchors if later >= size]
+        if not anchored:
+            return evidence
+        later, anchor = anchored[0]
+        steps = merkle.consistency_proof(size, later, self.nodes)
+        return replace(evidence, anchor=replace(anchor, consistency=tuple(steps)))
