@@ -1,0 +1,91 @@
+"""Participants as the consortium's registry pins them: names, keys, an account.
+
+Everything that is verified is verified under a *pinned* key: one that came from
+the registry, by a way that the signer does not control. Evidence files carry
+participant records too, so that a reader knows whom they speak of; those are
+what the file says about itself, and pins replace them (`ledger.verify`).
+
+Spec: `docs/protocols/evidence.md`, section "Participant records".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from crypto.encoding import b64u
+from crypto.keys import Suite, key_id
+from ledger import shape
+
+_KEYS: Final[Mapping[Suite, int]] = {
+    "ed25519": 32,
+    "x25519": 32,
+    "bls12381g2": 96,
+    "secp256k1": 33,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Participant:
+    """A company of the consortium.
+
+    Attributes:
+        did: Decentralised identifier, `did:web:…`.
+        name: Its name by language, `en` and `zh`.
+        url: Base address of its node.
+        keys: Public keys by suite, as `crypto.keys.key_id` takes them.
+        chain_address: Account that anchors its checkpoints.
+    """
+
+    did: str
+    name: Mapping[str, str]
+    url: str
+    keys: Mapping[Suite, bytes]
+    chain_address: str
+
+    def key_id(self, suite: Suite) -> str:
+        """Return the id of this participant's key of a suite."""
+        return key_id(self.did, suite, self.keys[suite])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the registry record."""
+        return {
+            "did": self.did,
+            "name": dict(self.name),
+            "url": self.url,
+            "keys": {suite: b64u(public) for suite, public in self.keys.items()},
+            "chain_address": self.chain_address,
+        }
+
+
+Pins: TypeAlias = Mapping[str, Participant]
+"""Pinned participants by DID. Never read from what is to be verified."""
+
+
+def parse_participant(value: object, what: str = "participant") -> Participant:
+    """Read a registry record.
+
+    Raises:
+        Malformed: A member is missing, unknown or of the wrong form or size.
+    """
+    wanted = {"did", "name", "url", "keys", "chain_address"}
+    found = shape.members(value, wanted, what)
+    name = shape.members(found["name"], {"en", "zh"}, "name")
+    keys = shape.members(found["keys"], _KEYS, "keys")
+    sizes = _KEYS.items()
+    return Participant(
+        did=shape.did(found["did"], "did"),
+        name={language: shape.prose(name[language], "name") for language in name},
+        url=shape.prose(found["url"], "url"),
+        keys={suite: shape.octets(size)(keys[suite], suite) for suite, size in sizes},
+        chain_address=shape.account(found["chain_address"], "chain_address"),
+    )
+
+
+def pins_of(records: object) -> Pins:
+    """Read a registry: an array of participant records, as pins.
+
+    Raises:
+        Malformed: A record does not parse.
+    """
+    found = shape.each(parse_participant, most=1000)(records, "participants")
+    return {participant.did: participant for participant in found}
