@@ -1,0 +1,192 @@
+"""What each outcome of a verification means, in words, in both languages.
+
+Kept apart from the deciding (`ledger.verify`) so that the promises can be read,
+and translated, on one page. The key is the step's name and its outcome; the
+outcome fixes the step's state.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class State(StrEnum):
+    """How a step came out, weakest first.
+
+    FAILED: what was checked is false. NOT_CHECKED: nobody looked, or could.
+    PENDING: what would be checked does not exist yet. CHECKED: it holds.
+    """
+
+    FAILED = "failed"
+    NOT_CHECKED = "not_checked"
+    PENDING = "pending"
+    CHECKED = "checked"
+
+
+_STATES: Final = {
+    "checked": State.CHECKED,
+    "nobody": State.CHECKED,
+    "pending": State.PENDING,
+    "failed": State.FAILED,
+}
+
+
+def state_of(outcome: str) -> State:
+    """Return the state that an outcome amounts to."""
+    return _STATES.get(outcome, State.NOT_CHECKED)
+
+
+WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    "receipt.checked": (
+        "The receipt is well formed and has the id it is known by.",
+        "回执格式正确，编号与内容相符。",
+    ),
+    "receipt.failed": (
+        "The receipt does not parse, or is not the one that was asked for.",
+        "回执无法解析，或不是所查询的那一份。",
+    ),
+    "provider_signature.checked": (
+        "The provider signed the receipt with its pinned key.",
+        "提供方已用登记在册的公钥签署回执。",
+    ),
+    "provider_signature.embedded": (
+        "The signature fits a key that only the file itself says is the provider's.",
+        "签名与一个公钥相符，但该公钥属于提供方仅为文件自称。",
+    ),
+    "provider_signature.unknown": (
+        "No key of this provider is pinned here, so nothing was checked.",
+        "本地没有该提供方的登记公钥，未作核验。",
+    ),
+    "provider_signature.failed": (
+        "The provider did not sign this receipt.",
+        "提供方并未签署这份回执。",
+    ),
+    "countersignature.checked": (
+        "The consumer signed the receipt back: this is what it asked and got.",
+        "使用方已回签，确认请求与所得一致。",
+    ),
+    "countersignature.embedded": (
+        "The signature fits a key that only the file itself says is the consumer's.",
+        "回签与一个公钥相符，但该公钥属于使用方仅为文件自称。",
+    ),
+    "countersignature.unknown": (
+        "No key of this consumer is pinned here, so nothing was checked.",
+        "本地没有该使用方的登记公钥，未作核验。",
+    ),
+    "countersignature.pending": (
+        "The consumer has not signed the receipt back yet.",
+        "使用方尚未回签。",
+    ),
+    "countersignature.nobody": (
+        "The call was refused without knowing the caller; there is nobody to sign.",
+        "调用方身份不明且已被拒绝，无人可回签。",
+    ),
+    "countersignature.failed": (
+        "The consumer did not sign this receipt back.",
+        "使用方并未回签这份回执。",
+    ),
+    "inclusion.checked": (
+        "The receipt is in the log under the checkpoint's root.",
+        "回执已包含在检查点所对应的日志中。",
+    ),
+    "inclusion.pending": (
+        "The receipt has its place, but is not in the tree yet.",
+        "回执已排序，尚未并入日志树。",
+    ),
+    "inclusion.failed": (
+        "The receipt is not in the log at this place.",
+        "日志的该位置上没有这份回执。",
+    ),
+    "checkpoint.checked": (
+        "The provider's log signed the checkpoint.",
+        "检查点由提供方的日志签署。",
+    ),
+    "checkpoint.unknown": (
+        "No key of this log is known here, so the checkpoint was not checked.",
+        "本地没有该日志的公钥，未核验检查点。",
+    ),
+    "checkpoint.pending": (
+        "No checkpoint covers the receipt yet.",
+        "尚无检查点覆盖这份回执。",
+    ),
+    "checkpoint.failed": (
+        "The provider's log did not sign this checkpoint.",
+        "提供方的日志并未签署该检查点。",
+    ),
+    "consistency.checked": (
+        "The anchored log begins with everything the checkpoint covers.",
+        "已锚定的日志完整延续了检查点的全部内容。",
+    ),
+    "consistency.unknown": (
+        "No key of this log is known here, so the anchored checkpoint was not checked.",
+        "本地没有该日志的公钥，未核验已锚定的检查点。",
+    ),
+    "consistency.pending": (
+        "No anchored checkpoint covers the receipt yet.",
+        "尚无已锚定的检查点覆盖这份回执。",
+    ),
+    "consistency.failed": (
+        "The anchored log does not continue this one: entries were changed or removed.",
+        "已锚定的日志与此不连续：有条目被改动或删除。",
+    ),
+    "anchor.checked": (
+        "The anchored commitment opens to the anchored checkpoint.",
+        "锚定承诺与已锚定的检查点相符。",
+    ),
+    "anchor.pending": (
+        "The checkpoint is not anchored yet.",
+        "检查点尚未锚定。",
+    ),
+    "anchor.failed": (
+        "The anchored commitment is to something else.",
+        "锚定承诺对应的是其他内容。",
+    ),
+    "chain.checked": (
+        "The chain holds this commitment, written by the provider's account.",
+        "链上存有该承诺，由提供方账户写入。",
+    ),
+    "chain.pending": (
+        "Nothing is anchored yet, so there is nothing to ask the chain.",
+        "尚未锚定，无需查询链上记录。",
+    ),
+    "chain.not_asked": (
+        "Chain not checked: none was asked. So far only the file says it is anchored.",
+        "未核验链上记录：未查询任何链，锚定仅为文件自称。",
+    ),
+    "chain.unreachable": (
+        "Chain not checked: it did not answer.",
+        "未核验链上记录：链未应答。",
+    ),
+    "chain.elsewhere": (
+        "Chain not checked: the file speaks of another chain or contract.",
+        "未核验链上记录：文件所述的链或合约与所查询的不同。",
+    ),
+    "chain.unknown": (
+        "Chain not checked: the account of this provider is not known here.",
+        "未核验链上记录：本地没有该提供方的账户。",
+    ),
+    "chain.failed": (
+        "The chain does not hold this commitment for this provider and epoch.",
+        "链上没有该提供方在该周期的此项承诺。",
+    ),
+    "request.checked": (
+        "The receipt tells the call exactly as it was made.",
+        "回执与实际发出的请求完全一致。",
+    ),
+    "request.failed": (
+        "The receipt tells another call than the one that was made.",
+        "回执记载的请求与实际发出的不一致。",
+    ),
+    "disclosure.checked": (
+        "What was disclosed is what the receipt says, in records the provider signed.",
+        "披露内容与回执相符，且出自提供方签署的记录。",
+    ),
+    "disclosure.unknown": (
+        "No key of this provider is known here, so the values were not checked.",
+        "本地没有该提供方的公钥，未核验披露内容。",
+    ),
+    "disclosure.failed": (
+        "What was disclosed is not what the receipt says, or not what was signed.",
+        "披露内容与回执或签署的记录不符。",
+    ),
+}
