@@ -64,7 +64,7 @@ class Frame:
         key = backend.decode_g2(public)
         points = generators(suite, backend, count)
         octets = public + points.octets + suite.api_id + _sized(header)
-        domain = suite.hash_to_scalar(octets, b"H2S_")
+        domain = suite.hash_to_scalar(octets, suite.api_id + b"H2S_")
         start = backend.msm([points.base, points.header], [1, domain])
         return cls(suite, backend, points, key, domain, start)
 
@@ -74,7 +74,7 @@ class Frame:
         """Sign a record; only `BbsKey` should call this. Source: CoreSign."""
         numbers = self._numbers(messages)
         octets = write_scalars([secret, *numbers, self.domain])
-        e = self.suite.hash_to_scalar(octets, b"H2S_")
+        e = self.suite.hash_to_scalar(octets, self.suite.api_id + b"H2S_")
         [rho] = random_scalars(1, random_bytes)
         blinded = self._commit(numbers, rho)
         inverse = pow((secret + e) * rho, -1, ORDER)
@@ -207,7 +207,7 @@ class Frame:
         statement = b"".join(_eight(i) + write_scalars([m]) for i, m in pairs)
         context = write_scalars([self.domain]) + _sized(ph)
         octets = _eight(len(disclosed)) + statement + commitments + context
-        return self.suite.hash_to_scalar(octets, b"H2S_")
+        return self.suite.hash_to_scalar(octets, self.suite.api_id + b"H2S_")
 
     def _encode(self, *points: G1) -> bytes:
         return b"".join(map(self.backend.encode_g1, points))

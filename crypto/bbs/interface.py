@@ -17,8 +17,8 @@ from crypto.bbs.wire import hidden_count
 
 def map_messages(messages: Sequence[bytes], *, suite: Suite = SHA_256) -> list[bytes]:
     """Hash messages to scalars of 32 bytes. Source: messages_to_scalars."""
-    tag = b"MAP_MSG_TO_SCALAR_AS_HASH_"
-    numbers = [suite.hash_to_scalar(message, tag) for message in messages]
+    dst = suite.api_id + b"MAP_MSG_TO_SCALAR_AS_HASH_"
+    numbers = [suite.hash_to_scalar(message, dst) for message in messages]
     return [number.to_bytes(SCALAR_BYTES, "big") for number in numbers]
 
 

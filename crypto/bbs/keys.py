@@ -32,6 +32,7 @@ class BbsKey(SecretHandle):
         material: bytes,
         info: bytes = b"",
         *,
+        dst: bytes | None = None,
         suite: Suite = SHA_256,
         backend: Backend = ARKWORKS,
     ) -> Self:
@@ -40,6 +41,7 @@ class BbsKey(SecretHandle):
         Args:
             material: At least 32 random bytes.
             info: Tells keys from the same material apart; at most 65535 bytes.
+            dst: Domain separation tag, if not the suite's own.
             suite: The ciphersuite the key is for.
             backend: The library that does the arithmetic.
 
@@ -51,7 +53,9 @@ class BbsKey(SecretHandle):
                 "key material has at least 32 bytes, key info at most 65535"
             )
         octets = material + len(info).to_bytes(2, "big") + info
-        secret = suite.hash_to_scalar(octets, b"KEYGEN_DST_")
+        if dst is None:
+            dst = suite.ciphersuite_id + b"KEYGEN_DST_"
+        secret = suite.hash_to_scalar(octets, dst)
         return cls.from_bytes(
             secret.to_bytes(SCALAR_BYTES, "big"), suite=suite, backend=backend
         )

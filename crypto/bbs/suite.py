@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from crypto.errors import Malformed
+
 ORDER: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 """Order r of the groups: the field of all scalars."""
 
@@ -51,10 +53,15 @@ class Suite:
         """The Interface: prefix of every domain separation tag."""
         return self.ciphersuite_id + b"H2G_HM2S_"
 
-    def hash_to_scalar(self, message: bytes, tag: bytes) -> int:
-        """Hash to a number below `ORDER`, under the tag ``api_id || tag``."""
-        uniform = self.expand_message(message, self.api_id + tag, EXPAND_BYTES)
-        return int.from_bytes(uniform, "big") % ORDER
+    def hash_to_scalar(self, message: bytes, dst: bytes) -> int:
+        """Hash to a number below `ORDER`, under a domain separation tag.
+
+        Raises:
+            Malformed: `dst` is longer than 255 bytes.
+        """
+        if len(dst) > 255:
+            raise Malformed("a domain separation tag has at most 255 bytes")
+        return int.from_bytes(self.expand_message(message, dst, EXPAND_BYTES)) % ORDER
 
 
 def _expand_xmd(message: bytes, tag: bytes, length: int) -> bytes:
