@@ -13,6 +13,20 @@ Spec: Dataspace Protocol 2025-1 (the noun), GB/T 43697-2024 (the grades).
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ledger.records import FieldType, Value
+
+__all__ = [
+    "CustomerKey",
+    "Dataset",
+    "Field",
+    "FieldType",
+    "Grade",
+    "Mode",
+    "Source",
+    "Title",
+    "Value",
+]
+
 
 class Grade(StrEnum):
     """How much harm a leak of the field could do. GB/T 43697-2024."""
@@ -29,20 +43,6 @@ class Mode(StrEnum):
     PREDICATE = "predicate"
     AGGREGATE = "aggregate"
     NEVER = "never"
-
-
-class FieldType(StrEnum):
-    """The type of a field's values, which fixes their form on the wire."""
-
-    TEXT = "text"
-    INTEGER = "integer"
-    DATE = "date"
-    MONEY = "money"
-    BOOLEAN = "boolean"
-
-
-Value = str | int | bool | None
-"""A field's value on the wire. See `docs/protocols/records.md`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +63,8 @@ class Field:
         unit: ISO 4217 currency for money, a unit symbol for integers, or None.
         scale: Digits after the decimal point, for money only.
         modes: Every way in which the field may be shared; `never` stands alone.
+        values: Known values of a text field; others are published all the same,
+            and reported.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Field:
     modes: frozenset[Mode]
     unit: str | None = None
     scale: int = 0
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +84,19 @@ class Source:
     """Where the records live.
 
     Attributes:
-        url: SQLAlchemy URL, or a path to a CSV or Parquet file. May hold a
-            password, so it is not part of the repr.
-        relation: Table name, or a SELECT statement in parentheses; empty for files.
+        url: SQLAlchemy URL without a password, or absolute path of a CSV or
+            Parquet file. None when `env` names it.
+        env: Name of the environment variable that holds the URL, or None. Only
+            the name is kept: the secret stays where it is until the source is
+            opened.
+        relation: `table` or `schema.table`, or a SELECT statement in
+            parentheses; empty for files.
         record: Column that identifies a record, unique in the source.
         timeout_s: Longest time one query may take, in seconds.
     """
 
-    url: str
+    url: str | None
+    env: str | None = None
     relation: str
     record: str
     timeout_s: float = 5.0
@@ -123,6 +131,17 @@ class Dataset:
     def field(self, name: str) -> Field | None:
         """Return the field of that name, or None."""
         return next((field for field in self.fields if field.name == name), None)
+
+    @property
+    def shareable(self) -> tuple[Field, ...]:
+        """Return the fields that may leave in some way, in order."""
+        return tuple(field for field in self.fields if Mode.NEVER not in field.modes)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return every column the node may read: never that of a `never` field."""
+        named = (field.column for field in self.shareable)
+        return tuple(dict.fromkeys((self.source.record, self.customer.column, *named)))
 
     @property
     def committed(self) -> tuple[Field, ...]:
