@@ -26,6 +26,7 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
 _ACCOUNT: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _TRANSACTION: Final = re.compile(r"0x[0-9a-f]{64}")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
@@ -94,7 +95,7 @@ transaction = _matching(_TRANSACTION, "0x and 64 lower-case hex digits")
 
 def prose(value: object, what: str) -> str:
     """Read text for people or programs, of any length and script."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or _SURROGATE.search(value):
         raise _malformed(what, "must be text")
     return value
 

@@ -1,0 +1,264 @@
+"""Evidence: its form, its steps one by one, and what nobody looked at."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from crypto.errors import Malformed
+from ledger import evidence as files
+from ledger.evidence import Evidence, parse_evidence
+from ledger.memory import MemoryLog
+from ledger.participants import parse_participant, pins_of
+from ledger.receipts import sign_receipt
+from ledger.steps import State, Step, verdict
+from ledger.verify import verify_evidence
+from ledger.wording import WORDS
+from tests.unit.ledger import samples
+
+FULL, CHAIN = samples.story()
+NAMES = [
+    *("receipt", "provider_signature", "countersignature", "inclusion"),
+    *("checkpoint", "consistency", "anchor", "chain", "disclosure"),
+]
+assert FULL.inclusion
+assert FULL.anchor
+
+
+def states(steps: tuple[Step, ...]) -> dict[str, str]:
+    """State by step, those that are `checked` left out."""
+    return {s.name: s.state.value for s in steps if s.state is not State.CHECKED}
+
+
+def check(evidence: Evidence) -> dict[str, str]:
+    """What is not `checked` about evidence, with every pin and the chain."""
+    return states(verify_evidence(evidence, samples.PINS, CHAIN))
+
+
+def test_full_evidence_is_checked_in_every_step() -> None:
+    steps = verify_evidence(FULL, samples.PINS, CHAIN)
+    assert [step.name for step in steps] == NAMES
+    assert verdict(steps) is State.CHECKED
+    assert verify_evidence(FULL.render(), samples.PINS, CHAIN) == steps
+
+
+def test_evidence_reads_back_as_it_was_written() -> None:
+    for evidence in (
+        FULL,
+        replace(FULL, disclosure=None, anchor=None, countersignature=None),
+        replace(FULL, anchor=None, inclusion=None),
+    ):
+        assert parse_evidence(evidence.render()) == evidence
+        assert files.evidence_of(evidence.to_json()) == evidence
+
+
+def test_every_step_speaks_both_languages() -> None:
+    for step in verify_evidence(FULL, samples.PINS):
+        assert step.words["en"]
+        assert not step.words["zh"].isascii()
+        assert set(step.to_json()) == {"name", "state", "detail", "en", "zh"}
+
+
+def test_every_outcome_has_a_step_that_can_have_it() -> None:
+    assert {key.partition(".")[0] for key in WORDS} == {*NAMES, "request"}
+
+
+def test_what_does_not_exist_yet_is_pending() -> None:
+    young = replace(FULL, countersignature=None, anchor=None)
+    waiting = {"consistency": "pending", "anchor": "pending", "chain": "pending"}
+    assert check(young) == {"countersignature": "pending"} | waiting
+    newborn = replace(young, inclusion=None)
+    earlier = {"inclusion": "pending", "checkpoint": "pending"}
+    assert check(newborn) == {"countersignature": "pending"} | earlier | waiting
+    assert verdict(verify_evidence(young, samples.PINS, CHAIN)) is State.PENDING
+
+
+def test_a_chain_that_nobody_asked_is_not_checked() -> None:
+    steps = verify_evidence(FULL, samples.PINS)
+    assert states(steps) == {"chain": "not_checked"}
+    assert verdict(steps) is State.NOT_CHECKED
+    assert "not checked" in steps[7].words["en"]
+
+
+def test_a_chain_that_does_not_answer_accuses_nobody() -> None:
+    silent = replace(CHAIN, answers=False)
+    steps = verify_evidence(FULL, samples.PINS, silent)
+    assert states(steps) == {"chain": "not_checked"}
+
+
+def test_another_chain_or_contract_than_the_one_asked_is_not_checked() -> None:
+    for other in (
+        replace(CHAIN, chain_id=1),
+        replace(CHAIN, contract="0x" + "dd" * 20),
+    ):
+        steps = verify_evidence(FULL, samples.PINS, other)
+        assert states(steps) == {"chain": "not_checked"}
+
+
+def test_a_chain_that_holds_nothing_or_something_else_is_a_failure() -> None:
+    empty = samples.chain()
+    assert states(verify_evidence(FULL, samples.PINS, empty)) == {"chain": "failed"}
+    empty.anchor(epoch=1, commitment=bytes(32))
+    assert states(verify_evidence(FULL, samples.PINS, empty)) == {"chain": "failed"}
+
+
+def test_an_anchor_by_another_account_is_a_failure_with_or_without_a_chain() -> None:
+    assert FULL.anchor
+    CHAIN.as_member("0x" + "ee" * 20).anchor(epoch=1, commitment=FULL.anchor.commitment)
+    foreign = replace(FULL, anchor=replace(FULL.anchor, member="0x" + "ee" * 20))
+    assert check(foreign) == {"chain": "failed"}
+    assert states(verify_evidence(foreign, samples.PINS)) == {"chain": "failed"}
+
+
+def test_without_pins_nothing_signed_is_checked() -> None:
+    steps = verify_evidence(FULL, {}, CHAIN)
+    signed = ["provider_signature", "countersignature", "checkpoint", "consistency"]
+    assert states(steps) == dict.fromkeys(
+        [*signed, "chain", "disclosure"], "not_checked"
+    )
+
+
+def test_keys_from_the_file_are_used_only_when_asked_and_said_to_be_so() -> None:
+    steps = verify_evidence(FULL, {}, CHAIN, trust_embedded=True)
+    said = {"provider_signature": "not_checked", "countersignature": "not_checked"}
+    assert states(steps) == said
+    assert "only the file itself says" in steps[1].words["en"]
+
+
+def test_a_pin_beats_what_the_file_says() -> None:
+    impostor = replace(
+        samples.participant(samples.PROVIDER, samples.CONSUMER_KEY),
+        chain_address=samples.PROVIDER_RECORD.chain_address,
+    )
+    pins = samples.PINS | {samples.PROVIDER: impostor}
+    steps = verify_evidence(FULL, pins, CHAIN, trust_embedded=True)
+    failed = dict.fromkeys(
+        ["provider_signature", "checkpoint", "consistency"], "failed"
+    )
+    assert states(steps) == failed
+
+
+def test_evidence_for_another_receipt_than_the_one_asked_for_fails() -> None:
+    for wanted, outcome in [
+        (FULL.signed.receipt.receipt_id, {}),
+        ("ab" * 32, {"receipt": "failed"}),
+    ]:
+        steps = verify_evidence(FULL, samples.PINS, CHAIN, receipt_id=wanted)
+        assert states(steps) == outcome
+
+
+def test_a_file_that_does_not_parse_has_one_step() -> None:
+    for data in (b"", b"{}", b"[]", b"\xff", b'{"typ":"fieldpact/evidence/1"}'):
+        [step] = verify_evidence(data, samples.PINS, CHAIN)
+        assert (step.name, step.state) == ("receipt", State.FAILED)
+
+
+def test_nobody_needs_to_countersign_a_refusal_of_somebody_unknown() -> None:
+    receipt = samples.refusal(consumer=None)
+    signed = sign_receipt(receipt, samples.PROVIDER_KEY)
+    unknown = Evidence(signed=signed, salt=bytes(32), participants=())
+    assert "countersignature" not in check(unknown)
+    back = replace(unknown, countersignature=FULL.countersignature)
+    assert check(back)["countersignature"] == "failed"
+
+
+def test_a_disclosure_beside_a_refusal_fails() -> None:
+    signed = sign_receipt(samples.refusal(), samples.PROVIDER_KEY)
+    told = Evidence(
+        signed=signed, salt=bytes(32), participants=(), disclosure=FULL.disclosure
+    )
+    assert check(told)["disclosure"] == "failed"
+
+
+def test_the_anchored_checkpoint_itself_may_hold_the_receipt() -> None:
+    kept, chain = (
+        MemoryLog(samples.PROVIDER_RECORD, samples.PROVIDER_KEY),
+        CHAIN,
+    )
+    fresh = replace(chain, _held={})
+    kept.sequence(FULL.signed, salt=bytes(32))
+    kept.integrate()
+    kept.publish()
+    kept.anchor(fresh, salt=bytes(32))
+    steps = verify_evidence(kept.evidence(0), samples.PINS, fresh)
+    assert states(steps) == {"countersignature": "pending"}
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("typ", "fieldpact/evidence/2"),
+        ("canonical", "e30"),
+        ("salt", "AAAA"),
+        ("salt", None),
+        ("index", None),
+        ("index", -1),
+        ("inclusion", None),
+        ("inclusion", ["AAAA"]),
+        ("checkpoint", None),
+        ("countersignature", {"key_id": "x"}),
+        ("participants", [{}]),
+        ("participants", None),
+        ("anchor", {}),
+        ("disclosure", None),
+    ],
+)
+def test_a_member_out_of_form_does_not_parse(member: str, value: Any) -> None:
+    with pytest.raises(Malformed):
+        files.evidence_of(FULL.to_json() | {member: value})
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("contract", "0x" + "CC" * 20),
+        ("member", "ee" * 20),
+        ("transaction", "0x" + "ee" * 20),
+        ("epoch", "1"),
+        ("commitment", "AAAA"),
+        ("chain_id", True),
+        ("checkpoint", "\ud800"),
+    ],
+)
+def test_an_anchor_out_of_form_does_not_parse(member: str, value: Any) -> None:
+    written = FULL.to_json()
+    with pytest.raises(Malformed):
+        files.evidence_of(written | {"anchor": written["anchor"] | {member: value}})
+
+
+def test_an_anchor_without_a_place_in_the_log_does_not_parse() -> None:
+    nowhere = dict.fromkeys(["index", "inclusion", "checkpoint"])
+    with pytest.raises(Malformed):
+        files.evidence_of(FULL.to_json() | nowhere)
+
+
+def test_a_registry_reads_as_pins() -> None:
+    records = [party.to_json() for party in samples.PINS.values()]
+    assert pins_of(json.loads(json.dumps(records))) == samples.PINS
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"did": "provider"},
+        {"name": {"en": "only"}},
+        {"keys": {}},
+        {"chain_address": "0x12"},
+        {"url": 1},
+        {"more": 1},
+    ],
+)
+def test_a_participant_record_out_of_form_does_not_parse(
+    change: dict[str, Any],
+) -> None:
+    with pytest.raises(Malformed):
+        parse_participant(samples.PROVIDER_RECORD.to_json() | change)
+
+
+def test_an_account_is_the_same_in_any_spelling() -> None:
+    spelled = samples.PROVIDER_RECORD.chain_address.upper().replace("0X", "0x")
+    pins = samples.PINS | {
+        samples.PROVIDER: replace(samples.PROVIDER_RECORD, chain_address=spelled)
+    }
+    assert states(verify_evidence(FULL, pins, CHAIN)) == {}
