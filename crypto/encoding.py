@@ -31,6 +31,8 @@ from crypto.errors import Malformed
 _MAX_DEPTH: Final = 64
 _THING: Final = re.compile(r"[a-z]+(-[a-z]+)*")
 _B64U: Final = re.compile(r"[A-Za-z0-9_-]*")
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_BRACKET: Final = re.compile(rb"[\[\]{}]")
 
 
 def sha256(*parts: bytes) -> bytes:
@@ -109,6 +111,7 @@ def parse_json(data: bytes) -> object:
         Malformed: Not UTF-8, not JSON, a name twice in one object, a float,
             or anything else that `canonical` refuses.
     """
+    _check_depth(data)
     try:
         value = json.loads(
             data.decode("utf-8"),
@@ -134,9 +137,21 @@ def parse_canonical(data: bytes) -> object:
     return value
 
 
+def _check_depth(data: bytes) -> None:
+    """Refuse deep nesting before the JSON parser sees it.
+
+    The parser recurses on the machine's stack and relies on the interpreter's
+    recursion limit, which libraries (py_ecc, py-evm) raise for the whole process:
+    a hundred kilobytes of opening brackets would then end it.
+    """
+    depth = 0
+    for bracket in _BRACKET.findall(_STRING.sub(b"", data)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > _MAX_DEPTH:
+            raise Malformed("nested too deeply")
+
+
 def _check(value: object, depth: int) -> None:
-    if depth == 0:
-        raise Malformed("nested too deeply")
     match value:
         case None | bool():
             pass
@@ -146,6 +161,8 @@ def _check(value: object, depth: int) -> None:
         case str():
             _check_text(value)
         case list() | tuple():
+            if depth == 0:
+                raise Malformed("nested too deeply")
             for item in value:
                 _check(item, depth - 1)
         case dict():

@@ -6,7 +6,7 @@ elsewhere: the parity of a y-coordinate.
 
 The secret is used by OpenSSL alone, with the nonce derived from key and digest
 (RFC 6979). Finding the extra bit needs only public values, and that is done by
-py_ecc, which is slow and not constant-time.
+eth_keys, which is slow and not constant-time.
 
 Sources: SEC 1 section 4.1.6 (recovery), EIP-2 (low s), EIP-55 (addresses).
 """
@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     decode_dss_signature,
 )
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from eth_hash.auto import keccak
-from py_ecc.secp256k1.secp256k1 import N, ecdsa_raw_recover
+from eth_keys.constants import SECPK1_N
+from eth_keys.datatypes import PublicKey, Signature
 
 from crypto.errors import Malformed
 from crypto.handles import SecretHandle, load_pem
@@ -41,7 +41,10 @@ class Secp256k1Key(SecretHandle):
     @classmethod
     def from_bytes(cls, secret: bytes) -> Self:
         """Take a key from 32 secret bytes: a number from 1 to the order less 1."""
-        if len(secret) != 32 or not 0 < (number := int.from_bytes(secret, "big")) < N:
+        if (
+            len(secret) != 32
+            or not 0 < (number := int.from_bytes(secret, "big")) < SECPK1_N
+        ):
             raise Malformed("not a secp256k1 secret")
         return cls._of(ec.derive_private_key(number, _CURVE))
 
@@ -58,7 +61,9 @@ class Secp256k1Key(SecretHandle):
 
     @classmethod
     def _of(cls, key: ec.EllipticCurvePrivateKey) -> Self:
-        return cls(secret=key, public=_encode(key.public_key(), compressed=True))
+        form = PublicFormat.CompressedPoint
+        public = key.public_key().public_bytes(Encoding.X962, form)
+        return cls(secret=key, public=public)
 
     @property
     def address(self) -> str:
@@ -75,19 +80,12 @@ class Secp256k1Key(SecretHandle):
         if len(digest) != 32:
             raise Malformed("a digest has 32 bytes")
         r, s = decode_dss_signature(self._secret.sign(digest, _PREHASHED))
-        s = min(s, N - s)
-        return (
-            r.to_bytes(32, "big")
-            + s.to_bytes(32, "big")
-            + bytes([self._parity(digest, r, s)])
-        )
-
-    def _parity(self, digest: bytes, r: int, s: int) -> int:
-        own = _encode(self._secret.public_key(), compressed=False)[1:]
+        s = min(s, SECPK1_N - s)
+        own = PublicKey(_point(self._public))
         for parity in (0, 1):
-            x, y = ecdsa_raw_recover(digest, (27 + parity, r, s))
-            if x.to_bytes(32, "big") + y.to_bytes(32, "big") == own:
-                return parity
+            signature = Signature(vrs=(parity, r, s))
+            if signature.recover_public_key_from_msg_hash(digest) == own:
+                return signature.to_bytes()
         # R's x-coordinate is at or above the order: once in 2^127 signatures.
         raise AssertionError("the signature does not recover to its key")
 
@@ -98,22 +96,15 @@ def ethereum_address(public: bytes) -> str:
     Raises:
         Malformed: Not a compressed point of secp256k1.
     """
+    return PublicKey(_point(public)).to_checksum_address()
+
+
+def _point(public: bytes) -> bytes:
+    """Return x and y (32 bytes each) of a compressed point."""
     if len(public) != 33:
         raise Malformed("a compressed secp256k1 key has 33 bytes")
     try:
         key = ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, public)
     except ValueError:
         raise Malformed("not a point of secp256k1") from None
-    digits = keccak(_encode(key, compressed=False)[1:])[12:].hex()
-    case = keccak(digits.encode()).hex()
-    return "0x" + "".join(
-        digit.upper() if int(upper, 16) >= 8 else digit
-        for digit, upper in zip(digits, case, strict=False)
-    )
-
-
-def _encode(key: ec.EllipticCurvePublicKey, *, compressed: bool) -> bytes:
-    form = (
-        PublicFormat.CompressedPoint if compressed else PublicFormat.UncompressedPoint
-    )
-    return key.public_bytes(Encoding.X962, form)
+    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
