@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from ledger.participants import Participant
 from ledger.ports import Anchored
+from ledger.presentation import SignedRecord
 from ledger.receipts import Countersignature, SignedReceipt
 from node.domain.agreement import Agreement, Status
 from node.domain.dataset import Dataset
 from node.domain.decision import Decision
 from node.domain.disclosure import Caller, Request, Situation
 from node.domain.negotiation import Negotiation, Role
-from ledger.participants import Participant
+from node.domain.publication import SourceReport
 
 
 class Clock(Protocol):
@@ -61,6 +63,10 @@ class PolicyDecisionPoint(Protocol):
 
 class RecordSource(Protocol):
     """A dataset's records in the company's own CRM. Read-only, in threads."""
+
+    def check(self) -> SourceReport:
+        """Return what the source is and which columns it has."""
+        ...
 
     def scan(
         self, columns: Sequence[str], batch: int = 1000
@@ -151,14 +157,12 @@ class Record:
     Attributes:
         key: The source's identifier of the record.
         customer: Normalised customer key.
-        scalars: One 32-byte scalar per committed field, in order, joined.
-        signature: BBS signature over them, 80 bytes.
+        signed: What its presentations are made from.
     """
 
     key: str
     customer: str
-    scalars: bytes
-    signature: bytes
+    signed: SignedRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +209,10 @@ class Datasets(Protocol):
         self, publication: Publication, records: Iterable[Record]
     ) -> None:
         """Replace the dataset's records and version."""
+        ...
+
+    async def renew(self, dataset: str, records: Sequence[Record]) -> None:
+        """Replace records that are published already."""
         ...
 
     async def get(self, dataset: str) -> Publication | None:
@@ -376,7 +384,10 @@ class Log(Protocol):
         ...
 
     async def integrate(
-        self, first: int, sequences: Sequence[int], nodes: Iterable[tuple[int, int, bytes]]
+        self,
+        first: int,
+        sequences: Sequence[int],
+        nodes: Iterable[tuple[int, int, bytes]],
     ) -> None:
         """Give entries their indexes, from `first` on, and store new nodes."""
         ...
@@ -464,11 +475,26 @@ class Audit(Protocol):
         """Return the key figures of a window of time."""
         ...
 
-    async def calls(self, query: Mapping[str, str]) -> Mapping[str, Any]:
-        """Return a page of calls, newest first, with facets."""
+    async def calls(
+        self,
+        *,
+        since: datetime.datetime,
+        until: datetime.datetime,
+        filters: Mapping[str, str],
+        before: int | None,
+        after: int | None,
+        most: int,
+    ) -> Mapping[str, Any]:
+        """Return a page of calls, newest first, with facets.
+
+        Args:
+            filters: Value by column; `partner` may be `unknown`.
+            before: Only calls with a smaller sequence number.
+            after: Only calls with a larger one, the nearest.
+        """
         ...
 
-    async def agreements(self) -> Sequence[Mapping[str, Any]]:
+    async def agreements(self, at: datetime.datetime) -> Sequence[Mapping[str, Any]]:
         """Return agreements with their use."""
         ...
 

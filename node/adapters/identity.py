@@ -19,6 +19,7 @@ from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from jwt.types import Options
 
 from crypto.encoding import b64u, canonical, unb64u
 from crypto.errors import Malformed
@@ -32,10 +33,13 @@ LIFETIME_S = 60
 _LONGEST_S = 300
 _SKEW_S = 30
 _CLAIMS = {"iss", "sub", "aud", "iat", "exp", "jti", "agreement", "request"}
-_UNVERIFIED = {"verify_signature": False}
-_SIGNATURE_ONLY = {
-    name: False
-    for name in ("verify_exp", "verify_nbf", "verify_iat", "verify_aud", "verify_iss")
+_UNVERIFIED: Options = {"verify_signature": False}
+_SIGNATURE_ONLY: Options = {
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+    "verify_aud": False,
+    "verify_iss": False,
 }
 
 

@@ -1,1 +1,67 @@
 """The node's verbs: one file, one class, one `__call__` each."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from node.domain.agreement import Status
+from node.domain.disclosure import Caller
+from node.errors import Conflict, NotFound, Unauthenticated
+from node.ports import Audit, Clock, Identity, Store
+from node.services.align import Align
+from node.services.ask import Ask
+from node.services.countersign import Countersign
+from node.services.disclose import NONCE_KEPT, Disclose
+from node.services.give_evidence import GiveEvidence
+from node.services.keep_log import KeepLog
+from node.services.negotiate import Negotiate
+from node.services.publish import Publish
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything that the HTTP surface can ask of a running node."""
+
+    identity: Identity
+    store: Store
+    clock: Clock
+    audit: Audit
+    publish: Publish
+    negotiate: Negotiate
+    align: Align
+    disclose: Disclose
+    ask: Ask
+    countersign: Countersign
+    evidence: GiveEvidence
+    keep_log: KeepLog
+    ready: Callable[[], Awaitable[None]]
+
+    async def burn(self, caller: Caller) -> None:
+        """Use up the nonce of a call that is not a query.
+
+        Raises:
+            Unauthenticated: It was used before.
+        """
+        async with self.store.work() as work:
+            fresh = await work.receipts.claim(caller, self.clock.now() + NONCE_KEPT)
+            await work.commit()
+        if not fresh:
+            detail = "This token was used before. Issue a new one for each call."
+            raise Unauthenticated("nonce.replayed", detail)
+
+    async def set_status(self, agreement: str, status: Status) -> Status:
+        """Suspend, revoke or resume an agreement, from the next call on.
+
+        Raises:
+            NotFound: This node holds no such agreement.
+            Conflict: It is revoked, which is for good.
+        """
+        async with self.store.work() as work:
+            kept = await work.agreements.get(agreement)
+            if kept is None:
+                raise NotFound("agreement.unknown", "There is no such agreement.")
+            if kept.status is Status.REVOKED and status is not Status.REVOKED:
+                detail = "A revoked agreement stays revoked. Make a new one."
+                raise Conflict("agreement.revoked", detail)
+            await work.agreements.set_status(agreement, status)
+            await work.commit()
+        return status

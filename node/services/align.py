@@ -166,4 +166,3 @@ def _tokens(body: Any) -> set[bytes]:
         detail = "`customers` is a set of 32-byte tokens, padded to a power of two."
         raise BadRequest("customers.malformed", detail)
     return tokens
-'''

@@ -15,24 +15,20 @@ is still unused, the rate still has room, the agreement still stands. Otherwise
 everything is decided again.
 """
 
-import asyncio
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from crypto.encoding import b64u
+from crypto.keys import Ed25519Key
 from ledger.receipts import (
     PolicyReference,
     Receipt,
     SignedReceipt,
-    Signer,
     sign_receipt,
     stream_id,
 )
-from ledger.response import response_hash
-from node.domain.agreement import Agreement, render_instant
-from node.domain.dataset import Value
+from node.domain.agreement import render_instant
 from node.domain.decision import DENIALS, Decision
 from node.domain.disclosure import Caller, Company, Request, Situation, question
 from node.errors import Refused, Unauthenticated, Unavailable
@@ -40,28 +36,25 @@ from node.ports import (
     Clock,
     Identity,
     PolicyDecisionPoint,
-    Publication,
     Randomness,
-    Record,
     Store,
+    UnitOfWork,
 )
-from node.services.prove import Prove, Shown
-from node.services.read import Read
+from node.services.prove import Prove
+from node.services.read import Draft, NotReadable, Read
 
 _ATTEMPTS = 5
-_NONCE_KEPT = datetime.timedelta(minutes=10)
+NONCE_KEPT = datetime.timedelta(minutes=10)
 """Longer than any token is accepted for, so no nonce can come back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """A query, what was decided about it, and what would be shown."""
+    """A query, what was decided about it, and what will be shown if it may."""
 
     situation: Situation
-    publication: Publication | None
     decision: Decision
-    denials: tuple[str, ...]
-    shown: tuple[Shown, ...]
+    draft: Draft | None
     hour: int
     at: datetime.datetime
 
@@ -77,7 +70,7 @@ class Disclose:
     prove: Prove
     clock: Clock
     randomness: Randomness
-    signer: Signer
+    signer: Ed25519Key
     key_id: str
     company: Company
 
@@ -108,9 +101,10 @@ class Disclose:
         else:
             detail = "Too many calls at once under this agreement. Try again."
             raise Unavailable("store.contended", detail)
-        if case.denials or case.publication is None:
-            raise self._refusal(case, caller, signed)
-        return await self.prove(request, case.publication, case.shown, signed)
+        if case.draft is None:
+            raise _refusal(case.decision, caller, signed)
+        disclosure = await self.prove(case.draft, signed.receipt)
+        return {**signed.to_json(), **disclosure.to_json()}
 
     async def _consider(self, request: Request, caller: Caller) -> _Case:
         now = self.clock.now()
@@ -129,17 +123,18 @@ class Disclose:
                 now=int(now.timestamp()),
             )
         )
-        denials, shown = decision.denials, ()
-        if decision.allow and publication and situation.agreement:
-            shown, denials = await self.read(
-                request, publication, situation.agreement, self.company.max_rows
-            )
+        draft = None
+        if decision.allow:
+            try:
+                draft = await self.read(
+                    request, publication, situation.agreement, self.company.max_rows
+                )
+            except NotReadable as problem:
+                decision = decision.refused(str(problem))
         return _Case(
             situation=situation,
-            publication=publication,
             decision=decision,
-            denials=denials,
-            shown=shown,
+            draft=draft,
             hour=hour,
             at=now,
         )
@@ -155,10 +150,10 @@ class Disclose:
         """Commit the receipt, or return None when the snapshot no longer holds."""
         async with self.store.work() as work:
             if caller.nonce is not None:
-                fresh = await work.receipts.claim(caller, case.at + _NONCE_KEPT)
+                fresh = await work.receipts.claim(caller, case.at + NONCE_KEPT)
                 if fresh == case.situation.nonce_seen:
                     return None
-            if not case.denials and not await _still_holds(work, case):
+            if case.draft and not await _still_holds(work, case):
                 return None
             stream = stream_id(
                 provider=self.identity.me.did,
@@ -186,8 +181,8 @@ class Disclose:
         sequence: int,
         previous: str,
     ) -> Receipt:
-        allowed = not case.denials
         agreement = case.situation.agreement
+        shown = case.draft.disclosure if case.draft else None
         is_party = agreement is not None and caller.did == agreement.assignee
         return Receipt(
             provider=self.identity.me.did,
@@ -203,11 +198,11 @@ class Disclose:
             dataset=request.dataset,
             purpose=request.purpose,
             fields=request.fields,
-            decision="allow" if allowed else "deny",
-            denials=case.denials,
+            decision="allow" if shown else "deny",
+            denials=case.decision.denials,
             customers=len(request.customers),
-            records=sum(len(shown.records) for shown in case.shown),
-            response_hash=self._response_hash(request, case) if allowed else None,
+            records=shown.records if shown else 0,
+            response_hash=shown.response_hash if shown else None,
             policy=PolicyReference(
                 revision=case.decision.revision,
                 input_hash=case.decision.input_hash,
@@ -216,22 +211,27 @@ class Disclose:
             key_id=self.key_id,
         )
 
-    def _refusal(
-        self, case: _Case, caller: Caller, signed: SignedReceipt
-    ) -> Refused | Unauthenticated:
-        """Return the error that tells the caller why, with the receipt."""
-        code = case.denials[0]
-        named = ", ".join(case.decision.denied_fields)
-        about = f" ({named})" if named else ""
-        kind = Unauthenticated if caller.problem else Refused
-        denials = [
-            {"code": each, "message": DENIALS[each].en, "mend": DENIALS[each].mend_en}
-            for each in case.denials
-        ]
-        extra = {"denials": denials, **signed.to_json()}
-        if case.decision.denied_fields:
-            extra["denied_fields"] = list(case.decision.denied_fields)
-        return kind(code, f"{DENIALS[code].en}{about}", extra=extra)
+
+def _refusal(
+    decision: Decision, caller: Caller, signed: SignedReceipt
+) -> Refused | Unauthenticated:
+    """Return the error that tells the caller why, with the receipt."""
+    code = decision.denials[0]
+    named = ", ".join(decision.denied_fields)
+    detail = f"{DENIALS[code].message.en}{f' ({named})' if named else ''}"
+    denials = [
+        {
+            "code": each,
+            "message": DENIALS[each].message.en,
+            "mend": DENIALS[each].mend.en,
+        }
+        for each in decision.denials
+    ]
+    extra: dict[str, Any] = {"denials": denials, **signed.to_json()}
+    if decision.denied_fields:
+        extra["denied_fields"] = list(decision.denied_fields)
+    kind = Unauthenticated if caller.problem else Refused
+    return kind(code, detail, extra=extra)
 
 
 async def _still_holds(work: UnitOfWork, case: _Case) -> bool:
@@ -242,6 +242,4 @@ async def _still_holds(work: UnitOfWork, case: _Case) -> bool:
     kept = await work.agreements.get(seen.id)
     if kept is None or kept.status is not case.situation.status:
         return False
-    return await work.receipts.count_call(
-        seen.id, case.hour, seen.terms.calls_per_hour
-    )
+    return await work.receipts.count_call(seen.id, case.hour, seen.terms.calls_per_hour)

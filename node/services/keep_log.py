@@ -99,13 +99,15 @@ class KeepLog:
             ChainUnavailable: The chain did not answer; call again.
             Inconsistent: The chain holds something else for this epoch.
         """
-        if self.anchors is None:
+        anchors = self.anchors
+        if anchors is None:
             return None
-        pending = await self._pending(self.anchors)
+        chain_id = await asyncio.to_thread(lambda: anchors.chain_id)
+        pending = await self._pending(chain_id, anchors.contract)
         if pending is None:
             return None
         anchored = await asyncio.to_thread(
-            self.anchors.anchor, epoch=pending.epoch, commitment=pending.commitment
+            anchors.anchor, epoch=pending.epoch, commitment=pending.commitment
         )
         done = replace(pending, anchored=anchored)
         async with self.store.work() as work:
@@ -113,7 +115,7 @@ class KeepLog:
             await work.commit()
         return done
 
-    async def _pending(self, anchors: Anchors) -> StoredAnchor | None:
+    async def _pending(self, chain_id: int, contract: str) -> StoredAnchor | None:
         """Return the anchor to write: the one begun, or a new one kept first."""
         async with self.store.work() as work:
             last = await work.log.anchor()
@@ -129,8 +131,8 @@ class KeepLog:
                 note=checkpoint.note,
                 salt=salt,
                 commitment=anchor_commitment(checkpoint.note, salt),
-                chain_id=anchors.chain_id,
-                contract=anchors.contract,
+                chain_id=chain_id,
+                contract=contract,
                 at=self.clock.now(),
                 anchored=None,
             )

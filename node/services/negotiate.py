@@ -17,11 +17,11 @@ from typing import Any
 
 from crypto.encoding import b64u, unb64u
 from crypto.errors import CryptoError
-from crypto.keys import key_id, verify_ed25519
-from ledger.receipts import Signer, request_hash
+from crypto.keys import Ed25519Key, key_id, verify_ed25519
+from ledger.participants import Participant
+from ledger.receipts import request_hash
 from node.domain.agreement import CONTEXT, Agreement, Offer, Status, Terms
 from node.domain.negotiation import Negotiation, Role, State
-from ledger.participants import Participant
 from node.errors import BadRequest, Conflict, NotFound, Unavailable
 from node.ports import Clock, Identity, KeptAgreement, Peers, Randomness, Store
 
@@ -37,7 +37,7 @@ class Negotiate:
     peers: Peers
     clock: Clock
     randomness: Randomness
-    signer: Signer
+    signer: Ed25519Key
 
     async def offer(self, *, partner: str, dataset: str, terms: Terms) -> Negotiation:
         """Offer terms to a partner.
@@ -240,7 +240,11 @@ class Negotiate:
     ) -> Negotiation:
         async with self.store.view() as view:
             found = await view.agreements.negotiation(pid)
-        if found is None or found.role is not role or partner not in {None, found.partner}:
+        if (
+            found is None
+            or found.role is not role
+            or partner not in {None, found.partner}
+        ):
             raise NotFound("negotiation.unknown", "There is no such negotiation.")
         return found
 
@@ -319,6 +323,10 @@ def _signature(message: Any) -> dict[str, str]:
 
 def _urn_in(message: Any, name: str) -> str:
     value = _member(message, name)
-    if not isinstance(value, str) or not value.startswith("urn:uuid:") or len(value) != 45:
+    if (
+        not isinstance(value, str)
+        or not value.startswith("urn:uuid:")
+        or len(value) != 45
+    ):
         raise BadRequest("message.malformed", f"`{name}` must be a urn:uuid.")
     return value

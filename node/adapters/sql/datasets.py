@@ -8,6 +8,7 @@ from itertools import islice
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger.presentation import SignedRecord
 from node.adapters.sql import tables as t
 from node.domain.declaration import dataset_from_json
 from node.ports import Publication, Record
@@ -47,16 +48,30 @@ class SqlDatasets:
                     "dataset": dataset,
                     "key": record.key,
                     "customer": record.customer,
-                    "scalars": record.scalars,
-                    "signature": record.signature,
+                    "scalars": record.signed.scalars,
+                    "signature": record.signed.signature,
                 }
                 for record in batch
             ]
             await self._connection.execute(sa.insert(t.records), rows)
 
+    async def renew(self, dataset: str, records: Sequence[Record]) -> None:
+        """Replace records that are published already."""
+        c = t.records.c
+        for record in records:
+            await self._connection.execute(
+                sa.update(t.records)
+                .where(c.dataset == dataset, c.key == record.key)
+                .values(
+                    scalars=record.signed.scalars, signature=record.signed.signature
+                )
+            )
+
     async def get(self, dataset: str) -> Publication | None:
         """Return the newest publication, or None."""
-        found = await self._select(sa.select(t.datasets).where(t.datasets.c.id == dataset))
+        found = await self._select(
+            sa.select(t.datasets).where(t.datasets.c.id == dataset)
+        )
         return found[0] if found else None
 
     async def all(self) -> Sequence[Publication]:
@@ -66,9 +81,7 @@ class SqlDatasets:
     async def _select(
         self, statement: sa.Select[tuple[object, ...]]
     ) -> list[Publication]:
-        return [
-            _publication(row) for row in await self._connection.execute(statement)
-        ]
+        return [_publication(row) for row in await self._connection.execute(statement)]
 
     async def records(
         self, dataset: str, customers: Sequence[str], most: int
@@ -81,7 +94,14 @@ class SqlDatasets:
             .order_by(c.customer, c.key)
             .limit(most)
         )
-        return [Record(**row._mapping) for row in rows]
+        return [
+            Record(
+                key=row.key,
+                customer=row.customer,
+                signed=SignedRecord(scalars=row.scalars, signature=row.signature),
+            )
+            for row in rows
+        ]
 
     async def customers(self, dataset: str) -> Sequence[str]:
         """Return the normalised key of every customer that has a record."""

@@ -36,7 +36,9 @@ class SqlLog:
 
     async def size(self) -> int:
         """Return the number of entries in the tree."""
-        top = await self._connection.scalar(sa.select(sa.func.max(t.receipts.c.log_index)))
+        top = await self._connection.scalar(
+            sa.select(sa.func.max(t.receipts.c.log_index))
+        )
         return 0 if top is None else top + 1
 
     async def nodes(

@@ -53,9 +53,7 @@ class SqlReceipts:
         """Use up the caller's nonce; False when it was used before."""
         claimed = await self._connection.execute(
             self._upsert(t.nonces)
-            .values(
-                issuer=caller.did, nonce=caller.nonce, until=int(until.timestamp())
-            )
+            .values(issuer=caller.did, nonce=caller.nonce, until=int(until.timestamp()))
             .on_conflict_do_nothing()
         )
         return claimed.rowcount == 1
@@ -90,7 +88,7 @@ class SqlReceipts:
             .with_for_update()
         )
         row = (await self._connection.execute(statement)).one()
-        return row.count, row.head
+        return row[0], row[1]
 
     async def append(
         self, signed: SignedReceipt, *, salt: bytes, token: str | None, took_ms: int

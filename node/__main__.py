@@ -1,0 +1,39 @@
+"""`fieldpact`: the command line of a node."""
+
+import typer
+
+from node.cli import company, proving, sharing
+
+app = typer.Typer(
+    name="fieldpact",
+    help="Field-level authorised views of shared customers, proved and receipted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+for command in (
+    company.init,
+    company.keys,
+    company.serve,
+    sharing.offer,
+    sharing.accept,
+    sharing.align,
+    sharing.ask,
+    proving.evidence,
+    proving.verify,
+):
+    app.command()(command)
+app.command("deploy-contract")(company.deploy)
+app.add_typer(company.partner, name="partner")
+app.add_typer(sharing.dataset, name="dataset")
+app.add_typer(sharing.agreement, name="agreement")
+app.add_typer(proving.conformance, name="conformance")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

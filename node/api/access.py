@@ -1,0 +1,70 @@
+"""Who may call: operators by bearer token, partners by self-issued token."""
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from fastapi import Request
+
+from ledger.receipts import request_hash
+from node.errors import NotFound, Unauthenticated
+from node.services import Services
+
+_ROLES = {"audit": {"audit", "management"}, "management": {"management"}}
+
+
+def services(request: Request) -> Services:
+    """Return the node's services."""
+    found: Services = request.app.state.services
+    return found
+
+
+def bearer(request: Request) -> str | None:
+    """Return the bearer token of a request, or None."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def operator(role: str) -> Callable[[Request], Awaitable[None]]:
+    """Return a dependency that lets only operators of a role pass."""
+
+    async def check(request: Request) -> None:
+        known: Mapping[str, str] = request.app.state.operators
+        digest = hashlib.sha256((bearer(request) or "").encode()).hexdigest()
+        allowed = False
+        for hashed, owner in known.items():
+            same = hmac.compare_digest(hashed, digest)
+            allowed |= same and owner in _ROLES[role]
+        if not allowed:
+            detail = f"Send the bearer token of an operator with the role {role}."
+            raise Unauthenticated("operator.unknown", detail)
+
+    return check
+
+
+async def partner(request: Request, body: Any, agreement: str | None = None) -> str:
+    """Return the DID of the partner that signed a call, and burn its nonce.
+
+    For calls that change something but disclose nothing; queries leave a receipt
+    and go through `node.services.disclose`.
+
+    Raises:
+        Unauthenticated: The token is missing, wrong, or was used before.
+    """
+    node = services(request)
+    bound_to = request_hash(request.url.path, body)
+    caller = node.identity.authenticate(
+        bearer(request), bound_to=bound_to, agreement=agreement
+    )
+    if caller.problem or caller.did is None:
+        raise Unauthenticated(caller.problem, "The call's token is not accepted.")
+    await node.burn(caller)
+    return caller.did
+
+
+def found(value: Any, what: str) -> Any:
+    """Return a value, or answer that there is no such thing."""
+    if value is None:
+        raise NotFound(f"{what}.unknown", f"There is no such {what}.")
+    return value

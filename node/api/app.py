@@ -1,0 +1,68 @@
+"""The node's HTTP application."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from node.api import audit, management, negotiations, problems, views, wellknown
+from node.services import Services
+
+_BODY_BYTES, _DECLARATION_BYTES = 2**20, 64 * 2**20
+Starter = Callable[[], AbstractAsyncContextManager[Services]]
+
+
+class BodyLimit:
+    """Refuses bodies that are larger than any that this node reads."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count what arrives, and stop at the limit."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        large = scope["path"].endswith("/customers")
+        left = _DECLARATION_BYTES if large else _BODY_BYTES
+
+        async def limited() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise problems.TooLarge
+            return message
+
+        await self._app(scope, limited, send)
+
+
+def create_app(start: Starter, operators: Mapping[str, str]) -> FastAPI:
+    """Return the application.
+
+    Args:
+        start: Opens the services when the application starts, and closes them.
+        operators: SHA-256 of each operator's bearer token in hex, to its role.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with start() as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="Fieldpact node",
+        summary="Field-level authorised CRM views, with proofs and receipts.",
+        version="0.1.0",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.operators = operators
+    app.add_middleware(BodyLimit)
+    problems.install(app)
+    for module in (wellknown, views, negotiations, management, audit):
+        app.include_router(module.router)
+    return app

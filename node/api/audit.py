@@ -1,0 +1,104 @@
+"""What auditors read: figures, calls, receipts with their evidence. Read-only."""
+
+import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from crypto.encoding import b64u
+from node.api.access import operator, services
+from node.api.models import Digest, Instant
+from node.domain.agreement import instant
+
+router = APIRouter(
+    prefix="/audit", tags=["audit"], dependencies=[Depends(operator("audit"))]
+)
+_WINDOW = datetime.timedelta(days=7)
+_Text = Annotated[str | None, Query(max_length=256)]
+_Sequence = Annotated[int | None, Query(ge=0, le=2**62)]
+_Limit = Annotated[int, Query(ge=1, le=200)]
+_From = Annotated[Instant | None, Query(alias="from")]
+_To = Annotated[Instant | None, Query(alias="to")]
+
+
+@router.get("/summary")
+async def summary(request: Request, since: _From = None, until: _To = None) -> Any:
+    """Return the key figures of a window of time, 7 days unless told."""
+    return await services(request).audit.summary(*_window(request, since, until))
+
+
+@router.get("/calls")
+async def calls(  # noqa: PLR0917  # the query's parameters are its filters
+    request: Request,
+    since: _From = None,
+    until: _To = None,
+    partner: _Text = None,
+    field: _Text = None,
+    purpose: _Text = None,
+    decision: _Text = None,
+    code: _Text = None,
+    agreement: _Text = None,
+    dataset: _Text = None,
+    before: _Sequence = None,
+    after: _Sequence = None,
+    limit: _Limit = 50,
+) -> Any:
+    """Return a page of calls, newest first, and the counts behind each filter."""
+    filters = {
+        "partner": partner,
+        "field": field,
+        "purpose": purpose,
+        "decision": decision,
+        "code": code,
+        "agreement": agreement,
+        "dataset": dataset,
+    }
+    start, end = _window(request, since, until)
+    return await services(request).audit.calls(
+        since=start,
+        until=end,
+        filters={name: value for name, value in filters.items() if value},
+        before=before,
+        after=after,
+        most=limit,
+    )
+
+
+@router.get("/receipts/{receipt_id}")
+async def receipt(receipt_id: Digest, request: Request) -> Any:
+    """Return a receipt with all the evidence there is for it."""
+    evidence = await services(request).evidence(receipt_id)
+    canonical = evidence.signed.receipt.canonical()
+    return evidence.to_json() | {"canonical": b64u(canonical)}
+
+
+@router.get("/agreements")
+async def agreements(request: Request) -> Any:
+    """Return every agreement with its use."""
+    node = services(request)
+    return {"items": await node.audit.agreements(node.clock.now())}
+
+
+@router.get("/received")
+async def received(
+    request: Request, before: _Sequence = None, limit: _Limit = 50
+) -> Any:
+    """Return what this node read from others, newest first."""
+    return await services(request).audit.received(before, limit)
+
+
+@router.get("/participants")
+async def participants(request: Request) -> Any:
+    """Return every participant as this node's registry pins it."""
+    identity = services(request).identity
+    records = [each.to_json() for each in identity.participants()]
+    return {"items": records, "self": identity.me.did}
+
+
+def _window(
+    request: Request, since: str | None, until: str | None
+) -> tuple[datetime.datetime, datetime.datetime]:
+    """Return the window asked for; up to this second, and 7 days, unless told."""
+    now = services(request).clock.now() + datetime.timedelta(seconds=1)
+    end = instant(until) if until else now
+    return instant(since) if since else end - _WINDOW, end

@@ -1,0 +1,115 @@
+"""What the company's own people do: publish, offer, accept, suspend, ask."""
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+
+from node.api.access import operator, services
+from node.api.models import Align, Ask, Identifier, NewOffer, NewStatus
+from node.api.negotiations import state
+from node.domain.agreement import Status, Terms, instant
+from node.domain.dataset import Mode
+from node.domain.declaration import dataset_from_json
+
+router = APIRouter(
+    prefix="/management",
+    tags=["management"],
+    dependencies=[Depends(operator("management"))],
+)
+
+
+@router.post("/datasets", status_code=201)
+async def publish(body: dict[str, Any], request: Request) -> Any:
+    """Publish a dataset; answer with the report of what was left out, and why."""
+    return await services(request).publish(dataset_from_json(body))
+
+
+@router.get("/datasets")
+async def datasets(request: Request) -> Any:
+    """Return every published dataset with its report."""
+    async with services(request).store.view() as view:
+        publications = await view.datasets.all()
+    return {
+        "items": [
+            {
+                "id": each.dataset.id,
+                "version": each.version,
+                "declaration": each.declaration,
+                "report": each.report,
+            }
+            for each in publications
+        ]
+    }
+
+
+@router.post("/offers", status_code=201)
+async def offer(body: NewOffer, request: Request) -> Any:
+    """Offer terms to a partner."""
+    terms = Terms(
+        fields={name: Mode(mode) for name, mode in body.fields.items()},
+        purposes=tuple(sorted(body.purposes)),
+        valid_from=instant(body.valid_from),
+        valid_to=instant(body.valid_to),
+        calls_per_hour=body.calls_per_hour,
+        rows_per_call=body.rows_per_call,
+    )
+    negotiate = services(request).negotiate
+    return state(
+        await negotiate.offer(partner=body.partner, dataset=body.dataset, terms=terms)
+    )
+
+
+@router.get("/negotiations")
+async def negotiations(request: Request) -> Any:
+    """Return every negotiation, newest first, with the offer on the table."""
+    async with services(request).store.view() as view:
+        found = await view.agreements.negotiations()
+    return {
+        "items": [
+            state(each)
+            | {
+                "pid": each.pid,
+                "role": each.role.value,
+                "partner": each.partner,
+                "offer": each.offer.to_odrl(),
+                "agreement": each.agreement.id if each.agreement else None,
+            }
+            for each in found
+        ]
+    }
+
+
+@router.post("/negotiations/{pid}/accept")
+async def accept(pid: Identifier, request: Request) -> Any:
+    """Accept an offer; answer with the agreement that both have signed."""
+    kept = await services(request).negotiate.accept(pid)
+    return {
+        "agreement": kept.agreement.to_odrl(),
+        "signatures": kept.signatures,
+        "hash": kept.agreement.hash,
+    }
+
+
+@router.post("/agreements/{agreement}/status")
+async def status(agreement: Identifier, body: NewStatus, request: Request) -> Any:
+    """Suspend, revoke or resume an agreement, from the next call on."""
+    kept = await services(request).set_status(agreement, Status(body.status))
+    return {"agreement": agreement, "status": kept.value}
+
+
+@router.post("/agreements/{agreement}/customers")
+async def align(agreement: Identifier, body: Align, request: Request) -> Any:
+    """Declare our customers to the provider of an agreement."""
+    declared = await services(request).align.declare(agreement, body.customers)
+    return {"declared": len(set(body.customers)), "sent": declared}
+
+
+@router.post("/ask")
+async def ask(body: Ask, request: Request) -> Any:
+    """Ask a partner; answer with what our own checks accepted."""
+    return await services(request).ask(
+        agreement_id=body.agreement,
+        purpose=body.purpose,
+        fields=body.fields,
+        customers=body.customers,
+    )

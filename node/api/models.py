@@ -1,0 +1,104 @@
+"""The shapes of what partners and operators send. Unknown members are refused."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._%-]{0,127}$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Instant = Annotated[
+    str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$", max_length=20)
+]
+Did = Annotated[str, Field(pattern=r"^did:web:[A-Za-z0-9._:%-]{1,200}$")]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Query(_Body):
+    """A question about some customers, under an agreement, for a purpose."""
+
+    agreement: Identifier
+    purpose: Identifier
+    fields: Annotated[list[Name], Field(min_length=1, max_length=64)]
+    customers: Annotated[list[Token], Field(min_length=1, max_length=10_000)]
+
+
+class CountersignatureItem(_Body):
+    """The consumer's signature over one receipt."""
+
+    receipt: Digest
+    signature: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{86}$")]
+
+
+class Countersignatures(_Body):
+    """Signatures over receipts that the consumer has checked."""
+
+    countersignatures: Annotated[
+        list[CountersignatureItem], Field(min_length=1, max_length=1000)
+    ]
+
+
+class Declaration(_Body):
+    """The customers of a consumer, as tokens of one agreement."""
+
+    customers: Annotated[list[Token], Field(min_length=1, max_length=1_048_576)]
+
+
+class ContractOfferMessage(BaseModel):
+    """Dataspace Protocol 2025-1. Its policy is checked by the domain."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    provider_pid: str = Field(alias="providerPid")
+    offer: dict[str, Any]
+
+
+class ContractNegotiationEventMessage(BaseModel):
+    """Dataspace Protocol 2025-1."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    event_type: Literal["ACCEPTED"] = Field(alias="eventType")
+
+
+class ContractAgreementVerificationMessage(BaseModel):
+    """Dataspace Protocol 2025-1, with the consumer's signature."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    signature: dict[str, str]
+
+
+class NewOffer(_Body):
+    """What a data steward offers to a partner."""
+
+    partner: Did
+    dataset: Identifier
+    fields: dict[Name, Literal["plain", "predicate", "aggregate"]]
+    purposes: Annotated[list[Identifier], Field(min_length=1, max_length=32)]
+    valid_from: Instant
+    valid_to: Instant
+    calls_per_hour: Annotated[int, Field(ge=1, le=1_000_000)]
+    rows_per_call: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class NewStatus(_Body):
+    """What shall hold for an agreement from the next call on."""
+
+    status: Literal["active", "suspended", "revoked"]
+
+
+class Ask(_Body):
+    """A question to a partner, with customers by their own identifiers."""
+
+    agreement: Identifier
+    purpose: Identifier
+    fields: Annotated[list[Name], Field(min_length=1, max_length=64)]
+    customers: Annotated[list[str], Field(min_length=1, max_length=10_000)]
+
+
+class Align(_Body):
+    """Our customers, by their normalised identifiers, to declare to a provider."""
+
+    customers: Annotated[list[str], Field(min_length=1, max_length=1_048_576)]

@@ -1,0 +1,92 @@
+"""Errors as RFC 9457 problem documents. The only module that knows HTTP statuses."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from node.errors import (
+    BadRequest,
+    Conflict,
+    NodeError,
+    NotFound,
+    Refused,
+    Unauthenticated,
+    Unavailable,
+)
+
+_STATUS: Mapping[type[NodeError], tuple[int, str]] = {
+    BadRequest: (400, "The request does not parse or fit"),
+    Unauthenticated: (401, "The caller is not recognised"),
+    Refused: (403, "Refused by policy"),
+    NotFound: (404, "Not found"),
+    Conflict: (409, "The state does not allow it"),
+    Unavailable: (503, "Something needed did not answer"),
+}
+
+
+class TooLarge(HTTPException):
+    """The body is larger than any that this node reads."""
+
+    def __init__(self) -> None:
+        super().__init__(413, "The body is larger than any that this node reads.")
+
+
+_NOT_OURS = {
+    404: "address.unknown",
+    405: "method.not_allowed",
+    413: "body.too_large",
+}
+
+
+def problem(
+    status: int,
+    title: str,
+    code: str,
+    detail: str,
+    extra: Mapping[str, Any] | None = None,
+) -> JSONResponse:
+    """Return a problem document."""
+    content = {
+        "type": f"urn:fieldpact:problem:{code}",
+        "title": title,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        **(extra or {}),
+    }
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return JSONResponse(content, status, headers, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the app with a problem document."""
+
+    @app.exception_handler(NodeError)
+    async def _node_error(_: Request, error: NodeError) -> JSONResponse:
+        kind = next(kind for kind in type(error).__mro__ if kind in _STATUS)
+        status, title = _STATUS[kind]
+        return problem(status, title, error.code, error.detail, error.extra)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        # Only places and rules, never the values that were sent.
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}"
+            for each in error.errors()
+        )
+        return problem(400, _STATUS[BadRequest][1], "request.malformed", wrong)
+
+    @app.exception_handler(HTTPException)
+    async def _http(_: Request, error: HTTPException) -> JSONResponse:
+        code = _NOT_OURS.get(error.status_code, "request.malformed")
+        detail = str(error.detail)
+        return problem(error.status_code, "Not served", code, detail)
+
+    @app.exception_handler(Exception)
+    async def _bug(_: Request, __: Exception) -> JSONResponse:
+        detail = "The node failed. Nothing was disclosed; its log tells more."
+        return problem(500, "The node failed", "node.bug", detail)

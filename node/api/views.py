@@ -1,0 +1,53 @@
+"""What partners call about data: queries, declarations, countersignatures, the log."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import PlainTextResponse
+
+from node.api.access import bearer, found, partner, services
+from node.api.models import Countersignatures, Declaration, Digest, Identifier, Query
+from node.domain import disclosure
+
+router = APIRouter(tags=["partners"])
+
+
+@router.post("/views/{dataset}/query")
+async def query(dataset: Identifier, body: Query, request: Request) -> Any:
+    """Answer a query with the granted fields, proved; or refuse it."""
+    asked = disclosure.Request.from_body(dataset, body.model_dump())
+    return await services(request).disclose(asked, bearer(request))
+
+
+@router.post("/agreements/{agreement}/customers")
+async def declare(agreement: Identifier, body: Declaration, request: Request) -> Any:
+    """Take a consumer's customers, as tokens of the agreement."""
+    values = body.model_dump()
+    sender = await partner(request, values, agreement)
+    await services(request).align.receive(sender, agreement, values)
+    return {"declared": len(body.customers)}
+
+
+@router.post("/receipts/countersignatures")
+async def countersign(body: Countersignatures, request: Request) -> Any:
+    """Take a consumer's signatures over receipts of its calls."""
+    values = body.model_dump()
+    sender = await partner(request, values)
+    accepted = await services(request).countersign.receive(sender, values)
+    return {"accepted": accepted}
+
+
+@router.get("/log/checkpoint", response_class=PlainTextResponse)
+async def checkpoint(request: Request) -> str:
+    """Return the newest checkpoint of this node's log, a signed note."""
+    async with services(request).store.view() as view:
+        newest = found(await view.log.checkpoint(), "checkpoint")
+    return str(newest.note)
+
+
+@router.get("/log/proof/{receipt_id}")
+async def proof(receipt_id: Annotated[Digest, Path()], request: Request) -> Any:
+    """Return where a receipt stands in the log: to whoever can name it."""
+    evidence = await services(request).evidence(receipt_id)
+    members = ("index", "inclusion", "checkpoint", "anchor")
+    return {name: evidence.to_json()[name] for name in members}

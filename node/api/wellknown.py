@@ -1,0 +1,68 @@
+"""What everybody may read: the DID document, and whether the node is well."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from crypto.keys import jwk
+from ledger.participants import Participant
+from node.api.access import services
+
+router = APIRouter(tags=["public"])
+
+
+def did_document(participant: Participant) -> dict[str, Any]:
+    """Return a participant's DID document. Source: DID 1.0; did:web.
+
+    It repeats what the registry pins, so that a partner can see that both agree.
+    """
+    methods = [
+        {
+            "id": participant.key_id(suite),
+            "type": "JsonWebKey2020",
+            "controller": participant.did,
+            "publicKeyJwk": jwk(suite, public),
+        }
+        for suite, public in participant.keys.items()
+    ]
+    signing = participant.key_id("ed25519")
+    return {
+        "@context": ["https://www.w3.org/ns/did/v1"],
+        "id": participant.did,
+        "verificationMethod": methods,
+        "authentication": [signing],
+        "assertionMethod": [signing, participant.key_id("bls12381g2")],
+        "keyAgreement": [participant.key_id("x25519")],
+        "service": [
+            {
+                "id": f"{participant.did}#node",
+                "type": "FieldpactNode",
+                "serviceEndpoint": participant.url,
+            }
+        ],
+    }
+
+
+@router.get("/.well-known/did.json")
+async def did(request: Request) -> Any:
+    """Return this node's DID document."""
+    return did_document(services(request).identity.me)
+
+
+@router.get("/.well-known/fieldpact.json")
+async def participant(request: Request) -> Any:
+    """Return this node's participant record, for a registry to pin."""
+    return services(request).identity.me.to_json()
+
+
+@router.get("/health/live")
+async def live() -> Any:
+    """Answer that the process runs."""
+    return {"live": True}
+
+
+@router.get("/health/ready")
+async def ready(request: Request) -> Any:
+    """Answer that store, registry and policy engine are there, or say which is not."""
+    await services(request).ready()
+    return {"ready": True}

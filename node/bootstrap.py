@@ -1,0 +1,399 @@
+"""The composition root: which adapter stands behind which port.
+
+Nothing else chooses adapters. The background work of a node (integrate, publish,
+anchor) lives and dies with its services.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from crypto.errors import CryptoError
+from ledger.checkpoint import origin_of
+from ledger.errors import LedgerError
+from ledger.participants import Participant, pins_of
+from ledger.ports import Anchors
+from node.adapters.crm.declaration import load_declaration
+from node.adapters.crm.opening import CrmSources, open_source
+from node.adapters.identity import RegistryIdentity
+from node.adapters.keyring import Keyring, generate_keys, load_keys, write_secret
+from node.adapters.peers import HttpPeers
+from node.adapters.policy.bundle import load_bundle
+from node.adapters.policy.embedded import EmbeddedEngine
+from node.adapters.policy.engine import PolicyEngine
+from node.adapters.policy.opa_server import OpaServer
+from node.adapters.sql.audit import SqlAudit
+from node.adapters.sql.store import SqlStore, engine_for
+from node.adapters.system import SystemClock, system_randomness
+from node.api.app import create_app
+from node.config import Settings, environment, load
+from node.domain.declaration import dataset_to_json
+from node.domain.disclosure import Company
+from node.domain.preview import preview
+from node.domain.publication import check_columns, examine
+from node.errors import BadRequest, NodeError
+from node.migrations import upgrade
+from node.services import Services
+from node.services.align import Align
+from node.services.ask import Ask
+from node.services.commit import Commit
+from node.services.countersign import Countersign
+from node.services.disclose import Disclose
+from node.services.give_evidence import GiveEvidence
+from node.services.keep_log import KeepLog
+from node.services.negotiate import Negotiate
+from node.services.prove import Prove
+from node.services.publish import Publish
+from node.services.read import Read
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    # httpx logs every address it calls, and an address can name an agreement.
+    "loggers": {"httpx": {"level": "WARNING"}},
+}
+_log = logging.getLogger("fieldpact")
+_PROVING_THREADS = 2
+_SECRETS = "FIELDPACT_KEY_"
+
+
+def application(settings: Settings) -> FastAPI:
+    """Return the node's HTTP application, ready to be served."""
+    return create_app(lambda: running(settings), _operators(settings))
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Services]:
+    """Open everything a node needs, and its background work; close it in turn.
+
+    Raises:
+        BadRequest: A key or token file cannot be used.
+        Unavailable: The store, the registry or the policy engine is not there,
+            or the engine does not decide as pinned: the node refuses to serve.
+    """
+    keys = load_keys(settings.keys, environment())
+    await asyncio.to_thread(upgrade, settings.database)
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(_policy(settings))
+        await engine.ready()
+        services = _services(settings, keys, engine, stack)
+        _ = services.identity.me  # the registry must hold this node
+        keeper = asyncio.create_task(_keep_log(services.keep_log, settings))
+        stack.push_async_callback(_stop, keeper)
+        yield services
+
+
+def _services(
+    settings: Settings, keys: Keyring, policy: PolicyEngine, stack: AsyncExitStack
+) -> Services:
+    clock, randomness = SystemClock(), system_randomness
+    signer = keys.ed25519
+    database = engine_for(settings.database)
+    store = SqlStore(database)
+    stack.push_async_callback(store.close)
+    identity = RegistryIdentity(
+        settings.participants, did=settings.did, signer=signer, clock=clock
+    )
+    peers = HttpPeers()
+    stack.push_async_callback(peers.close)
+    sources = CrmSources(
+        {
+            name: value
+            for name, value in environment().items()
+            if not name.startswith(_SECRETS)
+        }
+    )
+    stack.callback(sources.close)
+    threads = ThreadPoolExecutor(_PROVING_THREADS, thread_name_prefix="prove")
+    stack.callback(threads.shutdown)
+    commit = Commit(did=settings.did, key=keys.bls12381g2, randomness=randomness)
+    align = Align(
+        store=store,
+        identity=identity,
+        peers=peers,
+        clock=clock,
+        randomness=randomness,
+        agreeing=keys.x25519,
+    )
+    countersign = Countersign(
+        store=store,
+        identity=identity,
+        peers=peers,
+        randomness=randomness,
+        signer=signer,
+    )
+
+    async def ready() -> None:
+        async with store.view() as view:
+            await view.log.size()
+        await policy.ready()
+        _ = identity.me
+
+    return Services(
+        identity=identity,
+        store=store,
+        clock=clock,
+        audit=SqlAudit(
+            database,
+            identity,
+            [purpose.model_dump(mode="json") for purpose in settings.purposes],
+        ),
+        publish=Publish(
+            store=store, sources=sources, commit=commit, align=align, clock=clock
+        ),
+        negotiate=Negotiate(
+            store=store,
+            identity=identity,
+            peers=peers,
+            clock=clock,
+            randomness=randomness,
+            signer=signer,
+        ),
+        align=align,
+        disclose=Disclose(
+            store=store,
+            policy=policy,
+            identity=identity,
+            read=Read(store=store, sources=sources, commit=commit),
+            prove=Prove(
+                public=keys.bls12381g2.public_bytes,
+                randomness=randomness,
+                threads=threads,
+            ),
+            clock=clock,
+            randomness=randomness,
+            signer=signer,
+            key_id=signer.key_id(settings.did),
+            company=Company(**settings.company.model_dump()),
+        ),
+        ask=Ask(
+            store=store,
+            identity=identity,
+            peers=peers,
+            align=align,
+            countersign=countersign,
+            clock=clock,
+            randomness=randomness,
+        ),
+        countersign=countersign,
+        evidence=GiveEvidence(store=store, identity=identity),
+        keep_log=KeepLog(
+            store=store,
+            signer=signer,
+            origin=origin_of(settings.did),
+            anchors=_anchors(settings, keys, stack),
+            clock=clock,
+            randomness=randomness,
+        ),
+        ready=ready,
+    )
+
+
+def _policy(settings: Settings) -> PolicyEngine:
+    bundle = load_bundle(settings.policies)
+    if settings.policy == "embedded":
+        return EmbeddedEngine(bundle)
+    return OpaServer(bundle, url=settings.policy)
+
+
+def _anchors(
+    settings: Settings, keys: Keyring, stack: AsyncExitStack
+) -> Anchors | None:
+    if settings.chain is None:
+        return None
+    # web3 takes a second and a half to import; a node without a chain need not.
+    from ledger.chain import Web3Anchors  # noqa: PLC0415
+
+    anchors = Web3Anchors(
+        settings.chain.url, key=keys.secp256k1, contract=settings.chain.contract
+    )
+    stack.callback(anchors.close)
+    return anchors
+
+
+def _operators(settings: Settings) -> dict[str, str]:
+    """Return the SHA-256 of each operator's token in hex, to its role."""
+    operators: dict[str, str] = {}
+    for each in settings.operators:
+        try:
+            if stat.S_IMODE(each.token.stat().st_mode) & 0o077:
+                detail = f"Others can read {each.token}: run chmod 600 on it."
+                raise BadRequest("token.exposed", detail)
+            token = each.token.read_text(encoding="ascii").strip()
+        except (OSError, ValueError) as error:
+            detail = f"The operator token {each.token} cannot be read."
+            raise BadRequest("token.unreadable", detail) from error
+        operators[hashlib.sha256(token.encode()).hexdigest()] = each.role
+    return operators
+
+
+async def _keep_log(keeper: KeepLog, settings: Settings) -> None:
+    """Integrate often and anchor once an epoch, until cancelled.
+
+    A fault here delays the log and loses nothing: what waits is in the store.
+    """
+
+    async def repeat(action: Callable[[], Awaitable[object]], pause_s: float) -> None:
+        while True:
+            try:
+                await action()
+            except (NodeError, LedgerError, CryptoError) as error:
+                _log.warning("log keeper: %s", error)
+            except Exception:  # noqa: BLE001  # a bug here must not end the log
+                _log.exception("log keeper failed; it goes on")
+            await asyncio.sleep(pause_s)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(repeat(keeper.integrate, settings.integrate_every_s))
+        group.create_task(repeat(keeper.anchor, settings.epoch_s))
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def new_node(folder: Path, *, name: Mapping[str, str], url: str, listen: str) -> Path:
+    """Write a new node: keys, operator tokens, settings, its own registry record.
+
+    Returns:
+        The settings file.
+
+    Raises:
+        Conflict: The folder holds keys already; nothing was written.
+    """
+    keys = folder / "keys"
+    generate_keys(keys, system_randomness)
+    for role in ("management", "audit"):
+        write_secret(folder / f"{role}.token", system_randomness(32))
+    settings = folder / "node.yaml"
+    text = _SETTINGS.format(
+        name=json.dumps(dict(name), ensure_ascii=False), url=url, listen=listen
+    )
+    settings.write_text(text, encoding="utf-8")
+    write_registry(folder / "participants.json", [own_record(load(settings))])
+    return settings
+
+
+def own_record(settings: Settings) -> Participant:
+    """Return the record by which a registry can pin this node.
+
+    Raises:
+        BadRequest: A key cannot be used.
+    """
+    keys = load_keys(settings.keys, environment())
+    return Participant(
+        did=settings.did,
+        name=settings.name.model_dump(),
+        url=settings.url.rstrip("/"),
+        keys={
+            "ed25519": keys.ed25519.public_bytes,
+            "x25519": keys.x25519.public_bytes,
+            "bls12381g2": keys.bls12381g2.public_bytes,
+            "secp256k1": keys.secp256k1.public_bytes,
+        },
+        chain_address=keys.secp256k1.address.lower(),
+    )
+
+
+def new_keys(folder: Path) -> None:
+    """Write four new keys. Raises `Conflict` where there are keys already."""
+    generate_keys(folder, system_randomness)
+
+
+def read_json(path: Path) -> Any:
+    """Return the JSON of a file. Raises `OSError` or `ValueError`."""
+    return json.loads(path.read_bytes())
+
+
+def read_registry(path: Path) -> list[Participant]:
+    """Return the participants of a registry file; none when there is no file."""
+    if not path.exists():
+        return []
+    try:
+        return list(pins_of(read_json(path)).values())
+    except (OSError, ValueError, CryptoError) as error:
+        detail = f"The registry {path} cannot be read: {error}"
+        raise BadRequest("registry.unreadable", detail) from error
+
+
+def write_registry(path: Path, participants: Iterable[Participant]) -> None:
+    """Replace a registry file, at once: a reader sees the old or the new one."""
+    records = [each.to_json() for each in participants]
+    text = json.dumps(records, ensure_ascii=False, indent=2) + "\n"
+    draft = path.with_suffix(".new")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def deploy_contract(settings: Settings, url: str) -> str:
+    """Create the consortium's anchor contract; return its address."""
+    from ledger.chain import deploy  # noqa: PLC0415  # as in `_anchors`
+
+    keys = load_keys(settings.keys, environment())
+    return deploy(url, key=keys.secp256k1)
+
+
+def examine_file(
+    file: Path, agreement: Mapping[str, str] | None, progress: Callable[[int], None]
+) -> dict[str, Any]:
+    """Examine a declared dataset without a node, and preview what is seen of it.
+
+    Args:
+        agreement: Mode by field, to preview what a partner would see; or None.
+        progress: Called with the number of rows read so far.
+
+    Raises:
+        BadRequest: The declaration has mistakes, each with its line and mend.
+        Unavailable: The source did not answer.
+    """
+    dataset = load_declaration(file)
+    source = open_source(dataset.source, environment())
+    try:
+        check_columns(dataset, source.check())
+        report = examine(dataset, source, progress=progress)
+    finally:
+        source.close()
+    return preview(dataset, report, agreement)
+
+
+def read_declaration(file: Path) -> dict[str, Any]:
+    """Return a declaration file as the management API takes it.
+
+    Raises:
+        BadRequest: It has mistakes, each with its line and mend.
+    """
+    return dataset_to_json(load_declaration(file))
+
+
+_SETTINGS = """\
+# A node's settings. Paths are relative to this file. Everything that can be set,
+# and what it means, stands in node/config.py.
+name: {name}
+url: {url}
+listen: {listen}
+database: sqlite+aiosqlite:///node.sqlite
+keys: keys
+participants: participants.json
+operators:
+  - {{role: management, token: management.token}}
+  - {{role: audit, token: audit.token}}
+policy: embedded
+purposes:
+  - {{id: joint-delivery, title: {{en: Joint delivery, zh: 联合交付}}}}
+  - {{id: service-quality, title: {{en: Service quality, zh: 服务质量}}}}
+"""

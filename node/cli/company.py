@@ -1,0 +1,149 @@
+"""`init`, `serve`, `keys`, `partner`, `contract`: what a company sets up once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+import uvicorn
+
+from crypto.errors import CryptoError
+from crypto.keys import fragment
+from ledger.errors import LedgerError
+from ledger.participants import Participant, parse_participant
+from node import bootstrap
+from node.cli.output import Exit, SettingsFile, err, out, print_json, reported, table
+from node.config import load
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="A folder for the new node.")],
+    name: Annotated[str, typer.Option(help="The company's name in English.")],
+    name_zh: Annotated[str, typer.Option(help="The company's name in Chinese.")],
+    url: Annotated[str, typer.Option(help="Where partners will reach the node.")],
+    listen: Annotated[str, typer.Option(help="host:port to listen on.")] = "",
+) -> None:
+    """Make a new node: keys, operator tokens, settings, its registry record."""
+    with reported():
+        at = listen or httpx.URL(url).netloc.decode()
+        settings = bootstrap.new_node(
+            folder, name={"en": name, "zh": name_zh}, url=url, listen=at
+        )
+    out.print(f"{settings}", soft_wrap=True)
+    err.print(f"Next: fieldpact serve --settings {settings}")
+
+
+def serve(settings_file: SettingsFile) -> None:
+    """Run the node until it is stopped."""
+    with reported():
+        settings = load(settings_file)
+        app = bootstrap.application(settings)
+    tls = settings.tls
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=bootstrap.LOGGING,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        ssl_certfile=tls.certificate if tls else None,
+        ssl_keyfile=tls.key if tls else None,
+    )
+
+
+def keys(
+    folder: Annotated[Path, typer.Argument(help="An empty or new folder.")],
+) -> None:
+    """Generate the four keys of a node. Nothing secret is printed."""
+    with reported():
+        bootstrap.new_keys(folder)
+    for file in sorted(folder.glob("*.key")):
+        out.print(str(file), soft_wrap=True)
+
+
+partner = typer.Typer(help="The consortium's registry: whom this node knows.")
+
+
+@partner.command("list")
+def partners(settings_file: SettingsFile) -> None:
+    """List the pinned participants and their keys' fingerprints."""
+    with reported():
+        known = bootstrap.read_registry(load(settings_file).participants)
+    _show(known)
+
+
+@partner.command("show")
+def record(settings_file: SettingsFile) -> None:
+    """Print this node's own record, to be pinned by others."""
+    with reported():
+        print_json(bootstrap.own_record(load(settings_file)).to_json())
+
+
+@partner.command("add")
+def add(
+    place: Annotated[str, typer.Argument(help="Record file, or address of a node.")],
+    settings_file: SettingsFile,
+    yes: Annotated[bool, typer.Option("--yes", help="Pin without asking.")] = False,
+) -> None:
+    """Pin a participant. Compare the fingerprints by another way before you say yes."""
+    with reported():
+        registry = load(settings_file).participants
+        known = {each.did: each for each in bootstrap.read_registry(registry)}
+        new = _fetched(place)
+        _show([new])
+        if not yes:
+            typer.confirm(
+                "Are these the fingerprints that the company told you?", abort=True
+            )
+        bootstrap.write_registry(registry, {**known, new.did: new}.values())
+    err.print(f"Pinned {new.did} in {registry}.")
+
+
+def deploy(
+    url: Annotated[str, typer.Argument(help="JSON-RPC address of the chain.")],
+    settings_file: SettingsFile,
+) -> None:
+    """Create the consortium's anchor contract, once, and print its address."""
+    with reported():
+        settings = load(settings_file)
+        try:
+            out.print(bootstrap.deploy_contract(settings, url))
+        except LedgerError as error:
+            err.print(f"[red]✗ chain.unavailable[/red] {error}")
+            raise typer.Exit(Exit.ERROR) from error
+
+
+def _fetched(place: str) -> Participant:
+    try:
+        if place.startswith(("http://", "https://")):
+            base = place.rstrip("/")
+            client = httpx.Client(timeout=10, trust_env=False)
+            value = client.get(f"{base}/.well-known/fieldpact.json").json()
+            document = client.get(f"{base}/.well-known/did.json").json()
+            found = parse_participant(value)
+            _check_document(found, document)
+            return found
+        return parse_participant(bootstrap.read_json(Path(place)))
+    except (httpx.HTTPError, OSError, ValueError, CryptoError) as error:
+        err.print(f"[red]✗ participant.unusable[/red] {place}: {error}")
+        raise typer.Exit(Exit.ERROR) from error
+
+
+def _check_document(found: Participant, document: dict[str, object]) -> None:
+    """Check that the DID document of a node names the keys of its record."""
+    methods = document.get("verificationMethod")
+    named = {each["id"] for each in methods} if isinstance(methods, list) else set()
+    if document.get("id") != found.did or named != {
+        found.key_id(suite) for suite in found.keys
+    }:
+        message = "its DID document names other keys than its record"
+        raise ValueError(message)
+
+
+def _show(participants: list[Participant]) -> None:
+    rows = table("participant", "address", "keys")
+    for each in participants:
+        prints = "\n".join(fragment(suite, key) for suite, key in each.keys.items())
+        rows.add_row(f"{each.name['en']}\n{each.name['zh']}", each.url, prints)
+    out.print(rows)

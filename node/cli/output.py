@@ -1,0 +1,102 @@
+"""How commands speak: tables and sentences for people, JSON for programs."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from node.config import Settings, load
+from node.errors import NodeError
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+SettingsFile = Annotated[
+    Path,
+    typer.Option("--settings", "-s", help="The node's settings file."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Exit(IntEnum):
+    """What a command's end means."""
+
+    ERROR = 1
+    DENIED = 3
+    NOT_VERIFIED = 4
+
+
+def print_json(value: Any) -> None:
+    """Print JSON on stdout, whatever the terminal's width."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def table(*columns: str) -> Table:
+    """Return an empty table in the house's style."""
+    made = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """End with a sentence and exit code 1 on an error of the node."""
+    try:
+        yield
+    except NodeError as error:
+        err.print(f"[red]✗ {error.code}[/red]")
+        err.print(error.detail, markup=False)
+        raise typer.Exit(Exit.ERROR) from error
+
+
+class Management:
+    """The management API of a running node, as its settings file says to reach it."""
+
+    def __init__(self, settings: Settings) -> None:
+        token = next(
+            each.token for each in settings.operators if each.role == "management"
+        )
+        scheme = "https" if settings.tls else "http"
+        self._client = httpx.Client(
+            base_url=f"{scheme}://{settings.listen}",
+            headers={"Authorization": f"Bearer {token.read_text().strip()}"},
+            timeout=600,
+            trust_env=False,
+        )
+
+    @classmethod
+    def of(cls, settings_file: Path) -> "Management":
+        """Return the API of the node with these settings."""
+        with reported():
+            return cls(load(settings_file))
+
+    def get(self, path: str) -> Any:
+        """Return what the node answers; end with its problem if it is one."""
+        return self._answer("GET", path, None)
+
+    def post(self, path: str, body: Any) -> Any:
+        """Return what the node answers; end with its problem if it is one."""
+        return self._answer("POST", path, body)
+
+    def _answer(self, method: str, path: str, body: Any) -> Any:
+        try:
+            response = self._client.request(method, path, json=body)
+            answer = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            err.print("[red]✗ node.unreachable[/red]")
+            err.print(f"The node at {self._client.base_url} does not answer: is it up?")
+            raise typer.Exit(Exit.ERROR) from error
+        if response.status_code >= 400:
+            err.print(f"[red]✗ {answer.get('code')}[/red]")
+            err.print(answer.get("detail", ""), markup=False)
+            raise typer.Exit(Exit.ERROR)
+        return answer

@@ -1,0 +1,142 @@
+"""`evidence`, `verify`, `conformance`: showing, and checking what was shown."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crypto.bbs import SUITES
+from crypto.conformance import (
+    BACKENDS,
+    Report,
+    run_bbs,
+    run_jcs,
+    run_merkle,
+    suites_in,
+)
+from crypto.errors import CryptoError
+from ledger.participants import pins_of
+from ledger.rpc_reader import RpcChainReader
+from ledger.steps import verdict
+from ledger.verify import verify_evidence
+from ledger.wording import State
+from node import bootstrap
+from node.cli.output import (
+    AsJson,
+    Exit,
+    Management,
+    SettingsFile,
+    err,
+    out,
+    print_json,
+    reported,
+)
+
+_MARKS = {
+    State.CHECKED: "✓",
+    State.PENDING: "…",
+    State.NOT_CHECKED: "○",
+    State.FAILED: "✗",
+}
+
+
+def evidence(
+    receipt: Annotated[str, typer.Argument(help="The receipt's id.")],
+    settings_file: SettingsFile,
+) -> None:
+    """Print all the evidence there is for a receipt, as a file to hand on."""
+    found = Management.of(settings_file).get(f"/audit/receipts/{receipt}")
+    found.pop("canonical")
+    print_json(found)
+
+
+def verify(
+    file: Annotated[Path, typer.Argument(help="An evidence file.")],
+    registry: Annotated[
+        Path | None, typer.Option(help="The registry whose keys you trust.")
+    ] = None,
+    rpc: Annotated[str | None, typer.Option(help="JSON-RPC of the chain.")] = None,
+    contract: Annotated[
+        str | None, typer.Option(help="The anchor contract you trust.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check an evidence file: every signature, proof and anchor, each in words.
+
+    Needs no node and no network; with --rpc and --contract it asks the chain too.
+    """
+    chain = RpcChainReader(rpc, contract=contract) if rpc and contract else None
+    with reported():
+        try:
+            pins = pins_of(bootstrap.read_json(registry)) if registry else {}
+            steps = verify_evidence(
+                file.read_bytes(), pins, chain, trust_embedded=registry is None
+            )
+        except (OSError, ValueError, CryptoError) as error:
+            err.print(f"[red]✗ cannot be read[/red]: {error}")
+            raise typer.Exit(Exit.ERROR) from error
+    if as_json:
+        print_json([step.to_json() for step in steps])
+    else:
+        for step in steps:
+            out.print(f"{_MARKS[step.state]} {step.words['en']} · {step.detail}")
+    if verdict(steps) is State.FAILED:
+        raise typer.Exit(Exit.NOT_VERIFIED)
+
+
+conformance = typer.Typer(help="Run a directory of official test vectors.")
+_Vectors = Annotated[Path, typer.Argument(help="A directory in the official layout.")]
+
+
+@conformance.command("bbs")
+def bbs(
+    directory: _Vectors,
+    suite: Annotated[
+        str, typer.Option(help="Name of the suite's folder; all that are there.")
+    ] = "",
+    backend: Annotated[str, typer.Option(help="arkworks or pyecc.")] = "arkworks",
+) -> None:
+    """Run fixtures of draft-irtf-cfrg-bbs-signatures."""
+    with _readable():
+        chosen = [SUITES[suite]] if suite else suites_in(directory)
+        library = BACKENDS[backend]
+        reports = [run_bbs(directory, each, library) for each in chosen]
+    _print(*reports)
+
+
+@conformance.command("merkle")
+def merkle(directory: _Vectors) -> None:
+    """Run inclusion and consistency proofs of RFC 6962 and RFC 9162 trees."""
+    with _readable():
+        report = run_merkle(directory)
+    _print(report)
+
+
+@conformance.command("jcs")
+def jcs(directory: _Vectors) -> None:
+    """Run pairs of input and output of RFC 8785."""
+    with _readable():
+        report = run_jcs(directory)
+    _print(report)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, KeyError, CryptoError) as error:
+        err.print(f"[red]✗ vectors.unreadable[/red]: {error}")
+        raise typer.Exit(Exit.ERROR) from error
+
+
+def _print(*reports: Report) -> None:
+    for report in reports:
+        for failure in report.failures:
+            err.print(failure, markup=False)
+    passed = sum(report.passed for report in reports)
+    failed = sum(report.failed for report in reports)
+    out.print(f"passed {passed} failed {failed}")
+    if failed or not passed:
+        raise typer.Exit(Exit.NOT_VERIFIED)

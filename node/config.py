@@ -1,0 +1,216 @@
+"""The node's settings: one typed place, one file, the environment over it.
+
+A settings file is YAML; `fieldpact init` writes a first one. Paths in it are
+relative to the file. Every setting can be given as `FIELDPACT_<NAME>` in the
+environment, nested ones with two underscores (`FIELDPACT_CHAIN__URL`), and goes
+before the file. A wrong setting stops the node with its name and why.
+
+Secrets are never settings: keys and operator tokens are files with owner-only
+rights, or `FIELDPACT_KEY_<SUITE>` in the environment; a CRM's password is part
+of a URL in a variable that a dataset names (`source: {env: …}`).
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from node.errors import BadRequest
+
+POLICIES = Path(__file__).resolve().parents[1] / "policies"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Names(_Strict):
+    """A name in both languages."""
+
+    en: str = Field(min_length=1)
+    zh: str = Field(min_length=1)
+
+
+class Chain(_Strict):
+    """The consortium chain, and the contract that anchors are written to."""
+
+    url: str
+    contract: str
+
+
+class Tls(_Strict):
+    """Certificate and key with which the node serves https itself."""
+
+    certificate: Path
+    key: Path
+
+
+class Operator(_Strict):
+    """Somebody who may use the management or the audit API.
+
+    Attributes:
+        token: File that holds the bearer token, one line, owner-only rights.
+    """
+
+    role: Literal["management", "audit"]
+    token: Path
+
+
+class Purpose(_Strict):
+    """An entry of the consortium's purpose registry."""
+
+    id: str
+    title: Names
+
+
+class CompanyPolicy(_Strict):
+    """The company's own narrowing of what its agreements allow."""
+
+    denied_fields: tuple[str, ...] = ()
+    denied_partners: tuple[str, ...] = ()
+    max_rows: int = Field(default=10_000, ge=1, le=1_000_000)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set about a node.
+
+    Attributes:
+        url: Address under which partners reach the node; its DID follows from it.
+        listen: `host:port` to listen on.
+        database: SQLAlchemy URL of the node's own store.
+        keys: Folder of the node's four keys.
+        participants: The consortium's registry file.
+        policy: `embedded`, or the URL of an OPA server.
+        integrate_every_s: Pause between two rounds of the log keeper.
+        epoch_s: Time between two anchors.
+        publish_every_s: Pause between two publications of each dataset; 0 for never.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="FIELDPACT_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        env_ignore_empty=True,
+    )
+
+    name: Names
+    url: str
+    listen: str
+    database: str
+    keys: Path
+    participants: Path
+    operators: tuple[Operator, ...] = ()
+    policy: str = "embedded"
+    policies: Path = POLICIES
+    chain: Chain | None = None
+    purposes: tuple[Purpose, ...] = ()
+    company: CompanyPolicy = CompanyPolicy()
+    tls: Tls | None = None
+    integrate_every_s: float = Field(default=1.0, gt=0, le=3600)
+    epoch_s: float = Field(default=300.0, ge=1, le=86400)
+    publish_every_s: float = Field(default=0.0, ge=0, le=86400)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        parts = urlsplit(self.url)
+        local = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+        if not parts.hostname or parts.path.strip("/") or parts.query:
+            message = "url must be scheme://host[:port] and nothing more"
+            raise ValueError(message)
+        if parts.scheme != "https" and not (parts.scheme == "http" and local):
+            message = "url must be https, except on the loopback interface"
+            raise ValueError(message)
+        host, _, port = self.listen.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            message = "listen must be host:port, as in 127.0.0.1:8101"
+            raise ValueError(message)
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the environment before the file."""
+        return env_settings, init_settings
+
+    @property
+    def did(self) -> str:
+        """Return the node's decentralised identifier."""
+        return "did:web:" + urlsplit(self.url).netloc.replace(":", "%3A")
+
+    @property
+    def host(self) -> str:
+        """Return the host to listen on."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """Return the port to listen on."""
+        return int(self.listen.rpartition(":")[2])
+
+
+def load(path: Path) -> Settings:
+    """Read a settings file.
+
+    Raises:
+        BadRequest: Naming each wrong setting and why.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            values = YAML(typ="safe").load(file) or {}
+        settings = Settings(**_absolute(values, path.resolve().parent))
+    except (OSError, YAMLError, TypeError) as error:
+        detail = f"{path} cannot be read as settings: {type(error).__name__}."
+        raise BadRequest("settings.unreadable", detail) from error
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, each['loc'])) or 'settings'}: {each['msg']}"
+            for each in error.errors(include_input=False, include_url=False)
+        )
+        # The cause would hold the values, and a value may be a password.
+        raise BadRequest("settings.invalid", f"{path}: {wrong}.") from None
+    return settings
+
+
+def _absolute(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """Return the settings with their paths relative to the file's folder."""
+    out = dict(values)
+    for name in ("keys", "participants", "policies"):
+        if isinstance(out.get(name), str):
+            out[name] = base / out[name]
+    if isinstance(out.get("tls"), dict):
+        out["tls"] = {name: base / str(file) for name, file in out["tls"].items()}
+    operators = out.get("operators")
+    if isinstance(operators, list):
+        out["operators"] = [
+            {**each, "token": base / str(each.get("token", ""))}
+            if isinstance(each, dict)
+            else each
+            for each in operators
+        ]
+    database = out.get("database")
+    scheme = "sqlite+aiosqlite:///"
+    if isinstance(database, str) and database.startswith(scheme):
+        out["database"] = scheme + str(base / database.removeprefix(scheme))
+    return out
+
+
+def environment() -> Mapping[str, str]:
+    """Return the environment, for what a settings file points at by name."""
+    return dict(os.environ)

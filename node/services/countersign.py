@@ -1,0 +1,100 @@
+"""Countersign: give and take the consumer's signature over a receipt."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crypto.encoding import b64u, unb64u
+from crypto.errors import CryptoError
+from crypto.keys import Ed25519Key
+from ledger.participants import Participant
+from ledger.receipts import (
+    Countersignature,
+    SignedReceipt,
+    countersign,
+    request_hash,
+    verify_countersignature,
+)
+from node.errors import BadRequest, Unavailable
+from node.ports import Identity, Peers, Randomness, Store
+
+_PATH = "/receipts/countersignatures"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Countersign:
+    """Both sides of a countersignature."""
+
+    store: Store
+    identity: Identity
+    peers: Peers
+    randomness: Randomness
+    signer: Ed25519Key
+
+    async def __call__(self, signed: SignedReceipt, provider: Participant) -> bool:
+        """Sign a receipt that we have checked, and send it to its provider.
+
+        Returns:
+            Whether the provider took it. If not, the answer stays what it is;
+            the provider will miss our signature and ask for it.
+        """
+        signature = countersign(signed, self.signer)
+        item = {
+            "receipt": signed.receipt.receipt_id,
+            "signature": b64u(signature.signature),
+        }
+        body = {"countersignatures": [item]}
+        token = self.identity.issue(
+            audience=provider.did,
+            bound_to=request_hash(_PATH, body),
+            agreement=None,
+            nonce=b64u(self.randomness(32)),
+        )
+        try:
+            reply = await self.peers.post(provider, _PATH, body, token=token)
+        except Unavailable:
+            return False
+        return reply.status == 200
+
+    async def receive(self, sender: str, body: Mapping[str, Any]) -> int:
+        """Keep a consumer's signatures over receipts of its own calls.
+
+        Returns:
+            How many were kept: all.
+
+        Raises:
+            BadRequest: One is not the sender's signature over its receipt;
+                none was kept.
+        """
+        consumer = self.identity.participant(sender)
+        items: Sequence[Mapping[str, str]] = body["countersignatures"]
+        async with self.store.work() as work:
+            for item in items:
+                entry = await work.receipts.entry(item["receipt"])
+                if entry is None or consumer is None:
+                    raise _wrong()
+                given = _checked(item, entry.signed, consumer)
+                await work.receipts.countersign(item["receipt"], given)
+            await work.commit()
+        return len(items)
+
+
+def _checked(
+    item: Mapping[str, str], signed: SignedReceipt, consumer: Participant
+) -> Countersignature:
+    if signed.receipt.consumer != consumer.did:
+        raise _wrong()
+    try:
+        given = Countersignature(
+            key_id=consumer.key_id("ed25519"),
+            signature=unb64u(item["signature"], 64),
+        )
+        verify_countersignature(signed, given, consumer.keys["ed25519"])
+    except CryptoError as error:
+        raise _wrong() from error
+    return given
+
+
+def _wrong() -> BadRequest:
+    detail = "A countersignature is not yours over a receipt of your own call."
+    return BadRequest("countersignature.wrong", detail)
