@@ -15,8 +15,9 @@ from pathlib import Path
 
 import uvicorn
 
-from ledger.evm.chain import CHAIN_ID, EmbeddedChain
+from ledger.evm.chain import EmbeddedChain
 from ledger.evm.server import application
+from ledger.evm.transactions import CHAIN_ID
 
 LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
 

@@ -19,7 +19,7 @@ Sources: EIP-155, EIP-1559, EIP-2718, EIP-3675.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from eth.abc import (
     BlockAPI,
@@ -34,24 +34,20 @@ from eth.estimators.gas import binary_gas_search_1000_tolerance
 from eth.exceptions import HeaderNotFound, Revert, TransactionNotFound, VMError
 from eth.typing import HeaderParams
 from eth.vm.forks.paris import ParisVM
-from eth.vm.spoof import SpoofTransaction
-from eth_keys.exceptions import BadSignature
-from eth_typing import Address, BlockNumber, Hash32
+from eth_typing import BlockNumber, Hash32
 from eth_utils.exceptions import ValidationError
-from rlp.exceptions import RLPException  # type: ignore[import-untyped]
 
 from ledger.evm.store import Log, LogFilter, Store
-
-CHAIN_ID: Final = 0xF1E1D
-BLOCK_GAS: Final = 10_000_000
-TRANSACTION_GAS: Final = BLOCK_GAS // 2
-"""More would push a block above its gas target, and the base fee above zero."""
+from ledger.evm.transactions import (
+    BLOCK_GAS,
+    CHAIN_ID,
+    Message,
+    Rejected,
+    decode,
+    unsigned,
+)
 
 MAX_LOGS: Final = 10_000
-
-
-class Rejected(Exception):
-    """A transaction or a call that the chain will not carry out, and why."""
 
 
 class UnknownBlock(Rejected):
@@ -64,22 +60,6 @@ class Reverted(Rejected):
     def __init__(self, output: bytes) -> None:
         super().__init__("execution reverted")
         self.output = output
-
-
-class Message(NamedTuple):
-    """A call that is tried and not recorded.
-
-    Attributes:
-        sender: Address, 20 bytes.
-        to: Address, or empty to create a contract.
-        data: Selector and arguments, or creation code.
-        gas: Most that the call may use.
-    """
-
-    sender: Address
-    to: Address
-    data: bytes
-    gas: int
 
 
 class Mined(NamedTuple):
@@ -136,7 +116,8 @@ class EmbeddedChain:
                 nonce than the sender's next, offers money that is not there, or
                 was carried out before ("already known"). Nothing was written.
         """
-        transaction = self._decode(raw)
+        transaction = decode(raw)
+        self._check_nonce(transaction)
         head = self.header()
         header = self._chain.create_header_from_parent(
             head,
@@ -152,26 +133,13 @@ class EmbeddedChain:
             raise Rejected(str(error)) from error
         return bytes(transaction.hash)
 
-    def _decode(self, raw: bytes) -> SignedTransactionAPI:
-        if raw[:1] != b"\x02":
-            raise Rejected("only EIP-1559 transactions (type 2) are taken")
-        try:
-            transaction = ParisVM.get_transaction_builder().decode(raw)
-            transaction.validate()
-            sender = transaction.sender
-        except (ValidationError, RLPException, BadSignature, ValueError) as error:
-            raise Rejected(f"not a signed transaction: {error}") from error
-        if transaction.chain_id != CHAIN_ID:
-            raise Rejected(f"signed for chain {transaction.chain_id}, not {CHAIN_ID}")
-        if transaction.gas > TRANSACTION_GAS:
-            raise Rejected(f"gas limit above {TRANSACTION_GAS}")
-        nonce = self.state().get_nonce(sender)
+    def _check_nonce(self, transaction: SignedTransactionAPI) -> None:
+        nonce = self.state().get_nonce(transaction.sender)
+        if transaction.nonce > nonce:
+            raise Rejected(f"nonce too high: the next is {nonce}")
         if transaction.nonce < nonce:
             known = self.mined(transaction.hash) is not None
             raise Rejected("already known" if known else "nonce too low")
-        if transaction.nonce > nonce:
-            raise Rejected(f"nonce too high: the next is {nonce}")
-        return transaction
 
     def _index(
         self, block: BlockAPI, transaction: SignedTransactionAPI, receipt: ReceiptAPI
@@ -242,7 +210,7 @@ class EmbeddedChain:
             Rejected: The call failed otherwise, as for want of gas.
         """
         with self._trial(header) as state:
-            computation = state.apply_transaction(_unsigned(message, state))
+            computation = state.apply_transaction(unsigned(message, state))
             computation.raise_if_error()
         return bytes(computation.output)
 
@@ -254,8 +222,8 @@ class EmbeddedChain:
             Rejected: It fails otherwise.
         """
         with self._trial(self.header()) as state:
-            unsigned = _unsigned(message, state)
-            return int(binary_gas_search_1000_tolerance(state, unsigned))
+            transaction = unsigned(message, state)
+            return int(binary_gas_search_1000_tolerance(state, transaction))
 
     @contextmanager
     def _trial(self, header: BlockHeaderAPI) -> Iterator[StateAPI]:
@@ -267,17 +235,3 @@ class EmbeddedChain:
             raise Reverted(error.args[0]) from error
         except (VMError, ValidationError) as error:
             raise Rejected(f"{type(error).__name__}: {error}") from error
-
-
-def _unsigned(message: Message, state: StateAPI) -> SignedTransactionAPI:
-    """Make a transaction that nobody signed."""
-    unsigned = ParisVM.create_unsigned_transaction(
-        nonce=state.get_nonce(message.sender),
-        gas_price=0,
-        gas=message.gas,
-        to=message.to,
-        value=0,
-        data=message.data,
-    )
-    spoof = SpoofTransaction(unsigned, from_=message.sender)
-    return cast("SignedTransactionAPI", spoof)

@@ -12,8 +12,9 @@ from typing import Any, Final
 from eth.constants import CREATE_CONTRACT_ADDRESS, ZERO_ADDRESS
 from eth_typing import Address
 
-from ledger.evm.chain import TRANSACTION_GAS, EmbeddedChain, Message
+from ledger.evm.chain import EmbeddedChain
 from ledger.evm.store import LogFilter
+from ledger.evm.transactions import TRANSACTION_GAS, Message
 
 _MAX_ALTERNATIVES: Final = 64
 _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")

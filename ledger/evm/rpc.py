@@ -9,24 +9,18 @@ Sources: JSON-RPC 2.0; Ethereum execution API.
 """
 
 import inspect
-import json
 import logging
 from collections.abc import Callable
 from typing import Any, Final
 
 from eth.abc import StateAPI
+from pydantic_core import from_json
 
 from ledger.evm import params, wire
-from ledger.evm.chain import (
-    BLOCK_GAS,
-    CHAIN_ID,
-    EmbeddedChain,
-    Rejected,
-    Reverted,
-    UnknownBlock,
-)
+from ledger.evm.chain import EmbeddedChain, Reverted, UnknownBlock
 from ledger.evm.params import RpcError
 from ledger.evm.store import LogFilter
+from ledger.evm.transactions import BLOCK_GAS, CHAIN_ID, Rejected
 from ledger.evm.wire import Json
 
 MAX_BATCH: Final = 100
@@ -36,7 +30,7 @@ _ZERO: Final = "0x0"
 _log = logging.getLogger(__name__)
 
 
-def answer(chain: EmbeddedChain, body: bytes) -> Any:  # noqa: ANN401 -- any JSON
+def answer(chain: EmbeddedChain, body: bytes) -> Any:
     """Answer one request, or a batch of at most `MAX_BATCH`.
 
     Returns:
@@ -44,8 +38,10 @@ def answer(chain: EmbeddedChain, body: bytes) -> Any:  # noqa: ANN401 -- any JSO
         that came in were notifications.
     """
     try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError):
+        # Not `json`: py-evm lifts Python's recursion limit, above which a body of
+        # opening brackets overflows the stack of the C parser.
+        asked = from_json(body)
+    except ValueError:
         return _error(None, RpcError(-32700, "not JSON"))
     if not isinstance(asked, list):
         return _one(chain, asked)
@@ -71,7 +67,7 @@ def _one(chain: EmbeddedChain, request: object) -> dict[str, Any] | None:
     return said if "id" in request else None
 
 
-def _call(chain: EmbeddedChain, method: str, given: list[Any]) -> Any:  # noqa: ANN401
+def _call(chain: EmbeddedChain, method: str, given: list[Any]) -> Any:
     if (carry_out := _METHODS.get(method)) is None:
         raise RpcError(-32601, f"no method {method[:64]}")
     try:
