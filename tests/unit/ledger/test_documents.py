@@ -1,0 +1,88 @@
+"""The protocol pages say what the code does: tables and examples are read and tried."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from crypto.encoding import unb64u
+from crypto.errors import Malformed
+from ledger import receipts
+from ledger.receipts import Countersignature, parse_signed_receipt
+from ledger.records import FieldType, SchemaField
+from ledger.verify import verify_evidence
+from tests.unit.ledger import samples
+
+PAGES = Path(__file__).parents[3] / "docs" / "protocols"
+
+
+def page(name: str) -> str:
+    return (PAGES / f"{name}.md").read_text(encoding="utf-8")
+
+
+def table(text: str, heading: str) -> list[list[str]]:
+    """The cells of the rows of the first table below a heading."""
+    below = text.split(f"## {heading}\n", 1)[1].split("\n## ", maxsplit=1)[0]
+    rows = [
+        line.strip("| ").split(" | ") for line in below.splitlines() if line[:1] == "|"
+    ]
+    return rows[2:]
+
+
+def code(cell: str) -> list[str]:
+    """What stands in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_the_page_lists_every_member_of_a_receipt() -> None:
+    listed = [
+        name for row in table(page("receipts"), "The receipt") for name in code(row[0])
+    ]
+    assert sorted(listed) == sorted(samples.receipt().to_json())
+
+
+def test_the_example_receipt_is_signed_and_countersigned() -> None:
+    example = json.loads(page("receipts").split("```json")[1].split("```")[0])
+    signed = parse_signed_receipt(example)
+    assert signed.receipt.receipt_id == example["receipt_id"]
+    receipts.verify_receipt(signed, samples.PROVIDER_KEY.public_bytes)
+    back = Countersignature(
+        key_id=samples.CONSUMER_KEY.key_id(samples.CONSUMER),
+        signature=unb64u(example["countersignature"]),
+    )
+    receipts.verify_countersignature(signed, back, samples.CONSUMER_KEY.public_bytes)
+
+
+def test_the_page_lists_every_member_and_every_step_of_evidence() -> None:
+    evidence, chain = samples.story()
+    listed = [
+        name for row in table(page("evidence"), "The file") for name in code(row[0])
+    ]
+    assert sorted(listed) == sorted(evidence.to_json())
+    steps = [code(row[1])[0] for row in table(page("evidence"), "Verification")]
+    assert steps == [
+        step.name for step in verify_evidence(evidence, samples.PINS, chain)
+    ]
+    for member in evidence.to_json()["anchor"]:
+        assert f"`{member}`" in page("evidence")
+
+
+@pytest.mark.parametrize(
+    "row", table(page("records"), "Field values"), ids=lambda row: row[0]
+)
+def test_example_values_have_a_message_and_refused_ones_have_none(
+    row: list[str],
+) -> None:
+    kind = FieldType(code(row[0])[0])
+    field = SchemaField(name="x", type=kind, scale=2 if kind is FieldType.MONEY else 0)
+    for spelled in code(row[2]):
+        assert field.message(json.loads(spelled)) == spelled.encode()
+    for spelled in code(row[3]):
+        with pytest.raises(Malformed):
+            field.message(json.loads(spelled))
+
+
+def test_every_type_of_field_is_on_the_page() -> None:
+    listed = [code(row[0])[0] for row in table(page("records"), "Field values")]
+    assert listed == [kind.value for kind in FieldType]
