@@ -190,7 +190,9 @@ def _services(
             randomness=randomness,
         ),
         countersign=countersign,
-        evidence=GiveEvidence(store=store, identity=identity),
+        evidence=GiveEvidence(
+            store=store, identity=identity, peers=peers, signer=signer
+        ),
         keep_log=KeepLog(
             store=store,
             signer=signer,

@@ -149,6 +149,10 @@ class Peers(Protocol):
         """Post JSON. A refusal is a reply; silence raises `Unavailable`."""
         ...
 
+    async def get(self, participant: Participant, path: str) -> Reply:
+        """Get what everybody may read. Silence raises `Unavailable`."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:

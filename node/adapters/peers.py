@@ -1,5 +1,6 @@
 """Calls to partners' nodes, over HTTP."""
 
+import json
 from typing import Any
 
 import httpx
@@ -22,22 +23,29 @@ class HttpPeers:
     ) -> Reply:
         """Post JSON. A refusal is a reply; silence raises `Unavailable`."""
         headers = {"Authorization": f"Bearer {token}"}
+        return await self._send(participant, "POST", path, headers=headers, json=body)
+
+    async def get(self, participant: Participant, path: str) -> Reply:
+        """Get what everybody may read. Silence raises `Unavailable`."""
+        return await self._send(participant, "GET", path)
+
+    async def _send(
+        self, participant: Participant, method: str, path: str, **more: Any
+    ) -> Reply:
         url = f"{participant.url}{path}"
         try:
-            async with self._client.stream(
-                "POST", url, json=body, headers=headers
-            ) as response:
+            async with self._client.stream(method, url, **more) as response:
                 content = bytearray()
                 async for chunk in response.aiter_bytes():
                     content += chunk
                     if len(content) > _LARGEST_BYTES:
                         detail = f"{participant.did} sent more than is read."
                         raise Unavailable("partner.too_large", detail)
-                decoded = httpx.Response(200, content=bytes(content)).json()
+                body = json.loads(content)
         except (httpx.HTTPError, ValueError) as error:
             detail = f"The node of {participant.did} did not answer in JSON."
             raise Unavailable("partner.unavailable", detail) from error
-        return Reply(status=response.status_code, body=decoded)
+        return Reply(status=response.status_code, body=body)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -49,5 +49,5 @@ async def checkpoint(request: Request) -> str:
 async def proof(receipt_id: Annotated[Digest, Path()], request: Request) -> Any:
     """Return where a receipt stands in the log: to whoever can name it."""
     evidence = await services(request).evidence(receipt_id)
-    members = ("index", "inclusion", "checkpoint", "anchor")
+    members = ("salt", "index", "inclusion", "checkpoint", "anchor")
     return {name: evidence.to_json()[name] for name in members}

@@ -4,24 +4,32 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from crypto.keys import jwk
+from crypto.encoding import b64u
 from ledger.participants import Participant
 from node.api.access import services
 
 router = APIRouter(tags=["public"])
+_MULTICODEC = {
+    "ed25519": b"\xed\x01",
+    "x25519": b"\xec\x01",
+    "bls12381g2": b"\xeb\x01",
+    "secp256k1": b"\xe7\x01",
+}
+"""The codes of public keys, as varints. Source: the multicodec table."""
 
 
 def did_document(participant: Participant) -> dict[str, Any]:
-    """Return a participant's DID document. Source: DID 1.0; did:web.
+    """Return a participant's DID document. Source: DID 1.0; Controlled
+    Identifiers 1.0 (Multikey).
 
     It repeats what the registry pins, so that a partner can see that both agree.
     """
     methods = [
         {
             "id": participant.key_id(suite),
-            "type": "JsonWebKey2020",
+            "type": "Multikey",
             "controller": participant.did,
-            "publicKeyJwk": jwk(suite, public),
+            "publicKeyMultibase": f"u{b64u(_MULTICODEC[suite] + public)}",
         }
         for suite, public in participant.keys.items()
     ]

@@ -1,18 +1,30 @@
 """Give evidence: all there is to show for one call, in one value.
 
 For a call that we answered: receipt, both signatures, its place in our log, the
-anchor. For an answer that we received: the receipt and what was disclosed.
+anchor. For an answer that we received: the receipt, our signature, what was
+disclosed, and the place in the provider's log as the provider shows it.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from crypto import merkle
+from crypto.errors import Malformed
+from crypto.keys import Ed25519Key
 from ledger.disclosure import parse_disclosure
-from ledger.evidence import Anchor, Evidence, Inclusion
+from ledger.evidence import Anchor, Evidence, Inclusion, evidence_of
 from ledger.participants import Participant
-from ledger.receipts import Receipt
-from node.errors import NotFound
-from node.ports import Identity, LogEntry, Store, StoredAnchor, UnitOfWork
+from ledger.receipts import Countersignature, Receipt, countersign
+from node.errors import NotFound, Unavailable
+from node.ports import (
+    Identity,
+    LogEntry,
+    Peers,
+    Received,
+    Store,
+    StoredAnchor,
+    UnitOfWork,
+)
 from node.services.keep_log import over_nodes
 
 
@@ -22,6 +34,8 @@ class GiveEvidence:
 
     store: Store
     identity: Identity
+    peers: Peers
+    signer: Ed25519Key
 
     async def __call__(self, receipt_id: str) -> Evidence:
         """Return the evidence for a receipt that this node wrote or received.
@@ -36,13 +50,39 @@ class GiveEvidence:
             received = await view.receipts.received(receipt_id)
         if received is None:
             raise NotFound("receipt.unknown", "This node holds no such receipt.")
-        told = received.disclosure
-        return Evidence(
-            signed=received.signed,
-            salt=bytes(32),
-            participants=self._parties(received.signed.receipt),
-            disclosure=parse_disclosure(told) if told else None,
-        )
+        return await self._received(received)
+
+    async def _received(self, received: Received) -> Evidence:
+        """Join what we hold with the proofs that the provider gives out for it."""
+        receipt = received.signed.receipt
+        mine: dict[str, Any] = {
+            **Evidence(
+                signed=received.signed,
+                salt=bytes(32),
+                participants=self._parties(receipt),
+                countersignature=self._countersignature(received),
+                disclosure=parse_disclosure(received.disclosure)
+                if received.disclosure
+                else None,
+            ).to_json()
+        }
+        provider = self.identity.participant(receipt.provider)
+        if provider is None:
+            return evidence_of(mine)
+        try:
+            reply = await self.peers.get(provider, f"/log/proof/{receipt.receipt_id}")
+            theirs = reply.body if reply.status == 200 else {}
+            return evidence_of(mine | theirs)
+        except (Unavailable, Malformed, TypeError):
+            # Without the provider, its proofs are what is still pending.
+            return evidence_of(mine)
+
+    def _countersignature(self, received: Received) -> Countersignature | None:
+        """Return our signature over the receipt; Ed25519 gives the same each time."""
+        signed_for_us = received.signed.receipt.consumer == self.identity.me.did
+        if not received.verified or not signed_for_us:
+            return None
+        return countersign(received.signed, self.signer)
 
     async def _own(self, view: UnitOfWork, entry: LogEntry) -> Evidence:
         inclusion, anchor = None, None
