@@ -61,9 +61,24 @@ def run_bbs(directory: Path, suite: Suite, backend: Backend = ARKWORKS) -> Repor
 
 
 def suites_in(directory: Path) -> list[Suite]:
-    """Name the suites whose folder `directory` is, or holds."""
+    """Name the suites of the fixtures in a directory.
+
+    By the folder that it is or holds, or else by the tags inside the files.
+
+    Raises:
+        Malformed: Neither tells.
+    """
     names = {directory.resolve().name, *(entry.name for entry in directory.iterdir())}
-    return [suite for name, suite in SUITES.items() if name in names]
+    found = [suite for name, suite in SUITES.items() if name in names]
+    if not found:
+        texts = [file.read_bytes() for file in directory.rglob("*.json")]
+        tags = {suite: suite.ciphersuite_id.hex().encode() for suite in SUITES.values()}
+        found = [
+            suite for suite, tag in tags.items() if any(tag in text for text in texts)
+        ]
+    if not found:
+        raise Malformed("the fixtures do not tell their suite")
+    return found
 
 
 def run_merkle(directory: Path) -> Report:

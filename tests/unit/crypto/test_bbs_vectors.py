@@ -40,6 +40,14 @@ def test_a_suite_folder_is_found_by_itself_or_in_its_parent() -> None:
     assert run_bbs(parent, SHA_256) == run_bbs(parent / SHA_256.name, SHA_256)
 
 
+def test_a_folder_of_any_name_tells_its_suite_by_its_tags(tmp_path: Path) -> None:
+    with pytest.raises(Malformed, match="do not tell"):
+        suites_in(tmp_path)
+    shutil.copytree(shared("vectors/bbs") / SHA_256.name, tmp_path / "renamed")
+    assert suites_in(tmp_path) == suites_in(tmp_path / "renamed") == [SHA_256]
+    assert run_bbs(tmp_path, SHA_256).passed == 30
+
+
 @pytest.mark.parametrize(
     ("file", "change"),
     [
