@@ -104,7 +104,7 @@ class Part:
             self.note(None, "is not a mapping", "write `key: value` lines")
             return
         self.data = {str(key): each for key, each in value.items() if each is not None}
-        for key in value.keys() - self.data.keys():
+        for key in (str(key) for key, each in value.items() if each is None):
             self.note(key, "is empty", "fill it in, or leave it out", at_key=True)
         for key in required.split():
             if key not in value:

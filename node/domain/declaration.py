@@ -167,18 +167,11 @@ def _relation(part: Part) -> str:
 
 
 def _fields(part: Part) -> tuple[Field, ...]:
-    fields = [_field(part, name) for name in part.data]
     owners: dict[str, str] = {}
-    for field in fields:
-        owner = owners.setdefault(field.column.casefold(), field.name)
-        if field.column and owner != field.name:
-            # Two names for one column could carry two different sets of modes.
-            message = f"`{field.name}` has the same column as `{owner}`"
-            part.note(field.name, message, "declare a column once")
-    return tuple(fields)
+    return tuple(_field(part, name, owners) for name in part.data)
 
 
-def _field(holder: Part, name: str) -> Field:
+def _field(holder: Part, name: str, owners: dict[str, str]) -> Field:
     if not re.fullmatch(_FIELD, name):
         mend = "use lower-case letters, digits and _, a letter first"
         holder.note(name, "is not a field name", mend, at_key=True)
@@ -186,6 +179,11 @@ def _field(holder: Part, name: str) -> Field:
     part = holder.part(name, required, "unit scale values")
     type_, grade = part.choice("type", FieldType), part.choice("grade", Grade)
     _check_type(part, type_)
+    column = part.text("column")
+    if (owner := owners.setdefault(column.casefold(), name)) != name and column:
+        # Two names for one column could carry two different sets of modes.
+        message = f"is also the column of `{owner}`"
+        part.note("column", message, "declare each column once")
     form = "an ISO 4217 code, as in CNY" if type_ is FieldType.MONEY else "a symbol"
     currency = "[A-Z]{3}" if type_ is FieldType.MONEY else None
     values = part.list("values")
@@ -193,7 +191,7 @@ def _field(holder: Part, name: str) -> Field:
         part.note("values", "holds something else than text", "put it into quotes")
     return Field(
         name=name,
-        column=part.text("column"),
+        column=column,
         type=type_ or FieldType.TEXT,
         title=_title(part),
         grade=grade or Grade.CORE,

@@ -69,7 +69,7 @@ def open_engine(url: str, timeout_s: float) -> Engine:
         engine = sa.create_engine(
             target,
             pool_timeout=timeout_s,
-            connect_args=_connect_arguments(kind, timeout_s),
+            connect_args=_connect_arguments(target, timeout_s),
             **_POOL,
         )
     except (exc.ArgumentError, ImportError, ValueError):
@@ -80,12 +80,13 @@ def open_engine(url: str, timeout_s: float) -> Engine:
     return engine
 
 
-def _connect_arguments(kind: str, timeout_s: float) -> dict[str, Any]:
-    seconds = math.ceil(timeout_s)
-    if kind in {"postgresql", "postgres"}:
+def _connect_arguments(target: URL, timeout_s: float) -> dict[str, Any]:
+    kind, seconds = target.get_backend_name(), math.ceil(timeout_s)
+    if kind == "postgresql":
+        own = target.query.get("options", "")  # of two settings the later one holds
         limit = f"-c statement_timeout={math.ceil(timeout_s * 1000)}"
         return {
-            "options": f"-c default_transaction_read_only=on {limit}",
+            "options": f"{own} -c default_transaction_read_only=on {limit}",
             "connect_timeout": max(2, seconds),
             "tcp_user_timeout": 1000 * (seconds + 5),
         }
@@ -177,21 +178,16 @@ def translated() -> Iterator[None]:
 
 def _fault(error: Exception) -> Unavailable:
     cause = getattr(error, "orig", None) or error
-    number = getattr(cause, "sqlstate", None) or next(iter(cause.args), None)
+    number = _number(cause)
+    said = f" ({number})" if number else ""
     text = str(cause)
-    known = number if isinstance(number, int) or _is_sqlstate(number) else None
-    said = f" ({known})" if known else ""
-    if (
-        known in _TOO_SLOW
-        or isinstance(error, exc.TimeoutError)
-        or text == "interrupted"
-        or "timed out" in text
-    ):
+    slow = isinstance(error, exc.TimeoutError) or number in _TOO_SLOW
+    if slow or text == "interrupted" or "timed out" in text:
         detail = f"The CRM database did not answer in time{said}. Is the record "
         mend = "column indexed? If it has to be slow, raise `source.timeout_s`."
         return Unavailable("source.timeout", detail + mend)
     unreached = isinstance(error, exc.OperationalError | exc.InterfaceError)
-    if known in _REFUSED or text.startswith("no such ") or not unreached:
+    if number in _REFUSED or text.startswith("no such ") or not unreached:
         detail = f"The CRM database refused the query{said}. Check the declared table "
         mend = "and columns, letter case too, and that its user may select them."
         return Unavailable("source.query", detail + mend)
@@ -199,5 +195,8 @@ def _fault(error: Exception) -> Unavailable:
     return Unavailable("source.unavailable", detail + "and that it lets the user in.")
 
 
-def _is_sqlstate(number: object) -> bool:
-    return isinstance(number, str) and len(number) == 5 and number.isalnum()
+def _number(cause: Exception) -> int | str | None:
+    """Return MySQL's error number or PostgreSQL's SQLSTATE; other text is unsafe."""
+    first = cause.args[0] if cause.args else None
+    state = getattr(cause, "sqlstate", None)
+    return first if isinstance(first, int) else state

@@ -179,8 +179,9 @@ def _attach(
 
 def _header(file: Path) -> tuple[str, tuple[str, ...]]:
     """Return the separator and the column names of a CSV file's first line."""
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        line = stream.readline(1 << 16)
+    with file.open("rb") as stream:
+        start = stream.readline(1 << 16)
+    line = re.split(b"[\r\n]", start)[0].decode("utf-8-sig")
     separator = max(_SEPARATORS, key=line.count)
     names = next(csv.reader([line], delimiter=separator), [])
     if not all(names) or not names or len({*map(str.casefold, names)}) < len(names):
@@ -190,6 +191,7 @@ def _header(file: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _quoted(name: str) -> str:
+    name.encode()  # DuckDB itself does not say what is wrong with a surrogate
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -74,10 +74,11 @@ class SqlSource:
         with translated(), self._engine.connect() as connection:
             begin_scan(connection)
             options = {"stream_results": True, "yield_per": batch}
-            result = connection.execute(self._select(names), execution_options=options)
-            while rows := result.fetchmany(batch):
-                yield [dict(zip(names, row, strict=True)) for row in rows]
-                next_fetch(connection, self._source.timeout_s)
+            chosen = self._select(names)
+            with connection.execute(chosen, execution_options=options) as result:
+                while rows := result.fetchmany(batch):
+                    yield [dict(zip(names, row, strict=True)) for row in rows]
+                    next_fetch(connection, self._source.timeout_s)
 
     def read(
         self, records: Sequence[str], columns: Sequence[str]
