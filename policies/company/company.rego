@@ -1,0 +1,41 @@
+# METADATA
+# title: The company's own narrowing
+# description: |
+#   What this company refuses although the consortium would allow it, from its
+#   settings. The decision needs this package and the consortium's to allow, each
+#   by itself, so nothing that is written here can widen what leaves.
+# scope: package
+package fieldpact.company
+
+required := {"partner.refused", "field.withheld", "rows.exceeded"}
+
+default allow := false
+
+allow if cleared & required == required
+
+unmet := required - cleared
+
+cleared contains "partner.refused" if {
+	is_string(input.caller.did)
+	is_array(input.company.denied_partners)
+	every partner in input.company.denied_partners {
+		partner != input.caller.did
+	}
+}
+
+cleared contains "field.withheld" if {
+	is_array(input.company.denied_fields)
+	is_array(input.request.fields)
+	count(denied_fields) == 0
+}
+
+cleared contains "rows.exceeded" if {
+	is_number(input.request.customers)
+	is_number(input.company.max_rows)
+	input.request.customers <= input.company.max_rows
+}
+
+denied_fields contains name if {
+	some name in input.request.fields
+	name in input.company.denied_fields
+}

@@ -1,0 +1,46 @@
+package fieldpact.company_test
+
+import data.fieldpact.company
+import data.fieldpact.shape_test.changed
+
+_unmet(changes) := codes if codes := company.unmet with input as changed(changes)
+
+test_the_pinned_question_is_allowed if {
+	company.allow with input as data.question
+	company.unmet == set() with input as data.question
+	company.denied_fields == set() with input as data.question
+}
+
+test_partner_refused if {
+	partners := ["did:web:other", data.question.caller.did]
+	_unmet({"/company/denied_partners": partners}) == {"partner.refused"}
+}
+
+test_field_withheld if {
+	withheld := ["region", "project_stage"]
+	_unmet({"/company/denied_fields": withheld}) == {"field.withheld"}
+	question := changed({"/company/denied_fields": withheld})
+	company.denied_fields == {"project_stage"} with input as question
+}
+
+test_rows_exceeded if {
+	_unmet({"/company/max_rows": 2}) == {"rows.exceeded"}
+}
+
+test_lists_that_are_none_clear_nothing if {
+	every value in [null, "", 1, {}] {
+		_unmet({"/company/denied_partners": value}) == {"partner.refused"}
+		_unmet({"/company/denied_fields": value}) == {"field.withheld"}
+	}
+}
+
+test_nothing_is_cleared_by_nothing if {
+	every nothing in [{}, [], null, "", 0, false] {
+		not company.allow with input as nothing
+		company.unmet == company.required with input as nothing
+	}
+}
+
+test_whatever_is_cleared_is_required if {
+	company.cleared - company.required == set() with input as data.question
+}

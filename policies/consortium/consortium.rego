@@ -1,0 +1,140 @@
+# METADATA
+# title: The consortium's baseline
+# description: |
+#   What every member holds a call to. `cleared` is the set of denial codes that
+#   the call is *known* to be clear of: each rule names the code it rules out and
+#   the positive condition that does so. A call is allowed when it is clear of
+#   every code in `required`; a condition that is undefined does not hold, so it denies.
+# scope: package
+package fieldpact.consortium
+
+required := token_problems | {
+	"nonce.replayed",
+	"agreement.unknown", "agreement.not_party", "agreement.suspended",
+	"agreement.revoked", "agreement.not_yet_valid", "agreement.expired",
+	"dataset.mismatch", "purpose.mismatch",
+	"field.not_granted", "field.mode", "field.grade",
+	"rate.exceeded", "rows.exceeded", "request.malformed",
+}
+
+default allow := false
+
+allow if cleared & required == required
+
+unmet := required - cleared
+
+# The caller. `problem` is what the node found wrong with its token, "" when it is
+# right; a word that is not in this set counts as `token.malformed`.
+
+token_problems := {
+	"token.missing", "token.malformed", "token.signature", "token.audience",
+	"token.expired", "token.issuer_unknown", "token.request_mismatch",
+	"token.agreement_mismatch",
+}
+
+cleared contains code if {
+	some code in (token_problems - {"token.malformed"})
+	input.caller.problem != code
+}
+
+cleared contains "token.malformed" if {
+	input.caller.problem in (({""} | token_problems) - {"token.malformed"})
+}
+
+cleared contains "nonce.replayed" if input.usage.nonce_seen == false
+
+cleared contains "agreement.not_party" if {
+	input.caller.did != ""
+	input.caller.did == input.agreement.consumer
+	input.node.did == input.agreement.provider
+}
+
+# The agreement.
+
+cleared contains "agreement.unknown" if input.agreement.id == input.request.agreement
+
+cleared contains "agreement.suspended" if input.agreement.status in {"active", "revoked"}
+
+cleared contains "agreement.revoked" if input.agreement.status in {"active", "suspended"}
+
+cleared contains "agreement.not_yet_valid" if {
+	is_number(input.now)
+	is_number(input.agreement.valid_from)
+	input.now >= input.agreement.valid_from
+}
+
+cleared contains "agreement.expired" if {
+	is_number(input.now)
+	is_number(input.agreement.valid_to)
+	input.now < input.agreement.valid_to
+}
+
+cleared contains "dataset.mismatch" if {
+	input.request.dataset == input.agreement.dataset
+	input.request.dataset == input.dataset.id
+}
+
+cleared contains "purpose.mismatch" if input.request.purpose in input.agreement.purposes
+
+cleared contains "rate.exceeded" if {
+	is_number(input.usage.calls_this_hour)
+	is_number(input.agreement.calls_per_hour)
+	input.usage.calls_this_hour < input.agreement.calls_per_hour
+}
+
+cleared contains "rows.exceeded" if {
+	is_number(input.request.customers)
+	is_number(input.agreement.rows_per_call)
+	input.request.customers <= input.agreement.rows_per_call
+}
+
+# The request. Asking nothing, or about nobody, is none.
+
+cleared contains "request.malformed" if {
+	is_number(input.request.customers)
+	input.request.customers > 0
+	count(_requested) > 0
+}
+
+# The fields. They pass three gates, one inside the other. A call is answered whole
+# or not at all: one field that stops at a gate refuses the call.
+
+_requested := {name | some name in input.request.fields}
+
+_granted := {name |
+	some name in _requested
+	is_string(input.agreement.fields[name])
+	is_object(input.dataset.fields[name])
+}
+
+# A view answers with values, so the mode asked for is `plain`.
+_in_mode := {name |
+	some name in _granted
+	input.agreement.fields[name] == "plain"
+	"plain" in input.dataset.fields[name].modes
+}
+
+# The floor per grade: the modes in which a field of that grade may leave at all.
+_floor := {
+	"core": set(),
+	"important": {"predicate", "aggregate"},
+	"general": {"plain", "predicate", "aggregate"},
+}
+
+releasable contains name if {
+	some name in _in_mode
+	input.agreement.fields[name] in _floor[input.dataset.fields[name].grade]
+}
+
+cleared contains "field.not_granted" if _granted == _requested
+
+cleared contains "field.mode" if _in_mode == _granted
+
+cleared contains "field.grade" if releasable == _in_mode
+
+denied_fields := _requested - releasable
+
+personal contains name if {
+	some name in releasable
+	input.dataset.fields[name].personal == true
+}

@@ -1,0 +1,182 @@
+package fieldpact.consortium_test
+
+import data.fieldpact.consortium
+import data.fieldpact.shape_test.changed
+
+# The codes that stay uncleared when the pinned question is changed.
+unmet(changes) := codes if codes := consortium.unmet with input as changed(changes)
+
+test_the_pinned_question_is_allowed if {
+	consortium.allow with input as data.question
+	consortium.unmet == set() with input as data.question
+}
+
+test_nothing_allows_nothing if {
+	every nothing in [{}, [], null, "", 0, false] {
+		not consortium.allow with input as nothing
+	}
+}
+
+test_every_member_is_needed if {
+	every member in ["now", "caller", "request", "agreement", "dataset", "node", "usage"] {
+		not consortium.allow with input as object.remove(data.question, {member})
+	}
+}
+
+test_whatever_is_cleared_is_required if {
+	consortium.cleared - consortium.required == set() with input as data.question
+}
+
+test_each_token_problem_denies_alone if {
+	every code in consortium.token_problems {
+		unmet({"/caller/problem": code}) == {code}
+	}
+}
+
+test_an_unheard_of_token_problem_denies if {
+	every problem in ["token.strange", "TOKEN.EXPIRED", " "] {
+		unmet({"/caller/problem": problem}) == {"token.malformed"}
+	}
+}
+
+test_nonce_replayed if {
+	unmet({"/usage/nonce_seen": true}) == {"nonce.replayed"}
+}
+
+test_agreement_not_party_when_somebody_else_calls if {
+	unmet({"/caller/did": "did:web:stranger"}) == {"agreement.not_party"}
+}
+
+test_agreement_not_party_when_another_provider_answers if {
+	unmet({"/node/did": "did:web:stranger"}) == {"agreement.not_party"}
+}
+
+test_agreement_not_party_when_nobody_calls if {
+	unmet({"/caller/did": "", "/agreement/consumer": ""}) == {"agreement.not_party"}
+}
+
+test_agreement_unknown if {
+	"agreement.unknown" in unmet({"/agreement": {}})
+}
+
+test_agreement_unknown_alone_when_another_is_named if {
+	unmet({"/request/agreement": "urn:uuid:2"}) == {"agreement.unknown"}
+}
+
+test_agreement_suspended if {
+	unmet({"/agreement/status": "suspended"}) == {"agreement.suspended"}
+}
+
+test_agreement_revoked if {
+	unmet({"/agreement/status": "revoked"}) == {"agreement.revoked"}
+}
+
+test_an_unheard_of_status_denies if {
+	unmet({"/agreement/status": "paused"}) == {"agreement.suspended", "agreement.revoked"}
+}
+
+test_agreement_not_yet_valid if {
+	unmet({"/agreement/valid_from": data.question.now + 1}) == {"agreement.not_yet_valid"}
+}
+
+test_agreement_expired if {
+	unmet({"/agreement/valid_to": data.question.now}) == {"agreement.expired"}
+}
+
+test_the_validity_holds_from_its_first_to_its_last_second if {
+	now := data.question.now
+	unmet({"/agreement/valid_from": now, "/agreement/valid_to": now + 1}) == set()
+}
+
+test_a_time_that_is_text_never_holds if {
+	unmet({"/agreement/valid_to": "9999999999"}) == {"agreement.expired"}
+	unmet({"/agreement/valid_from": "0"}) == {"agreement.not_yet_valid"}
+	unmet({"/now": "1"}) == {"agreement.expired", "agreement.not_yet_valid"}
+}
+
+test_dataset_mismatch if {
+	unmet({"/request/dataset": "others"}) == {"dataset.mismatch"}
+	unmet({"/agreement/dataset": "others"}) == {"dataset.mismatch"}
+	unmet({"/dataset/id": "others"}) == {"dataset.mismatch"}
+}
+
+test_purpose_mismatch if {
+	unmet({"/request/purpose": "marketing"}) == {"purpose.mismatch"}
+}
+
+test_rate_exceeded if {
+	unmet({"/usage/calls_this_hour": data.question.agreement.calls_per_hour}) == {"rate.exceeded"}
+}
+
+test_the_last_call_of_the_hour_is_allowed if {
+	unmet({"/usage/calls_this_hour": data.question.agreement.calls_per_hour - 1}) == set()
+}
+
+test_rows_exceeded if {
+	unmet({"/request/customers": data.question.agreement.rows_per_call + 1}) == {"rows.exceeded"}
+}
+
+test_as_many_rows_as_agreed_are_allowed if {
+	unmet({"/request/customers": data.question.agreement.rows_per_call}) == set()
+}
+
+test_a_limit_that_is_text_never_holds if {
+	unmet({"/agreement/calls_per_hour": "1000000"}) == {"rate.exceeded"}
+	unmet({"/agreement/rows_per_call": "1000000"}) == {"rows.exceeded"}
+}
+
+test_request_malformed_when_it_asks_nothing if {
+	unmet({"/request/fields": []}) == {"request.malformed"}
+}
+
+test_request_malformed_when_it_asks_about_nobody if {
+	unmet({"/request/customers": 0}) == {"request.malformed"}
+}
+
+test_a_call_releases_what_it_asks if {
+	consortium.releasable == {"acceptance_date", "project_stage"} with input as data.question
+	consortium.denied_fields == set() with input as data.question
+}
+
+test_personal_fields_are_named if {
+	consortium.personal == {"acceptance_date"} with input as data.question
+}
+
+test_field_not_granted_by_the_agreement if {
+	_denied("notes", "field.not_granted")
+}
+
+test_field_not_granted_when_the_dataset_lacks_it if {
+	others := object.remove(data.question.dataset.fields, {"project_stage"})
+	unmet({"/dataset/fields": others}) == {"field.not_granted"}
+}
+
+test_field_mode_when_agreed_as_predicate if {
+	_denied("contact_phone", "field.mode")
+}
+
+test_field_mode_when_the_dataset_lacks_the_mode if {
+	_denied("region", "field.mode")
+}
+
+test_field_mode_never_is_never if {
+	unmet({"/agreement/fields/project_stage": "never"}) == {"field.mode"}
+}
+
+test_field_grade_important_is_not_shown_in_plain if {
+	_denied("budget", "field.grade")
+}
+
+test_field_grade_core_is_never_shown if {
+	_denied("secret", "field.grade")
+}
+
+test_an_unheard_of_grade_denies if {
+	unmet({"/dataset/fields/project_stage/grade": "public"}) == {"field.grade"}
+}
+
+_denied(name, code) if {
+	fields := ["project_stage", name]
+	unmet({"/request/fields": fields}) == {code}
+	consortium.denied_fields == {name} with input as changed({"/request/fields": fields})
+}

@@ -1,0 +1,66 @@
+package fieldpact.decision_test
+
+import data.fieldpact.company
+import data.fieldpact.consortium
+import data.fieldpact.decision
+import data.fieldpact.shape_test.changed
+
+_result(changes) := result if result := decision.result with input as changed(changes)
+
+_refused(codes, fields) := {
+	"allow": false,
+	"fields": set(),
+	"denials": codes,
+	"denied_fields": fields,
+	"obligations": set(),
+}
+
+test_an_allowed_call_releases_its_fields_and_duties if {
+	decision.result == {
+		"allow": true,
+		"fields": {"acceptance_date", "project_stage"},
+		"denials": set(),
+		"denied_fields": set(),
+		"obligations": {"personal.protect", "receipt.countersign"},
+	} with input as data.question
+}
+
+test_only_personal_fields_ask_for_their_protection if {
+	_result({"/request/fields": ["project_stage"]}).obligations == {"receipt.countersign"}
+}
+
+test_each_part_denies_alone if {
+	_result({"/request/purpose": "marketing"}) == _refused({"purpose.mismatch"}, set())
+	_result({"/company/denied_partners": [data.question.caller.did]}) == _refused({"partner.refused"}, set())
+	_result({"/now": null}) == _refused({"request.malformed"}, set())
+}
+
+test_one_field_that_is_not_granted_refuses_the_call if {
+	_result({"/request/fields": ["notes", "project_stage"]}) == _refused({"field.not_granted"}, {"notes"})
+}
+
+test_the_company_never_widens if {
+	_result({"/request/fields": ["notes"]}) == _refused({"field.not_granted"}, {"notes"})
+		with company.cleared as consortium.required | company.required
+}
+
+test_a_caller_learns_one_tier_at_a_time if {
+	_result({"/caller/problem": "token.expired", "/agreement": {}}).denials == {"token.expired"}
+	stranger := {"/caller/did": "x", "/company/denied_partners": ["x"], "/agreement/status": "revoked"}
+	_result(stranger).denials == {"agreement.not_party", "partner.refused"}
+	_result({"/agreement": {}, "/dataset": {}}).denials == {"agreement.unknown"}
+}
+
+test_every_code_belongs_to_a_tier if {
+	every code in consortium.required | company.required {
+		decision.denials == {code} with input as data.question
+			with consortium.unmet as {code}
+			with consortium.allow as false
+	}
+}
+
+test_a_malformed_question_is_denied_without_further_words if {
+	every nothing in [{}, [], null, "", 0, false] {
+		decision.result == _refused({"request.malformed"}, set()) with input as nothing
+	}
+}

@@ -1,0 +1,96 @@
+# METADATA
+# title: The shape of a question
+# description: |
+#   Says whether the input is a question at all: every member there, every value
+#   of its type. The node checks the same in its own words before it asks; this
+#   package makes the policies safe to ask directly. Every condition is positive,
+#   so a member that is missing or of another type leaves `valid` false.
+# scope: package
+package fieldpact.shape
+
+# METADATA
+# title: The input is a well-formed question
+# description: Gates the decision; a question that is not one is `request.malformed`.
+default valid := false
+
+valid if {
+	_integer(input.now)
+	is_string(input.caller.did)
+	is_string(input.caller.problem)
+	is_string(input.node.did)
+	_request
+	_agreement
+	_dataset
+	_usage
+	_company
+}
+
+_request if {
+	is_string(input.request.agreement)
+	is_string(input.request.dataset)
+	is_string(input.request.purpose)
+	_strings(input.request.fields)
+	_integer(input.request.customers)
+}
+
+_agreement if input.agreement == {}
+
+_agreement if {
+	is_string(input.agreement.id)
+	input.agreement.status in {"active", "suspended", "revoked"}
+	is_string(input.agreement.provider)
+	is_string(input.agreement.consumer)
+	is_string(input.agreement.dataset)
+	_integer(input.agreement.valid_from)
+	_integer(input.agreement.valid_to)
+	_strings(input.agreement.purposes)
+	is_object(input.agreement.fields)
+	every mode in input.agreement.fields {
+		mode in _modes
+	}
+	_integer(input.agreement.calls_per_hour)
+	_integer(input.agreement.rows_per_call)
+}
+
+_dataset if input.dataset == {}
+
+_dataset if {
+	is_string(input.dataset.id)
+	is_object(input.dataset.fields)
+	every field in input.dataset.fields {
+		field.grade in {"core", "important", "general"}
+		is_boolean(field.personal)
+		is_array(field.modes)
+		every mode in field.modes {
+			mode in _modes
+		}
+	}
+}
+
+_usage if {
+	_integer(input.usage.calls_this_hour)
+	is_boolean(input.usage.nonce_seen)
+}
+
+_company if {
+	_strings(input.company.denied_fields)
+	_strings(input.company.denied_partners)
+	_integer(input.company.max_rows)
+}
+
+_modes := {"plain", "predicate", "aggregate", "never"}
+
+_strings(values) if {
+	is_array(values)
+	every value in values {
+		is_string(value)
+	}
+}
+
+# Whole and not negative. Beyond 2^53 - 1, engines differ in how they keep a number.
+_integer(value) if {
+	is_number(value)
+	value >= 0
+	value <= 9007199254740991
+	value == floor(value)
+}

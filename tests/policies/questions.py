@@ -1,0 +1,216 @@
+"""Questions to ask the policies: one that is allowed, and ways to spoil it.
+
+`generated` makes many, from a seed and nothing else, so that a difference that
+two engines show once is found again.
+"""
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from random import Random
+from typing import Any
+
+Question = dict[str, Any]
+
+PROVIDER = "did:web:127.0.0.1%3A8101"
+CONSUMER = "did:web:127.0.0.1%3A8102"
+STRANGER = "did:web:127.0.0.1%3A8103"
+NOW = 1_795_371_600
+DELETE = object()
+"""The value that removes a member instead of setting it."""
+
+
+def allowed() -> Question:
+    """A question that every policy allows: two fields, one of them personal."""
+    return {
+        "now": NOW,
+        "caller": {"did": CONSUMER, "problem": ""},
+        "request": {
+            "agreement": "urn:uuid:1",
+            "dataset": "projects",
+            "purpose": "delivery-planning",
+            "fields": ["acceptance_date", "project_stage"],
+            "customers": 3,
+        },
+        "agreement": {
+            "id": "urn:uuid:1",
+            "status": "active",
+            "provider": PROVIDER,
+            "consumer": CONSUMER,
+            "dataset": "projects",
+            "valid_from": NOW - 100,
+            "valid_to": NOW + 100,
+            "purposes": ["delivery-planning", "warranty"],
+            "fields": {
+                "acceptance_date": "plain",
+                "budget": "plain",
+                "contact_phone": "predicate",
+                "project_stage": "plain",
+                "region": "plain",
+                "secret": "plain",
+                "volume": "aggregate",
+            },
+            "calls_per_hour": 10,
+            "rows_per_call": 50,
+        },
+        "dataset": {
+            "id": "projects",
+            "fields": {
+                "acceptance_date": label(personal=True),
+                "budget": label("important"),
+                "contact_phone": label("important", personal=True, modes=["predicate"]),
+                "notes": label(),
+                "project_stage": label(modes=["plain", "predicate"]),
+                "region": label(modes=["predicate", "aggregate"]),
+                "secret": label("core"),
+                "volume": label(modes=["plain", "aggregate"]),
+            },
+        },
+        "node": {"did": PROVIDER},
+        "usage": {"calls_this_hour": 0, "nonce_seen": False},
+        "company": {
+            "denied_fields": ["volume"],
+            "denied_partners": [STRANGER],
+            "max_rows": 100,
+        },
+    }
+
+
+def label(
+    grade: str = "general", *, personal: bool = False, modes: list[str] | None = None
+) -> Question:
+    return {"grade": grade, "personal": personal, "modes": modes or ["plain"]}
+
+
+def changed(question: Question, changes: Mapping[str, Any]) -> Question:
+    """Return a copy with members, named by dotted paths, set or deleted."""
+    result = copy.deepcopy(question)
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        target = result
+        for name in parents:
+            target = target[name]
+        if value is DELETE:
+            del target[last]
+        else:
+            target[last] = value
+    return result
+
+
+TOKEN_PROBLEMS = [
+    "token.missing",
+    "token.malformed",
+    "token.signature",
+    "token.audience",
+    "token.expired",
+    "token.issuer_unknown",
+    "token.request_mismatch",
+    "token.agreement_mismatch",
+]
+
+# Each way to vary a question that leaves it well-formed: path, possible values.
+_VARIATIONS: list[tuple[str, list[Any]]] = [
+    ("now", [NOW - 101, NOW - 100, NOW + 99, NOW + 100, 0, 2**53 - 1]),
+    ("caller.did", [STRANGER, PROVIDER, ""]),
+    ("caller.problem", [*TOKEN_PROBLEMS, "token.weird", "中文"]),
+    ("request.agreement", ["urn:uuid:2", ""]),
+    ("request.dataset", ["others", ""]),
+    ("request.purpose", ["warranty", "marketing", "", "交付计划"]),
+    ("request.customers", [0, 1, 50, 51, 100, 101, 2**53 - 1]),
+    ("agreement", [{}]),
+    ("agreement.status", ["suspended", "revoked"]),
+    ("agreement.provider", [STRANGER]),
+    ("agreement.consumer", [STRANGER, ""]),
+    ("agreement.dataset", ["others"]),
+    ("agreement.valid_from", [0, NOW, NOW + 1]),
+    ("agreement.valid_to", [0, NOW, NOW + 1, NOW - 200]),
+    ("agreement.purposes", [[], ["warranty"], ["交付计划", "delivery-planning"]]),
+    ("agreement.calls_per_hour", [0, 1, 1_000_000]),
+    ("agreement.rows_per_call", [0, 1, 1_000_000]),
+    ("dataset", [{}]),
+    ("dataset.id", ["others"]),
+    ("node.did", [CONSUMER]),
+    ("usage.calls_this_hour", [1, 9, 10, 11]),
+    ("usage.nonce_seen", [True]),
+    ("company.denied_fields", [[], ["project_stage"], ["acceptance_date", "x"]]),
+    ("company.denied_partners", [[], [CONSUMER]]),
+    ("company.max_rows", [0, 1, 3]),
+]
+_FIELDS = [*allowed()["dataset"]["fields"], "unheard_of", "字段"]
+_JUNK: list[Any] = [
+    None, True, False, "", "1", "active", "9999999999", "中文", "e\u0301", "a\x00b",
+    '"', "\\", "\ud800", "\u2028", "😀", 0, -1, -0.0, 1.5, 1e30, 1e308, 2**53, 2**63,
+    2**64 + 5, -(2**70), 10**40, [], {}, [[]], [None], {"a": {}}, [1, "1"], {"": ""},
+    ["plain"], {"plain": "plain"}, {"did": CONSUMER}, [{"grade": "general"}],
+]  # fmt: skip
+
+
+def generated(seed: int, count: int, *, malformed: bool) -> Iterator[Question]:
+    """Make questions, the same ones for the same seed.
+
+    Args:
+        malformed: Also replace, remove and add members of any type, anywhere.
+    """
+    random = Random(seed)  # noqa: S311 - reproducible, not secret
+    for _ in range(count):
+        question = _varied(random)
+        if malformed:
+            for _ in range(random.choice([1, 1, 2, 5])):
+                question = _spoiled(random, question)
+        yield question
+
+
+def _varied(random: Random) -> Question:
+    question = allowed()
+    for path, values in random.sample(_VARIATIONS, random.choice([0, 0, 1, 1, 2, 3])):
+        section = path.split(".")[0]
+        if question[section] != {}:  # an unknown agreement or dataset has no members
+            question = changed(question, {path: random.choice(values)})
+    if random.random() < 0.5:
+        names = random.sample(_FIELDS, random.randint(0, 3))
+        question["request"]["fields"] = names
+    if question["agreement"] and random.random() < 0.2:
+        name, mode = random.choice(_FIELDS), random.choice(["plain", "never"])
+        question["agreement"]["fields"][name] = mode
+    if question["dataset"] and random.random() < 0.2:
+        grade = random.choice(["core", "important", "general"])
+        modes = random.sample(["plain", "predicate", "aggregate", "never"], 2)
+        personal = random.random() < 0.5
+        name = random.choice(_FIELDS)
+        question["dataset"]["fields"][name] = label(
+            grade, personal=personal, modes=modes
+        )
+    return question
+
+
+def _spoiled(random: Random, question: Question) -> Question:
+    """Replace, remove or add something at one place, whatever is there."""
+    result = json.loads(json.dumps(question))
+    places = list(_places(result))
+    if not places:
+        return {}
+    container, key = random.choice(places)
+    match random.choice(["replace", "replace", "remove", "add"]):
+        case "replace":
+            container[key] = random.choice(_JUNK)
+        case "remove":
+            del container[key]
+        case "add" if isinstance(container, dict):
+            container[random.choice(["x", "", "中", "plain"])] = random.choice(_JUNK)
+        case _:
+            container.append(random.choice(_JUNK))
+    return dict(result)
+
+
+def _places(value: object) -> Iterator[tuple[Any, Any]]:
+    match value:
+        case dict():
+            for key, item in value.items():
+                yield value, key
+                yield from _places(item)
+        case list():
+            for index, item in enumerate(value):
+                yield value, index
+                yield from _places(item)
+        case _:
+            pass
