@@ -1,0 +1,77 @@
+"""The shape of an answer: what an engine says, read as a decision or not at all.
+
+An engine can be up and still be wrong: hold an older policy, or none, or be
+something else that listens on the same port. Its answer counts only when it has
+exactly the five members, each of its type, and does not contradict itself.
+
+`policies/schemas/decision.json` is the JSON Schema of this model.
+"""
+
+from collections.abc import Collection, Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from node.domain.decision import Decision
+
+
+class PolicyFault(Exception):
+    """The engine gave no decision; `code` is the denial that says why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Answer(BaseModel):
+    """The value of `data.fieldpact.decision.result`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    allow: bool
+    fields: list[str]
+    denials: list[str]
+    denied_fields: list[str]
+    obligations: list[str]
+
+
+def read_answer(
+    answer: object,
+    *,
+    asked: Collection[str],
+    revision: str,
+    input_hash: str,
+    engine: str,
+) -> Decision:
+    """Read an engine's answer as a decision.
+
+    Args:
+        answer: What the engine gave for the rule, parsed from JSON.
+        asked: The requested fields; an allowed call releases all of them.
+        revision: Of the policies that the engine holds.
+        input_hash: Of the question.
+        engine: Name and version.
+
+    Raises:
+        PolicyFault: `policy.malformed`.
+    """
+    try:
+        parsed = Answer.model_validate(answer)
+        decision = Decision(
+            allow=parsed.allow,
+            fields=_sorted(parsed.fields),
+            denials=_sorted(parsed.denials),
+            denied_fields=_sorted(parsed.denied_fields),
+            obligations=_sorted(parsed.obligations),
+            revision=revision,
+            input_hash=input_hash,
+            engine=engine,
+        )
+    except ValueError:
+        raise PolicyFault("policy.malformed") from None
+    if decision.allow and set(decision.fields) != set(asked):
+        raise PolicyFault("policy.malformed")
+    return decision
+
+
+def _sorted(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(names)))

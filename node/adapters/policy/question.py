@@ -1,0 +1,121 @@
+"""The shape of a question, checked before any engine sees it.
+
+Engines differ most on what nobody meant to ask: a number where text belongs, an
+integer of forty digits, text with a NUL. So a question is refused here unless
+every member is there, is of its type and within its size. The bounds also keep
+a single question from exhausting the engine.
+
+`policies/schemas/question.json` is the JSON Schema of these models.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from crypto.encoding import canonical, sha256, tagged
+from crypto.errors import Malformed
+
+UNHASHED = "0" * 64
+"""The input hash of a question that has no canonical form."""
+
+_Text = Annotated[str, Field(max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
+_Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+_Names = Annotated[list[_Text], Field(max_length=1024)]
+_Mode = Literal["plain", "predicate", "aggregate", "never"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class _Unknown(_Strict):
+    """Nothing: the node knows no such agreement or dataset."""
+
+
+class _Caller(_Strict):
+    did: _Text
+    problem: _Text
+
+
+class _Request(_Strict):
+    agreement: _Text
+    dataset: _Text
+    purpose: _Text
+    fields: Annotated[list[_Text], Field(max_length=256)]
+    customers: _Count
+
+
+class _Agreement(_Strict):
+    id: _Text
+    status: Literal["active", "suspended", "revoked"]
+    provider: _Text
+    consumer: _Text
+    dataset: _Text
+    valid_from: _Count
+    valid_to: _Count
+    purposes: _Names
+    fields: Annotated[dict[_Text, _Mode], Field(max_length=1024)]
+    calls_per_hour: _Count
+    rows_per_call: _Count
+
+
+class _Labels(_Strict):
+    grade: Literal["core", "important", "general"]
+    personal: bool
+    modes: Annotated[list[_Mode], Field(max_length=4)]
+
+
+class _Dataset(_Strict):
+    id: _Text
+    fields: Annotated[dict[_Text, _Labels], Field(max_length=1024)]
+
+
+class _Node(_Strict):
+    did: _Text
+
+
+class _Usage(_Strict):
+    calls_this_hour: _Count
+    nonce_seen: bool
+
+
+class _Company(_Strict):
+    denied_fields: _Names
+    denied_partners: _Names
+    max_rows: _Count
+
+
+class Question(_Strict):
+    """Everything that a decision depends on, time included."""
+
+    now: _Count
+    caller: _Caller
+    request: _Request
+    agreement: _Agreement | _Unknown
+    dataset: _Dataset | _Unknown
+    node: _Node
+    usage: _Usage
+    company: _Company
+
+
+def check_question(question: Mapping[str, Any]) -> None:
+    """Check that a question is one.
+
+    Raises:
+        Malformed: A member is missing, too many, of another type or too large.
+    """
+    try:
+        Question.model_validate(question)
+    except ValidationError as error:
+        member = ".".join(map(str, error.errors()[0]["loc"]))
+        message = f"the question's {member or 'form'} is not as it must be"
+        raise Malformed(message) from None  # the cause holds the values
+
+
+def input_hash(question: Mapping[str, Any]) -> str:
+    """Return the hash that a receipt names the question by, hex SHA-256."""
+    try:
+        return sha256(tagged("policy-input", canonical(question))).hex()
+    except Malformed:
+        return UNHASHED

@@ -1,0 +1,107 @@
+"""Who narrows an agreement or a company's rules never widens what leaves."""
+
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any
+
+import pytest
+
+from node.adapters.policy.embedded import EmbeddedEngine
+from tests.policies.questions import allowed, changed, generated
+
+Question = dict[str, Any]
+Narrowing = Callable[[Question, Random], Question]
+
+
+def without_a_grant(question: Question, random: Random) -> Question:
+    granted = dict(question["agreement"].get("fields", {}))
+    if granted:
+        del granted[random.choice(sorted(granted))]
+    return _agreement(question, fields=granted)
+
+
+def with_a_field_withheld(question: Question, random: Random) -> Question:
+    field = random.choice(sorted(allowed()["dataset"]["fields"]))
+    withheld = [*question["company"]["denied_fields"], field]
+    return changed(question, {"company.denied_fields": withheld})
+
+
+def with_a_partner_refused(question: Question, random: Random) -> Question:
+    partner = random.choice([question["caller"]["did"], "did:web:another"])
+    refused = [*question["company"]["denied_partners"], partner]
+    return changed(question, {"company.denied_partners": refused})
+
+
+def with_fewer_rows(question: Question, random: Random) -> Question:
+    most = question["company"]["max_rows"] // 2
+    return changed(question, {"company.max_rows": most})
+
+
+def with_a_purpose_less(question: Question, random: Random) -> Question:
+    return _agreement(question, purposes=question["agreement"].get("purposes", [])[1:])
+
+
+def with_shorter_validity(question: Question, random: Random) -> Question:
+    end = question["agreement"].get("valid_to", 0)
+    return _agreement(question, valid_to=max(0, end - random.randint(0, 200)))
+
+
+def with_lower_caps(question: Question, random: Random) -> Question:
+    caps = ("calls_per_hour", "rows_per_call")
+    return _agreement(question, **{cap: random.randint(0, 1) for cap in caps})
+
+
+def with_a_mode_less(question: Question, random: Random) -> Question:
+    labels = question["dataset"].get("fields", {})
+    if not labels:
+        return question
+    name = random.choice(sorted(labels))
+    return changed(
+        question, {f"dataset.fields.{name}.modes": labels[name]["modes"][1:]}
+    )
+
+
+def graded_up(question: Question, random: Random) -> Question:
+    labels = question["dataset"].get("fields", {})
+    if not labels:
+        return question
+    name = random.choice(sorted(labels))
+    return changed(question, {f"dataset.fields.{name}.grade": "core"})
+
+
+def _agreement(question: Question, **terms: object) -> Question:
+    if not question["agreement"]:
+        return question
+    return changed(
+        question, {f"agreement.{name}": value for name, value in terms.items()}
+    )
+
+
+NARROWINGS: list[Narrowing] = [
+    without_a_grant,
+    with_a_field_withheld,
+    with_a_partner_refused,
+    with_fewer_rows,
+    with_a_purpose_less,
+    with_shorter_validity,
+    with_lower_caps,
+    with_a_mode_less,
+    graded_up,
+]
+
+
+def _questions() -> Iterator[Question]:
+    yield from [allowed()] * 10
+    yield from generated(4, 90, malformed=False)
+
+
+@pytest.mark.parametrize("narrowing", NARROWINGS, ids=lambda rule: rule.__name__)
+async def test_narrowing_never_turns_a_refusal_into_an_answer(
+    narrowing: Narrowing, embedded: EmbeddedEngine
+) -> None:
+    random = Random(7)  # noqa: S311 - reproducible, not secret
+    for question in _questions():
+        before = await embedded.decide(question)
+        after = await embedded.decide(narrowing(question, random))
+        assert before.allow or not after.allow, question
+        assert set(after.fields) <= set(before.fields)

@@ -1,0 +1,63 @@
+from typing import Any
+
+import pytest
+
+from node.adapters.policy.answer import PolicyFault, read_answer
+from node.domain.decision import Decision
+
+YES: dict[str, Any] = {
+    "allow": True,
+    "fields": ["b", "a"],
+    "denials": [],
+    "denied_fields": [],
+    "obligations": ["receipt.countersign"],
+}
+NO: dict[str, Any] = YES | {
+    "allow": False,
+    "fields": [],
+    "denials": ["rate.exceeded", "field.mode"],
+    "denied_fields": ["b"],
+    "obligations": [],
+}
+
+
+def read(answer: object) -> Decision:
+    return read_answer(
+        answer, asked=["a", "b"], revision="r", input_hash="h", engine="e"
+    )
+
+
+def test_an_answer_becomes_a_decision_in_order() -> None:
+    yes, no = read(YES), read(NO)
+    assert (yes.allow, yes.fields) == (True, ("a", "b"))
+    assert (no.allow, no.denials) == (False, ("field.mode", "rate.exceeded"))
+    assert (no.revision, no.input_hash, no.engine) == ("r", "h", "e")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        True,
+        "allow",
+        [],
+        {},
+        {"allow": True},
+        YES | {"allow": "true"},
+        YES | {"allow": 1},
+        YES | {"fields": "ab"},
+        YES | {"fields": ["a"]},
+        YES | {"fields": ["a", "b", "c"]},
+        YES | {"fields": ["a", None]},
+        YES | {"denials": ["rate.exceeded"]},
+        YES | {"surprise": 1},
+        NO | {"fields": ["a"]},
+        NO | {"denials": []},
+        NO | {"denials": ["unheard.of"]},
+        NO | {"obligations": ["receipt.countersign"]},
+    ],
+)
+def test_anything_else_is_no_decision(answer: object) -> None:
+    with pytest.raises(PolicyFault) as caught:
+        read(answer)
+    assert caught.value.code == "policy.malformed"

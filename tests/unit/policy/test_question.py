@@ -1,0 +1,67 @@
+from typing import Any
+
+import pytest
+
+from crypto.errors import Malformed
+from node.adapters.policy.question import UNHASHED, check_question, input_hash
+from tests.policies.questions import DELETE, allowed, changed
+
+
+def test_a_question_in_good_form_passes() -> None:
+    check_question(allowed())
+    check_question(changed(allowed(), {"agreement": {}, "dataset": {}}))
+
+
+@pytest.mark.parametrize("member", allowed())
+def test_every_member_must_be_there(member: str) -> None:
+    with pytest.raises(Malformed, match=member):
+        check_question(changed(allowed(), {member: DELETE}))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("now", True),
+        ("now", 1.0),
+        ("now", "1"),
+        ("now", 2**53),
+        ("now", -1),
+        ("agreement.valid_to", 2**64 + 5),  # wraps to 5 in an engine
+        ("caller.did", None),
+        ("caller.did", "a\x00b"),  # cut at the NUL in an engine
+        ("caller.did", "a\n"),
+        ("caller.did", "\ud800"),
+        ("caller.did", "a" * 513),
+        ("request.fields", ("project_stage",)),
+        ("request.fields", ["a"] * 257),
+        ("agreement.status", "paused"),
+        ("agreement.fields", {"a": "all"}),
+        ("agreement.fields", {1: "plain"}),
+        ("dataset.fields", {"a": {}}),
+        ("usage.nonce_seen", 0),
+        ("usage.surprise", 0),
+        ("company", {}),
+        ("surprise", 0),
+    ],
+)
+def test_another_type_or_size_is_refused(path: str, value: Any) -> None:
+    with pytest.raises(Malformed):
+        check_question(changed(allowed(), {path: value}))
+
+
+def test_what_is_refused_is_named_and_its_value_is_not() -> None:
+    with pytest.raises(Malformed, match=r"request\.customers") as caught:
+        check_question(changed(allowed(), {"request.customers": "secret"}))
+    assert "secret" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_the_hash_names_the_question_and_nothing_else() -> None:
+    first = input_hash(allowed())
+    assert len(first) == 64
+    assert first == input_hash(dict(reversed(allowed().items())))
+    assert first != input_hash(changed(allowed(), {"now": 1}))
+
+
+def test_a_question_without_canonical_form_has_no_hash() -> None:
+    assert input_hash({"now": 0.5}) == UNHASHED
