@@ -7,9 +7,9 @@
     ├── Inconsistent               a log's operator contradicts itself
     └── ChainUnavailable           the chain did not answer; nothing is known
 
-`Inconsistent` is an accusation: it is raised only where two statements of the
-same operator cannot both be true. `ChainUnavailable` accuses nobody, and must
-never be read as "the anchor is missing".
+`Inconsistent` is an accusation: one log, stream or account has made two
+statements of which one cannot follow the other. `ChainUnavailable` accuses
+nobody, and must never be read as "the anchor is missing".
 """
 
 
@@ -18,7 +18,7 @@ class LedgerError(Exception):
 
 
 class Inconsistent(LedgerError):
-    """Two statements of one operator cannot both be true."""
+    """Two statements of one operator do not go together."""
 
 
 class ChainUnavailable(LedgerError):

@@ -127,12 +127,10 @@ class Evidence:
         return canonical(self.to_json())
 
 
-_MEMBERS: Final = frozenset(
-    (
-        *("typ", "receipt", "provider_signature", "countersignature", "salt"),
-        *("index", "inclusion", "checkpoint", "anchor", "participants"),
-    )
-)
+_MEMBERS: Final = {
+    *("typ", "receipt", "provider_signature", "countersignature", "salt"),
+    *("index", "inclusion", "checkpoint", "anchor", "participants"),
+}
 
 
 def parse_evidence(data: bytes) -> Evidence:

@@ -289,7 +289,7 @@ def verify_receipt(signed: SignedReceipt, public: bytes) -> None:
 def countersign(signed: SignedReceipt, key: Ed25519Key) -> Countersignature:
     """Sign a signed receipt as its consumer.
 
-    Only after `ledger.verify.verify_response`: a countersignature says "this is
+    Only after `ledger.response.verify_response`: a countersignature says "this is
     what I asked, and what I got".
     """
     if signed.receipt.consumer is None:

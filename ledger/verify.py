@@ -68,14 +68,12 @@ def verify_evidence(
             evidence = parse_evidence(evidence)
         except Malformed as error:
             return (step("receipt", "failed", str(error)),)
-    receipt = evidence.signed.receipt
-    known = {party.did: party for party in evidence.participants if trust_embedded}
+    embedded = {party.did: party for party in evidence.participants}
     case = _Case(
         evidence=evidence,
         receipt_id=receipt_id,
-        pinned=pins,
-        known={**known, **pins},
-        provider=pins.get(receipt.provider) or known.get(receipt.provider),
+        pins=pins,
+        known={**embedded, **pins} if trust_embedded else pins,
         chain=chain,
     )
     checks = {
@@ -99,10 +97,13 @@ class _Case:
 
     evidence: Evidence
     receipt_id: str | None
-    pinned: Pins
+    pins: Pins
     known: Pins
-    provider: Participant | None
     chain: ChainReader | None
+
+    @property
+    def provider(self) -> Participant | None:
+        return self.known.get(self.evidence.signed.receipt.provider)
 
     def receipt(self) -> Outcome:
         found = self.evidence.signed.receipt.receipt_id
@@ -117,10 +118,8 @@ class _Case:
         return self._under_key_of(self.provider)
 
     def countersignature(self) -> Outcome:
-        did, given = (
-            self.evidence.signed.receipt.consumer,
-            self.evidence.countersignature,
-        )
+        did = self.evidence.signed.receipt.consumer
+        given = self.evidence.countersignature
         if given is None:
             return ("nobody", "") if did is None else ("pending", did)
         if did is None:
@@ -200,7 +199,7 @@ class _Case:
         return "checked", str(receipt.records)
 
     def _under_key_of(self, party: Participant) -> Outcome:
-        outcome = "checked" if party.did in self.pinned else "embedded"
+        outcome = "checked" if party.did in self.pins else "embedded"
         return outcome, party.key_id("ed25519")
 
 
