@@ -19,10 +19,10 @@ _MULTICODEC = {
 
 
 def did_document(participant: Participant) -> dict[str, Any]:
-    """Return a participant's DID document. Source: DID 1.0; Controlled
-    Identifiers 1.0 (Multikey).
+    """Return a participant's DID document.
 
     It repeats what the registry pins, so that a partner can see that both agree.
+    Source: DID 1.0; Controlled Identifiers 1.0 (Multikey).
     """
     methods = [
         {

@@ -246,6 +246,11 @@ DENIALS: Final[Mapping[str, Denial]] = MappingProxyType(
             "Ask again after the provider's next publication.",
             "请在提供方下次发布之后再请求。",
         ),
+        "source.unavailable": _denial(
+            "The provider's own database does not answer.",
+            "提供方的业务数据库无应答。",
+            *_ENGINE_MEND,
+        ),
         "request.malformed": _denial(
             "The request is not one that can be decided.",
             "该请求无法裁决。",

@@ -31,7 +31,7 @@ from ledger.receipts import (
 from node.domain.agreement import render_instant
 from node.domain.decision import DENIALS, Decision
 from node.domain.disclosure import Caller, Company, Request, Situation, question
-from node.errors import Refused, Unauthenticated, Unavailable
+from node.errors import NodeError, Refused, Unauthenticated, Unavailable
 from node.ports import (
     Clock,
     Identity,
@@ -46,6 +46,8 @@ from node.services.read import Draft, NotReadable, Read
 _ATTEMPTS = 5
 NONCE_KEPT = datetime.timedelta(minutes=10)
 """Longer than any token is accepted for, so no nonce can come back."""
+_FAULTS = frozenset({"policy.unavailable", "policy.timeout", "source.unavailable"})
+"""Refusals that the caller can do nothing about but try again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,9 @@ class Disclose:
         Raises:
             Unauthenticated: The token is wrong; the receipt is in `extra`.
             Refused: The policy said no; the receipt is in `extra`.
-            Unavailable: The CRM or the store did not answer; nothing was disclosed.
+            Unavailable: The CRM or the policy engine did not answer, with the receipt
+                in `extra`; or the store did not, and there is no receipt. Nothing
+                was disclosed.
         """
         started = self.clock.elapsed_ms()
         caller = self.identity.authenticate(
@@ -161,7 +165,14 @@ class Disclose:
                 agreement=request.agreement,
             )
             sequence, previous = await work.receipts.head(stream)
-            receipt = self._receipt(request, caller, case, stream, sequence, previous)
+            receipt = self._receipt(
+                request,
+                caller,
+                case,
+                stream=stream,
+                sequence=sequence,
+                previous=previous,
+            )
             signed = sign_receipt(receipt, self.signer)
             await work.receipts.append(
                 signed,
@@ -177,6 +188,7 @@ class Disclose:
         request: Request,
         caller: Caller,
         case: _Case,
+        *,
         stream: str,
         sequence: int,
         previous: str,
@@ -212,9 +224,7 @@ class Disclose:
         )
 
 
-def _refusal(
-    decision: Decision, caller: Caller, signed: SignedReceipt
-) -> Refused | Unauthenticated:
+def _refusal(decision: Decision, caller: Caller, signed: SignedReceipt) -> NodeError:
     """Return the error that tells the caller why, with the receipt."""
     code = decision.denials[0]
     named = ", ".join(decision.denied_fields)
@@ -230,7 +240,9 @@ def _refusal(
     extra: dict[str, Any] = {"denials": denials, **signed.to_json()}
     if decision.denied_fields:
         extra["denied_fields"] = list(decision.denied_fields)
-    kind = Unauthenticated if caller.problem else Refused
+    kind: type[NodeError] = Unauthenticated if caller.problem else Refused
+    if code in _FAULTS:
+        kind = Unavailable
     return kind(code, detail, extra=extra)
 
 

@@ -18,6 +18,7 @@ from node.domain.dataset import Dataset, Field, Value
 from node.domain.disclosure import Request
 from node.domain.report import SoundRecord
 from node.domain.values import BadValue, to_wire
+from node.errors import Unavailable
 from node.ports import Publication, Record, Sources, Store
 from node.services.commit import Commit, schema_of
 
@@ -62,9 +63,8 @@ class Read:
             most: The company's own cap on records in one call.
 
         Raises:
-            NotReadable: No customer is shared, there are too many records, or a
-                record no longer fits its declaration.
-            Unavailable: The CRM did not answer.
+            NotReadable: No customer is shared, there are too many records, a record
+                no longer fits its declaration, or the CRM did not answer.
         """
         if publication is None or agreement is None:
             raise NotReadable("policy.malformed")  # no policy may allow that
@@ -105,10 +105,13 @@ class Read:
     async def _rows(
         self, dataset: Dataset, records: Sequence[Record], fields: Sequence[Field]
     ) -> Mapping[str, Mapping[str, object]]:
-        source = self.sources(dataset)
         keys = [record.key for record in records]
         columns = [field.column for field in fields]
-        return await asyncio.to_thread(source.read, keys, columns)
+        try:
+            source = await asyncio.to_thread(self.sources, dataset)
+            return await asyncio.to_thread(source.read, keys, columns)
+        except Unavailable as error:
+            raise NotReadable("source.unavailable") from error
 
     async def _renew(self, dataset: Dataset, records: Sequence[Record]) -> list[Record]:
         """Sign records anew that have changed in the CRM, and keep them."""

@@ -12,7 +12,7 @@ from node.domain.decision import DENIALS
 from tests.policies import generate, model
 from tests.policies.questions import generated
 
-NOT_BY_POLICY = {"customer.not_shared", "record.changed"}
+NOT_BY_POLICY = {"customer.not_shared", "record.changed", "source.unavailable"}
 """Codes of checks that the node makes after the policies allowed."""
 
 
