@@ -1,0 +1,124 @@
+"""The dashboard as an ASGI application, put together from its parts.
+
+Everything that touches the world comes in here by argument: the HTTP client to
+the node, the chain, the clock. Tests and the screenshot command put others in
+their place.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from dashboard.access import AccessKey, Sessions, Throttle
+from dashboard.assets import Assets, built_assets
+from dashboard.client import AuditClient
+from dashboard.errors import NodeError, NotFound
+from dashboard.pages import problems
+from dashboard.pages.base import Desk, templates
+from dashboard.pages.calls import calls
+from dashboard.pages.overview import overview
+from dashboard.pages.receipt import (
+    chain_answer,
+    check_material,
+    evidence_file,
+    receipt,
+)
+from dashboard.pages.sign_in import sign_in, sign_in_form, sign_out, signed_in
+from dashboard.registry import read_registry
+from dashboard.security import SecurityHeaders
+from dashboard.settings import Settings, read_token
+from dashboard.system import Clock, SystemClock
+from ledger.ports import ChainReader
+from ledger.rpc_reader import RpcChainReader
+
+
+def create_app(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    chain: ChainReader | None = None,
+    assets: Assets | None = None,
+) -> Starlette:
+    """Put a dashboard together.
+
+    Args:
+        settings: As `read_settings` returns them.
+        clock: Tells the time; the machine's clock by default.
+        chain: Asked for anchors; by default the chain of the settings, or none.
+        assets: Built files; by default those of `python -m dashboard.build`.
+
+    Raises:
+        SettingsError: The registry or the token file cannot be used.
+        FileNotFoundError: The front end was not built.
+    """
+    clock = clock or SystemClock()
+    http = httpx.AsyncClient(
+        base_url=settings.node.url,
+        headers={"Authorization": f"Bearer {read_token(settings.node.token_file)}"},
+        timeout=settings.node.timeout_s,
+        trust_env=False,
+    )
+    desk = Desk(
+        settings=settings,
+        registry=read_registry(settings.registry),
+        client=AuditClient(http, clock),
+        chain=chain or _chain(settings),
+        assets=assets or built_assets(),
+        clock=clock,
+        door=AccessKey(sha256=settings.access_key_sha256),
+        throttle=Throttle(clock=clock),
+        sessions=Sessions(clock=clock),
+        templates=templates(),
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with http:
+            yield
+
+    app = Starlette(
+        routes=[
+            Route("/", signed_in(overview)),
+            Route("/calls", signed_in(calls)),
+            Route("/receipts/{receipt_id}", signed_in(receipt)),
+            Route("/receipts/{receipt_id}/check.json", signed_in(check_material)),
+            Route("/receipts/{receipt_id}/anchor.json", signed_in(chain_answer)),
+            Route("/receipts/{receipt_id}/evidence.json", signed_in(evidence_file)),
+            Route("/sign-in", sign_in_form),
+            Route("/sign-in", sign_in, methods=["POST"]),
+            Route("/sign-out", sign_out, methods=["POST"]),
+            Route("/static/{name}", desk.assets.serve),
+            Route("/health/live", _live),
+        ],
+        exception_handlers={
+            NodeError: problems.node_failed,
+            NotFound: problems.not_found,
+            HTTPException: problems.refused,
+            Exception: problems.broken,
+        },
+        middleware=[Middleware(SecurityHeaders)],
+        lifespan=lifespan,
+    )
+    app.state.desk = desk
+    return app
+
+
+def _chain(settings: Settings) -> ChainReader | None:
+    if settings.chain is None:
+        return None
+    return RpcChainReader(
+        settings.chain.rpc_url,
+        settings.chain.contract,
+        timeout_s=settings.chain.timeout_s,
+    )
+
+
+async def _live(_: Request) -> Response:
+    return PlainTextResponse("ok")

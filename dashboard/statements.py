@@ -1,0 +1,227 @@
+"""What the node states through its audit API, parsed where it arrives.
+
+Every value of this module is the node's word: it was not checked, and pages
+say so. Only receipts can be checked, which is why `AuditClient.evidence` hands
+out the bytes and leaves the parsing to the verifier.
+
+Unknown keys are ignored, so that a newer node can be audited; a missing or
+mistyped one is `NodeNonsense`.
+"""
+
+import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+
+def _utc(value: datetime.datetime) -> datetime.datetime:
+    return value.astimezone(datetime.UTC)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+Names = dict[str, str]
+"""A title in both languages, keyed `en` and `zh`."""
+
+
+class _Statement(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Party(_Statement):
+    """A participant as the node names it."""
+
+    did: str
+    name: Names
+
+
+class Span(_Statement):
+    """The half-open stretch of time that the figures cover."""
+
+    start: Instant = Field(alias="from")
+    end: Instant = Field(alias="to")
+
+
+class Calls(_Statement):
+    """How many calls were answered each way."""
+
+    allowed: int
+    denied: int
+
+    @property
+    def total(self) -> int:
+        """Return the number of calls."""
+        return self.allowed + self.denied
+
+
+class AgreementCounts(_Statement):
+    """How many agreements stand in each state."""
+
+    total: int
+    active: int
+    expired: int
+    suspended: int
+    revoked: int
+    dormant: int
+
+
+class ReceiptCounts(_Statement):
+    """How far receipts have come on their way to the chain."""
+
+    total: int
+    integrated: int
+    anchored: int
+    countersigned: int
+    oldest_unanchored_at: Instant | None
+
+
+class Checkpoint(_Statement):
+    """The newest published state of the log."""
+
+    size: int
+    root: str
+    at: Instant
+
+
+class Anchor(_Statement):
+    """The newest anchor that the node says it wrote."""
+
+    epoch: int
+    at: Instant
+    block: int | None
+    transaction: str | None
+    state: str
+
+
+class DatasetField(_Statement):
+    """One field of a dataset."""
+
+    name: str
+    title: Names
+    grade: Literal["core", "important", "general"]
+    personal: bool
+    modes: tuple[str, ...]
+
+
+class Dataset(_Statement):
+    """A published dataset."""
+
+    id: str
+    title: Names
+    fields: tuple[DatasetField, ...]
+
+
+class Cell(_Statement):
+    """What one partner may do and did with one field."""
+
+    dataset: str
+    field: str
+    partner: str
+    granted: bool
+    mode: str | None
+    allowed: int
+    denied: int
+
+
+class Matrix(_Statement):
+    """Fields by partners. Cells may be left out when nothing is in them."""
+
+    partners: tuple[Party, ...]
+    datasets: tuple[Dataset, ...]
+    cells: tuple[Cell, ...]
+
+
+class TrendPoint(_Statement):
+    """Calls in one bucket of the trend, by the bucket's first instant."""
+
+    at: Instant
+    allowed: int
+    denied: int
+
+
+class CodeCount(_Statement):
+    """How often a denial code was given."""
+
+    code: str
+    count: int
+
+
+class Purpose(_Statement):
+    """An entry of the purpose registry."""
+
+    id: str
+    title: Names
+
+
+class Summary(_Statement):
+    """`GET /audit/summary`."""
+
+    participant: Party
+    window: Span
+    calls: Calls
+    agreements: AgreementCounts
+    receipts: ReceiptCounts
+    checkpoint: Checkpoint | None
+    anchor: Anchor | None
+    matrix: Matrix
+    trend: tuple[TrendPoint, ...]
+    denials: tuple[CodeCount, ...]
+    purposes: tuple[Purpose, ...]
+
+
+class Call(_Statement):
+    """One line of the call log."""
+
+    sequence: int
+    receipt_id: str
+    at: Instant
+    partner: str | None
+    agreement: str | None
+    dataset: str | None
+    fields: tuple[str, ...]
+    purpose: str | None
+    decision: Literal["allow", "deny"]
+    denials: tuple[str, ...]
+    customers: int
+    records: int
+    state: Literal["sequenced", "integrated", "anchored"]
+    countersigned: bool
+    duration_ms: int | float | None = None
+
+
+class FacetValue(_Statement):
+    """A value that a filter could take, and how many calls have it."""
+
+    value: str
+    count: int
+
+
+class CallPage(_Statement):
+    """`GET /audit/calls`: newest first, keyset paging by sequence."""
+
+    items: tuple[Call, ...]
+    newer: int | str | None
+    older: int | str | None
+    total: int
+    facets: dict[str, tuple[FacetValue, ...]]
+
+
+class Agreement(_Statement):
+    """One item of `GET /audit/agreements`."""
+
+    id: str
+    role: Literal["provider", "consumer"]
+    partner: str
+    dataset: str
+    fields: dict[str, str]
+    purposes: tuple[str, ...]
+    valid_from: Instant
+    valid_to: Instant
+    status: str
+    last_used_at: Instant | None
+    calls: int
+
+
+class AgreementList(_Statement):
+    """`GET /audit/agreements`."""
+
+    items: tuple[Agreement, ...]

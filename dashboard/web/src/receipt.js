@@ -1,0 +1,261 @@
+// Checks one receipt in the browser, and only then says what is in it.
+//
+// Four lines, each with a state of its own; the weakest decides the verdict:
+//   record     its hash, computed here, is the receipt id in the page's address
+//   log        the path from it leads to the root of a checkpoint the provider signed
+//   signature  the provider's, and the caller's if there is one, under *pinned* keys
+//   anchor     what the chain answered to this dashboard (not to the node)
+// Keys come from the dashboard's registry file. Facts come from the hashed bytes.
+import { Wrong, b64u, canonical, consistent, equal, hex, included, keyId, openCheckpoint, originOf, sha256, signedBy, tagged, text, unhex, utf8 } from "./ledger.js";
+
+const ORDER = ["checked", "pending", "stated", "failed"]; // as ledger.steps has it
+const ZEROS = "0".repeat(64);
+
+const MAIN = ["at", "provider", "consumer", "dataset", "fields", "purpose", "decision", "denials", "customers", "records"];
+const MORE = ["agreement", "agreement_hash", "stream", "sequence", "previous", "request_hash", "response_hash", "nonce", "policy", "key_id"];
+
+export async function check(article) {
+  const id = article.dataset.receipt;
+  let material;
+  try {
+    material = await fetched(`/receipts/${id}/check.json`);
+  } catch {
+    return unavailable(article);
+  }
+  const paper = new Paper(article, material);
+  const found = { id, ...material };
+  await paper.line("record", () => record(found));
+  await paper.line("log", () => log(found));
+  await paper.line("signature", () => signature(found));
+  await paper.line("anchor", () => anchor(found));
+  paper.verdict(found.core);
+}
+
+async function fetched(url) {
+  const response = await fetch(url, { headers: { Accept: "application/json" } });
+  if (!response.ok) throw new Error(String(response.status));
+  return response.json();
+}
+
+// --- the four checks: each returns {state, words, values, proof} or throws Wrong
+
+async function record(found) {
+  const { evidence, id } = found;
+  const bytes = b64u(evidence.canonical);
+  const computed = hex(await sha256(tagged("receipt", bytes)));
+  const proof = [["check.p.computed", computed], ["check.p.expected", id]];
+  if (computed !== id) throw new Wrong("check.record.differs", proof);
+  const words = text(bytes);
+  const core = JSON.parse(words);
+  // One canonical form: a name twice, or a second record beside this one, differs.
+  if (canonical(core) !== words || canonical(evidence.receipt) !== words) throw new Wrong("check.record.form");
+  if (core.typ !== "fieldpact/receipt/1") throw new Wrong("check.record.form");
+  Object.assign(found, { bytes, core });
+  if (evidence.disclosure) return { state: "stated", words: "check.record.values", proof };
+  return { state: "checked", words: "check.record.ok", proof };
+}
+
+async function log(found) {
+  const { evidence, bytes, core } = found;
+  if (evidence.checkpoint === null) return { state: "pending", words: "check.log.pending" };
+  const { publicKey } = provider(found);
+  const checkpoint = await openCheckpoint(evidence.checkpoint, originOf(core.provider), publicKey);
+  const entry = await sha256(b64u(evidence.salt), bytes, b64u(evidence.provider_signature));
+  const proof = [["check.p.root", hex(checkpoint.root)], ["check.p.origin", checkpoint.origin]];
+  if (!(await included(entry, evidence.index, checkpoint.size, evidence.inclusion.map(b64u), checkpoint.root))) {
+    throw new Wrong("check.log.path", proof);
+  }
+  found.checkpoint = checkpoint;
+  return { state: "checked", words: "check.log.ok", values: { index: evidence.index + 1, size: checkpoint.size }, proof };
+}
+
+async function signature(found) {
+  const { evidence, bytes, core, participant } = found;
+  if (core.provider !== participant && core.consumer !== participant) throw new Wrong("check.signature.foreign");
+  const { pin, publicKey } = provider(found);
+  const proof = [["check.p.key", core.key_id], ["check.p.source", source(found)]];
+  if (core.key_id !== (await keyId(core.provider, publicKey))) throw new Wrong("check.signature.other_key", proof);
+  const signed = b64u(evidence.provider_signature);
+  if (!(await signedBy(publicKey, tagged("receipt", bytes), signed))) throw new Wrong("check.signature.wrong", proof);
+  const also = await countersignature(found, signed);
+  return { state: also.state ?? "checked", words: "check.signature.ok", values: { name: pin.name }, also, proof };
+}
+
+async function countersignature({ evidence, core, id, registry }, signed) {
+  if (core.consumer === null) return { words: "check.signature.nobody" };
+  const counter = evidence.countersignature;
+  if (counter === null) return { state: "pending", words: "check.signature.alone" };
+  const pin = registry.pins.find(({ did }) => did === core.consumer);
+  const publicKey = pin && b64u(pin.keys.ed25519);
+  const message = tagged("countersignature", unhex(id), signed);
+  const right =
+    pin &&
+    counter.key_id === (await keyId(pin.did, publicKey)) &&
+    (await signedBy(publicKey, message, b64u(counter.signature)));
+  if (!right) throw new Wrong("check.signature.counter_wrong");
+  return { words: "check.signature.countersigned", values: { name: pin.name } };
+}
+
+async function anchor(found) {
+  const { evidence, core, id, checkpoint } = found;
+  const stated = evidence.anchor;
+  if (stated === null || !checkpoint) return { state: "pending", words: "check.anchor.pending" };
+  const { pin, publicKey } = provider(found);
+  const proof = [
+    ["check.p.commitment", hex(b64u(stated.commitment))],
+    ["check.p.epoch", String(stated.epoch)],
+    ["check.p.contract", stated.contract],
+    ["check.p.block", String(stated.block)],
+  ];
+  const same = (one, other) => String(one).toLowerCase() === String(other).toLowerCase();
+  if (!same(stated.member, pin.chain_address)) throw new Wrong("check.anchor.account", proof);
+  const opened = await sha256(tagged("checkpoint-commitment", b64u(stated.salt), utf8(stated.checkpoint)));
+  if (!equal(opened, b64u(stated.commitment))) throw new Wrong("check.anchor.opening", proof);
+  const anchored = await openCheckpoint(stated.checkpoint, originOf(core.provider), publicKey);
+  if (!(await consistent(checkpoint, anchored, stated.consistency.map(b64u)))) throw new Wrong("check.anchor.cover", proof);
+  let answer;
+  try {
+    answer = await fetched(`/receipts/${id}/anchor.json`);
+  } catch {
+    answer = { state: "unavailable" };
+  }
+  if (answer.state === "unasked" || answer.state === "unavailable") {
+    return { state: "stated", words: `check.anchor.${answer.state}`, proof };
+  }
+  if (!same(stated.chain_id, answer.chain_id) || !same(stated.contract, answer.contract)) {
+    return { state: "stated", words: "check.anchor.elsewhere", proof };
+  }
+  if (!same(answer.member, pin.chain_address) || answer.epoch !== stated.epoch) throw new Wrong("check.anchor.account", proof);
+  if (answer.state === "absent") throw new Wrong("check.anchor.absent", proof);
+  proof.splice(1, 0, ["check.p.found", answer.commitment]);
+  if (answer.commitment !== hex(opened)) throw new Wrong("check.anchor.differs", proof);
+  return { state: "checked", words: "check.anchor.ok", proof };
+}
+
+function provider({ core, registry }) {
+  const pin = registry.pins.find(({ did }) => did === core.provider);
+  if (!pin) throw new Wrong("check.signature.unpinned");
+  return { pin, publicKey: b64u(pin.keys.ed25519) };
+}
+
+const source = ({ registry, words }) =>
+  filled(words["check.p.source.value"], { source: registry.source, digest: `${registry.digest.slice(0, 16)}…` });
+
+const filled = (sentence, values = {}) => sentence.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+
+// --- what the reader sees of it
+
+class Paper {
+  constructor(article, { words, titles, registry }) {
+    Object.assign(this, { article, words, titles, registry, states: [] });
+    this.language = document.documentElement.lang.slice(0, 2);
+  }
+
+  async line(name, establish) {
+    let result;
+    try {
+      result = await establish();
+    } catch (error) {
+      result = failure(name, error, this.states);
+    }
+    this.states.push(result.state);
+    const line = this.article.querySelector(`[data-line="${name}"]`);
+    line.className = `line is-${result.state}`;
+    line.querySelector(".glyph").replaceChildren(glyph(this.article, result.state));
+    line.querySelector(".word").textContent = this.words[`check.state.${result.state}`];
+    const sentences = [result, result.also].filter(Boolean).map((each) => this.say(each));
+    line.querySelector(".detail").textContent = sentences.join(this.language === "zh" ? "" : " ");
+    const list = line.querySelector(".proof");
+    list.hidden = !result.proof?.length;
+    list.replaceChildren(...(result.proof ?? []).map(([key, value]) => entry(this.words[key], value)));
+  }
+
+  say({ words, values = {} }) {
+    const named = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, this.shown(value)]));
+    return filled(this.words[words], named);
+  }
+
+  shown(value) {
+    if (typeof value === "number") return value.toLocaleString("en");
+    return typeof value === "object" ? (value[this.language] ?? Object.values(value)[0]) : value;
+  }
+
+  verdict(core) {
+    const weakest = ORDER[Math.max(...this.states.map((state) => ORDER.indexOf(state)))];
+    const place = this.article.querySelector("[data-verdict]");
+    place.className = `verdict is-${weakest}`;
+    const heading = element("h2", glyph(this.article, weakest), element("span", this.words[`check.verdict.${weakest}`]));
+    place.replaceChildren(heading, element("p", this.words[`check.verdict.${weakest}.browser`]));
+    const [record, , signature] = this.states;
+    const trusted = core && record !== "failed" && ["checked", "pending"].includes(signature) && weakest !== "failed";
+    const about = this.article.querySelector("[data-facts-about]");
+    about.textContent = this.words[trusted ? "check.titles" : "check.withheld"];
+    if (trusted) this.facts(core);
+  }
+
+  facts(core) {
+    const list = this.article.querySelector("[data-facts]");
+    list.replaceChildren(...MAIN.filter((name) => !blank(core[name])).map((name) => this.fact(name, core[name])));
+    const more = element("details", element("summary", this.words["check.more"]), element("dl", ...MORE.map((name) => this.fact(name, core[name]))));
+    list.after(more);
+    const record = this.article.querySelector("[data-record]");
+    record.hidden = false;
+    record.querySelector("pre").textContent = JSON.stringify(core, null, 2);
+  }
+
+  fact(name, value) {
+    const titles = { dataset: this.titles.datasets, fields: this.titles.fields, purpose: this.titles.purposes }[name] ?? {};
+    const parts = [];
+    for (const item of Array.isArray(value) ? value : [value]) {
+      if (parts.length) parts.push(element("br"));
+      parts.push(...this.item(name, item, titles));
+    }
+    const term = element("dt", this.words[`fact.${name}`]);
+    return element("div", term, element("dd", ...(parts.length ? parts : ["–"])));
+  }
+
+  item(name, item, titles) {
+    if (item === null || (name === "previous" && item === ZEROS)) return ["–"];
+    if (name === "provider" || name === "consumer") {
+      const pin = this.registry.pins.find(({ did }) => did === item);
+      return [pin ? element("strong", this.shown(pin.name)) : "", element("br"), code(item)];
+    }
+    if (name === "decision" || name === "denials") {
+      const word = this.words[`${name === "decision" ? name : "code"}.${item}`];
+      return [word ? element("strong", word) : "", " ", code(item)];
+    }
+    if (name === "policy") return [code(`${item.engine} · ${item.revision} · ${item.input_hash}`)];
+    if (typeof item === "number") return [item.toLocaleString("en")];
+    const title = titles[item];
+    return title ? [code(item), " ", element("span.muted", title)] : [code(item)];
+  }
+}
+
+function failure(name, error, states) {
+  if (error instanceof Wrong) return { state: "failed", words: error.message, proof: error.proof };
+  if (error?.name === "NotSupportedError") return { state: "stated", words: "check.unsupported" };
+  if (states[0] === "failed") return { state: "stated", words: "check.skipped" }; // no record to go on from
+  const words = { record: "check.record.form", log: "check.log.path", signature: "check.signature.wrong", anchor: "check.anchor.opening" };
+  return { state: "failed", words: words[name] };
+}
+
+function unavailable(article) {
+  const verdict = article.querySelector("[data-verdict]");
+  const words = article.querySelector("[data-unavailable]").content.cloneNode(true);
+  verdict.className = "verdict is-stated";
+  verdict.replaceChildren(words);
+}
+
+const blank = (value) => value === null || (Array.isArray(value) && value.length === 0);
+const code = (value) => element("code", String(value));
+const entry = (term, value) => element("div", element("dt", term), element("dd", value));
+const glyph = (article, state) =>
+  article.querySelector("[data-glyphs]").content.querySelector(`[data-glyph="${state}"] svg`).cloneNode(true);
+
+function element(name, ...children) {
+  const [tag, className] = name.split(".");
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  made.append(...children);
+  return made;
+}
