@@ -52,6 +52,7 @@ class RpcChainReader:
         Raises:
             Malformed: The contract's address is not one.
         """
+        self.url = url
         self._contract = "0x" + _address(contract).hex()
         self._expected = chain_id
         self._http = httpx.Client(base_url=url, timeout=timeout_s)

@@ -48,6 +48,7 @@ from ledger.evm.transactions import (
 )
 
 MAX_LOGS: Final = 10_000
+_ERROR: Final = bytes.fromhex("08c379a0")
 
 
 class UnknownBlock(Rejected):
@@ -58,7 +59,7 @@ class Reverted(Rejected):
     """A contract refused, with the bytes that it gave as its reason."""
 
     def __init__(self, output: bytes) -> None:
-        super().__init__("execution reverted")
+        super().__init__("execution reverted" + _reason(output))
         self.output = output
 
 
@@ -235,3 +236,11 @@ class EmbeddedChain:
             raise Reverted(error.args[0]) from error
         except (VMError, ValidationError) as error:
             raise Rejected(f"{type(error).__name__}: {error}") from error
+
+
+def _reason(output: bytes) -> str:
+    """Read the text out of `Error(string)`, the ABI's form for a reason."""
+    if output[:4] != _ERROR:
+        return ""
+    length = int.from_bytes(output[36:68], "big")
+    return ": " + output[68 : 68 + length].decode("utf-8", "replace")

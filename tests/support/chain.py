@@ -21,6 +21,7 @@ from ledger.evm.chain import EmbeddedChain, Mined, Reverted
 from ledger.evm.rpc import answer
 from ledger.evm.transactions import CHAIN_ID, Message
 from ledger.evm.wire import receipt
+from tests.support.servers import _listens, free_port, running
 
 ZERO = bytes(32)
 
@@ -187,7 +188,7 @@ class Contract:
         try:
             self.chain.call(call, self.chain.header())
         except Reverted as refused:
-            return refused.output[68:].rstrip(b"\0").decode()
+            return str(refused).removeprefix("execution reverted: ")
         return ""
 
     def view(self, function: str, member: Member, *numbers: int) -> bytes:
@@ -198,3 +199,13 @@ class Contract:
         )
         call = Message(Address(bytes(20)), self.address, data, 200_000)
         return self.chain.call(call, self.chain.header())
+
+
+@contextmanager
+def anvil(program: str, path: Path) -> Iterator[str]:
+    """Run a real node with free gas, as a consortium's would have; give its URL."""
+    port = free_port()
+    command = [program, "--port", str(port), "--silent", "--hardfork", "london"]
+    command += ["--gas-price", "0", "--base-fee", "0"]
+    with running(command, ready=_listens(port), log=path / "anvil.log"):
+        yield f"http://127.0.0.1:{port}"

@@ -194,6 +194,7 @@ def test_a_contract_that_refuses_gives_its_reason(
     for method in ("eth_call", "eth_estimateGas"):
         error = say(chain, method, call)
         assert error["code"] == 3
+        assert error["message"] == "execution reverted: epoch is not the next one"
         assert b"epoch is not the next one" in bytes.fromhex(error["data"][2:])
 
 
