@@ -104,7 +104,7 @@ def _services(
     signer = keys.ed25519
     database = engine_for(settings.database)
     store = SqlStore(database)
-    stack.push_async_callback(store.close)
+    stack.callback(store.close)
     identity = RegistryIdentity(
         settings.participants, did=settings.did, signer=signer, clock=clock
     )
@@ -138,8 +138,7 @@ def _services(
     )
 
     async def ready() -> None:
-        async with store.view() as view:
-            await view.log.size()
+        await store.read(lambda view: view.log.size())
         await policy.ready()
         _ = identity.me
 
@@ -388,7 +387,7 @@ _SETTINGS = """\
 name: {name}
 url: {url}
 listen: {listen}
-database: sqlite+aiosqlite:///node.sqlite
+database: sqlite:///node.sqlite
 keys: keys
 participants: participants.json
 operators:

@@ -205,7 +205,7 @@ def _absolute(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
             for each in operators
         ]
     database = out.get("database")
-    scheme = "sqlite+aiosqlite:///"
+    scheme = "sqlite:///"
     if isinstance(database, str) and database.startswith(scheme):
         out["database"] = scheme + str(base / database.removeprefix(scheme))
     return out

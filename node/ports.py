@@ -3,15 +3,15 @@
 Services see these protocols and nothing else; `node.bootstrap` chooses what
 stands behind them.
 
-Transactions: everything that one call writes goes through one `UnitOfWork`,
-committed once. What was not committed never happened.
+Transactions are functions of a `UnitOfWork`: committed once, when the function
+returns; undone when it raises. They are synchronous and run in threads, so that a
+transaction costs the event loop one hop and not one for each statement.
 """
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, TypeVar
 
 from ledger.participants import Participant
 from ledger.ports import Anchored
@@ -23,6 +23,8 @@ from node.domain.decision import Decision
 from node.domain.disclosure import Caller, Request, Situation
 from node.domain.negotiation import Negotiation, Role
 from node.domain.publication import SourceReport
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -209,31 +211,29 @@ class Received:
 class Datasets(Protocol):
     """Published datasets and their records."""
 
-    async def publish(
-        self, publication: Publication, records: Iterable[Record]
-    ) -> None:
+    def publish(self, publication: Publication, records: Iterable[Record]) -> None:
         """Replace the dataset's records and version."""
         ...
 
-    async def renew(self, dataset: str, records: Sequence[Record]) -> None:
+    def renew(self, dataset: str, records: Sequence[Record]) -> None:
         """Replace records that are published already."""
         ...
 
-    async def get(self, dataset: str) -> Publication | None:
+    def get(self, dataset: str) -> Publication | None:
         """Return the newest publication, or None."""
         ...
 
-    async def all(self) -> Sequence[Publication]:
+    def all(self) -> Sequence[Publication]:
         """Return every dataset's newest publication."""
         ...
 
-    async def records(
+    def records(
         self, dataset: str, customers: Sequence[str], most: int
     ) -> Sequence[Record]:
         """Return up to `most` records of these customers, by customer and key."""
         ...
 
-    async def customers(self, dataset: str) -> Sequence[str]:
+    def customers(self, dataset: str) -> Sequence[str]:
         """Return the normalised key of every customer that has a record."""
         ...
 
@@ -241,47 +241,43 @@ class Datasets(Protocol):
 class Agreements(Protocol):
     """Agreements, negotiations, and the customers declared under them."""
 
-    async def add(self, kept: KeptAgreement) -> None:
+    def add(self, kept: KeptAgreement) -> None:
         """Keep an agreement for good."""
         ...
 
-    async def get(self, agreement: str) -> KeptAgreement | None:
+    def get(self, agreement: str) -> KeptAgreement | None:
         """Return an agreement, or None."""
         ...
 
-    async def all(self) -> Sequence[KeptAgreement]:
+    def all(self) -> Sequence[KeptAgreement]:
         """Return every agreement, newest first."""
         ...
 
-    async def set_status(self, agreement: str, status: Status) -> None:
+    def set_status(self, agreement: str, status: Status) -> None:
         """Change what holds beside an agreement, from the next call on."""
         ...
 
-    async def keep_negotiation(self, negotiation: Negotiation) -> None:
+    def keep_negotiation(self, negotiation: Negotiation) -> None:
         """Insert or replace a negotiation."""
         ...
 
-    async def negotiation(self, pid: str) -> Negotiation | None:
+    def negotiation(self, pid: str) -> Negotiation | None:
         """Return the negotiation with this id on our side, or None."""
         ...
 
-    async def negotiations(self) -> Sequence[Negotiation]:
+    def negotiations(self) -> Sequence[Negotiation]:
         """Return every negotiation, newest first."""
         ...
 
-    async def declare(
-        self, agreement: str, customers: Mapping[bytes, str | None]
-    ) -> None:
+    def declare(self, agreement: str, customers: Mapping[bytes, str | None]) -> None:
         """Keep the consumer's tokens with the customer each names here, if any."""
         ...
 
-    async def declared(self, agreement: str) -> Sequence[bytes]:
+    def declared(self, agreement: str) -> Sequence[bytes]:
         """Return every declared token."""
         ...
 
-    async def aligned(
-        self, agreement: str, tokens: Sequence[bytes]
-    ) -> Mapping[bytes, str]:
+    def aligned(self, agreement: str, tokens: Sequence[bytes]) -> Mapping[bytes, str]:
         """Return the customers that these tokens name and both sides know."""
         ...
 
@@ -325,19 +321,19 @@ class StoredAnchor:
 class Receipts(Protocol):
     """Receipts, their streams, nonces and usage, and the log built over them."""
 
-    async def situation(self, request: Request, caller: Caller, hour: int) -> Situation:
+    def situation(self, request: Request, caller: Caller, hour: int) -> Situation:
         """Return what a decision about this request depends on."""
         ...
 
-    async def claim(self, caller: Caller, until: datetime.datetime) -> bool:
+    def claim(self, caller: Caller, until: datetime.datetime) -> bool:
         """Use up the caller's nonce; False when it was used before."""
         ...
 
-    async def count_call(self, agreement: str, hour: int, cap: int) -> bool:
+    def count_call(self, agreement: str, hour: int, cap: int) -> bool:
         """Count one answered call; False when that would exceed the cap."""
         ...
 
-    async def head(self, stream: str) -> tuple[int, str]:
+    def head(self, stream: str) -> tuple[int, str]:
         """Return the next sequence number of a stream and its newest receipt id.
 
         Holds the stream for this transaction, so that no two receipts follow
@@ -345,27 +341,25 @@ class Receipts(Protocol):
         """
         ...
 
-    async def append(
+    def append(
         self, signed: SignedReceipt, *, salt: bytes, token: str | None, took_ms: int
     ) -> int:
         """Append a receipt to its stream and to the log's order."""
         ...
 
-    async def countersign(
-        self, receipt_id: str, countersignature: Countersignature
-    ) -> None:
+    def countersign(self, receipt_id: str, countersignature: Countersignature) -> None:
         """Keep the consumer's signature beside a receipt."""
         ...
 
-    async def entry(self, receipt_id: str) -> LogEntry | None:
+    def entry(self, receipt_id: str) -> LogEntry | None:
         """Return a receipt's log entry, or None."""
         ...
 
-    async def receive(self, received: Received) -> None:
+    def receive(self, received: Received) -> None:
         """Keep what a partner's node answered us."""
         ...
 
-    async def received(self, receipt_id: str) -> Received | None:
+    def received(self, receipt_id: str) -> Received | None:
         """Return what we received with a receipt, or None."""
         ...
 
@@ -373,21 +367,21 @@ class Receipts(Protocol):
 class Log(Protocol):
     """The tree over the receipts, its checkpoints and their anchors."""
 
-    async def waiting(self, most: int) -> Sequence[LogEntry]:
+    def waiting(self, most: int) -> Sequence[LogEntry]:
         """Return entries not yet in the tree, in the log's order."""
         ...
 
-    async def size(self) -> int:
+    def size(self) -> int:
         """Return the number of entries in the tree."""
         ...
 
-    async def nodes(
+    def nodes(
         self, wanted: Iterable[tuple[int, int]]
     ) -> Mapping[tuple[int, int], bytes]:
         """Return stored hashes by (level, index)."""
         ...
 
-    async def integrate(
+    def integrate(
         self,
         first: int,
         sequences: Sequence[int],
@@ -396,29 +390,29 @@ class Log(Protocol):
         """Give entries their indexes, from `first` on, and store new nodes."""
         ...
 
-    async def publish(self, checkpoint: StoredCheckpoint) -> None:
+    def publish(self, checkpoint: StoredCheckpoint) -> None:
         """Keep a signed checkpoint."""
         ...
 
-    async def checkpoint(self, size: int | None = None) -> StoredCheckpoint | None:
+    def checkpoint(self, size: int | None = None) -> StoredCheckpoint | None:
         """Return the checkpoint of a size, or the newest."""
         ...
 
-    async def keep_anchor(self, anchor: StoredAnchor) -> None:
+    def keep_anchor(self, anchor: StoredAnchor) -> None:
         """Insert or replace an epoch's anchor."""
         ...
 
-    async def anchor(self) -> StoredAnchor | None:
+    def anchor(self) -> StoredAnchor | None:
         """Return the newest epoch's anchor, whatever its state."""
         ...
 
-    async def anchor_covering(self, index: int) -> StoredAnchor | None:
+    def anchor_covering(self, index: int) -> StoredAnchor | None:
         """Return the first anchor on chain whose tree holds this index."""
         ...
 
 
 class UnitOfWork(Protocol):
-    """One transaction: entered, used, committed once; rolled back otherwise."""
+    """One transaction. Not to be kept beyond the function it was given to."""
 
     @property
     def datasets(self) -> Datasets:
@@ -440,33 +434,27 @@ class UnitOfWork(Protocol):
         """Return the log of this transaction."""
         ...
 
-    async def commit(self) -> None:
-        """Make it durable. Returns only when a power cut cannot undo it."""
-        ...
-
-    async def __aenter__(self) -> Self:
-        """Begin."""
-        ...
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Roll back what was not committed."""
-        ...
-
 
 class Store(Protocol):
-    """The node's own database."""
+    """The node's own database. Transactions are plain functions, run in threads."""
 
-    def work(self) -> UnitOfWork:
-        """Return a transaction that may write."""
+    async def read(self, question: Callable[[UnitOfWork], T]) -> T:
+        """Ask something of one consistent state, and change nothing.
+
+        Raises:
+            Unavailable: The database did not answer.
+        """
         ...
 
-    def view(self) -> UnitOfWork:
-        """Return a transaction that only reads one consistent state."""
+    async def write(self, action: Callable[[UnitOfWork], T]) -> T:
+        """Do something whole: committed when it returns, undone when it raises.
+
+        Returns only when a power cut cannot undo it any more.
+
+        Raises:
+            Unavailable: The database did not answer. What it was asked to do has
+                happened whole or not at all.
+        """
         ...
 
 

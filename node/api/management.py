@@ -27,8 +27,7 @@ async def publish(body: dict[str, Any], request: Request) -> Any:
 @router.get("/datasets")
 async def datasets(request: Request) -> Any:
     """Return every published dataset with its report."""
-    async with services(request).store.view() as view:
-        publications = await view.datasets.all()
+    publications = await services(request).store.read(lambda view: view.datasets.all())
     return {
         "items": [
             {
@@ -62,8 +61,9 @@ async def offer(body: NewOffer, request: Request) -> Any:
 @router.get("/negotiations")
 async def negotiations(request: Request) -> Any:
     """Return every negotiation, newest first, with the offer on the table."""
-    async with services(request).store.view() as view:
-        found = await view.agreements.negotiations()
+    found = await services(request).store.read(
+        lambda view: view.agreements.negotiations()
+    )
     return {
         "items": [
             state(each)

@@ -40,9 +40,8 @@ async def countersign(body: Countersignatures, request: Request) -> Any:
 @router.get("/log/checkpoint", response_class=PlainTextResponse)
 async def checkpoint(request: Request) -> str:
     """Return the newest checkpoint of this node's log, a signed note."""
-    async with services(request).store.view() as view:
-        newest = found(await view.log.checkpoint(), "checkpoint")
-    return str(newest.note)
+    newest = await services(request).store.read(lambda view: view.log.checkpoint())
+    return str(found(newest, "checkpoint").note)
 
 
 @router.get("/log/proof/{receipt_id}")

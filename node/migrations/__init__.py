@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from node.adapters.sql.store import engine_for
 from node.errors import Unavailable
 
 _LOCK = 0x6669656C64  # "field"
@@ -19,14 +20,12 @@ def upgrade(url: str) -> None:
     """Bring the schema of a store to the newest version.
 
     Args:
-        url: The store's URL, with its asynchronous driver.
+        url: The store's URL, as in the settings.
 
     Raises:
         Unavailable: The database did not answer.
     """
-    target = sa.make_url(url)
-    drivers = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
-    engine = sa.create_engine(target.set(drivername=drivers[target.get_backend_name()]))
+    engine = engine_for(url)
     try:
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":

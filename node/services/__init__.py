@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from node.domain.agreement import Status
 from node.domain.disclosure import Caller
 from node.errors import Conflict, NotFound, Unauthenticated
-from node.ports import Audit, Clock, Identity, Store
+from node.ports import Audit, Clock, Identity, Store, UnitOfWork
 from node.services.align import Align
 from node.services.ask import Ask
 from node.services.countersign import Countersign
@@ -41,10 +41,8 @@ class Services:
         Raises:
             Unauthenticated: It was used before.
         """
-        async with self.store.work() as work:
-            fresh = await work.receipts.claim(caller, self.clock.now() + NONCE_KEPT)
-            await work.commit()
-        if not fresh:
+        until = self.clock.now() + NONCE_KEPT
+        if not await self.store.write(lambda work: work.receipts.claim(caller, until)):
             detail = "This token was used before. Issue a new one for each call."
             raise Unauthenticated("nonce.replayed", detail)
 
@@ -55,13 +53,15 @@ class Services:
             NotFound: This node holds no such agreement.
             Conflict: It is revoked, which is for good.
         """
-        async with self.store.work() as work:
-            kept = await work.agreements.get(agreement)
+
+        def keep(work: UnitOfWork) -> None:
+            kept = work.agreements.get(agreement)
             if kept is None:
                 raise NotFound("agreement.unknown", "There is no such agreement.")
             if kept.status is Status.REVOKED and status is not Status.REVOKED:
                 detail = "A revoked agreement stays revoked. Make a new one."
                 raise Conflict("agreement.revoked", detail)
-            await work.agreements.set_status(agreement, status)
-            await work.commit()
+            work.agreements.set_status(agreement, status)
+
+        await self.store.write(keep)
         return status

@@ -110,35 +110,36 @@ class Align:
         kept = await self._kept(agreement_id, Role.PROVIDER, partner=sender)
         tokens = _tokens(body)
         day = int(self.clock.now().timestamp()) // 86400
-        async with self.store.work() as work:
-            if not await work.receipts.count_call(f"{agreement_id}#declared", day, 1):
+
+        def keep(work: UnitOfWork) -> None:
+            if not work.receipts.count_call(f"{agreement_id}#declared", day, 1):
                 detail = "Customers can be declared once a day (UTC)."
                 raise Conflict("customers.declared", detail)
-            await self._match(work, kept.agreement, tokens)
-            await work.commit()
+            self._match(work, kept.agreement, tokens)
 
-    async def again(self, work: UnitOfWork, dataset: str) -> None:
+        await self.store.write(keep)
+
+    def again(self, work: UnitOfWork, dataset: str) -> None:
         """Match every declaration with a dataset's customers after they changed."""
-        for kept in await work.agreements.all():
+        for kept in work.agreements.all():
             if kept.role is Role.PROVIDER and kept.agreement.dataset == dataset:
-                tokens = await work.agreements.declared(kept.agreement.id)
-                await self._match(work, kept.agreement, tokens)
+                tokens = work.agreements.declared(kept.agreement.id)
+                self._match(work, kept.agreement, tokens)
 
-    async def _match(
+    def _match(
         self, work: UnitOfWork, agreement: Agreement, tokens: Iterable[bytes]
     ) -> None:
         key = self.token_key(agreement)
-        customers = await work.datasets.customers(agreement.dataset)
+        customers = work.datasets.customers(agreement.dataset)
         known = {customer_token(key, customer): customer for customer in customers}
-        await work.agreements.declare(
+        work.agreements.declare(
             agreement.id, {token: known.get(token) for token in tokens}
         )
 
     async def _kept(
         self, agreement_id: str, role: Role, partner: str | None = None
     ) -> KeptAgreement:
-        async with self.store.view() as view:
-            kept = await view.agreements.get(agreement_id)
+        kept = await self.store.read(lambda view: view.agreements.get(agreement_id))
         other = kept and (
             kept.agreement.assignee
             if role is Role.PROVIDER

@@ -84,8 +84,7 @@ class Ask:
         }
 
     async def _agreement(self, agreement_id: str) -> tuple[Agreement, Participant]:
-        async with self.store.view() as view:
-            kept = await view.agreements.get(agreement_id)
+        kept = await self.store.read(lambda view: view.agreements.get(agreement_id))
         if kept is None or kept.role is not Role.CONSUMER:
             raise NotFound("agreement.unknown", "We hold no such agreement.")
         provider = self.identity.participant(kept.agreement.assigner)
@@ -125,17 +124,14 @@ class Ask:
         self, response: Response, steps: Sequence[Step], *, verified: bool
     ) -> None:
         disclosure = response.disclosure
-        async with self.store.work() as work:
-            await work.receipts.receive(
-                Received(
-                    signed=response.signed,
-                    at=self.clock.now(),
-                    verified=verified,
-                    checks=[step.to_json() for step in steps],
-                    disclosure=disclosure.to_json() if disclosure else None,
-                )
-            )
-            await work.commit()
+        received = Received(
+            signed=response.signed,
+            at=self.clock.now(),
+            verified=verified,
+            checks=[step.to_json() for step in steps],
+            disclosure=disclosure.to_json() if disclosure else None,
+        )
+        await self.store.write(lambda work: work.receipts.receive(received))
 
 
 def _by_name(

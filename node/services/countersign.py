@@ -16,7 +16,7 @@ from ledger.receipts import (
     verify_countersignature,
 )
 from node.errors import BadRequest, Unavailable
-from node.ports import Identity, Peers, Randomness, Store
+from node.ports import Identity, Peers, Randomness, Store, UnitOfWork
 
 _PATH = "/receipts/countersignatures"
 
@@ -68,15 +68,17 @@ class Countersign:
         """
         consumer = self.identity.participant(sender)
         items: Sequence[Mapping[str, str]] = body["countersignatures"]
-        async with self.store.work() as work:
+
+        def keep(work: UnitOfWork) -> int:
             for item in items:
-                entry = await work.receipts.entry(item["receipt"])
+                entry = work.receipts.entry(item["receipt"])
                 if entry is None or consumer is None:
                     raise _wrong()
                 given = _checked(item, entry.signed, consumer)
-                await work.receipts.countersign(item["receipt"], given)
-            await work.commit()
-        return len(items)
+                work.receipts.countersign(item["receipt"], given)
+            return len(items)
+
+        return await self.store.write(keep)
 
 
 def _checked(

@@ -18,6 +18,7 @@ everything is decided again.
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from crypto.keys import Ed25519Key
@@ -50,9 +51,18 @@ _FAULTS = frozenset({"policy.unavailable", "policy.timeout", "source.unavailable
 """Refusals that the caller can do nothing about but try again."""
 
 
+class _Stale(Exception):
+    """What was decided on has changed meanwhile; decide again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
     """A query, what was decided about it, and what will be shown if it may."""
+
+    request: Request
+    caller: Caller
+    token: str | None
+    started_ms: float
 
     situation: Situation
     decision: Decision
@@ -98,10 +108,12 @@ class Disclose:
             token, bound_to=request.hash, agreement=request.agreement
         )
         for _ in range(_ATTEMPTS):
-            case = await self._consider(request, caller)
-            signed = await self._keep_receipt(request, caller, case, token, started)
-            if signed is not None:
+            case = await self._consider(request, caller, token, started)
+            try:
+                signed = await self.store.write(partial(self._keep_receipt, case))
                 break
+            except _Stale:
+                continue
         else:
             detail = "Too many calls at once under this agreement. Try again."
             raise Unavailable("store.contended", detail)
@@ -110,12 +122,17 @@ class Disclose:
         disclosure = await self.prove(case.draft, signed.receipt)
         return {**signed.to_json(), **disclosure.to_json()}
 
-    async def _consider(self, request: Request, caller: Caller) -> _Case:
+    async def _consider(
+        self, request: Request, caller: Caller, token: str | None, started: float
+    ) -> _Case:
         now = self.clock.now()
         hour = int(now.timestamp()) // 3600
-        async with self.store.view() as view:
-            situation = await view.receipts.situation(request, caller, hour)
-            publication = await view.datasets.get(request.dataset)
+        situation, publication = await self.store.read(
+            lambda view: (
+                view.receipts.situation(request, caller, hour),
+                view.datasets.get(request.dataset),
+            )
+        )
         decision = await self.policy.decide(
             question(
                 request=request,
@@ -136,6 +153,10 @@ class Disclose:
             except NotReadable as problem:
                 decision = decision.refused(str(problem))
         return _Case(
+            request=request,
+            caller=caller,
+            token=token,
+            started_ms=started,
             situation=situation,
             decision=decision,
             draft=draft,
@@ -143,56 +164,38 @@ class Disclose:
             at=now,
         )
 
-    async def _keep_receipt(
-        self,
-        request: Request,
-        caller: Caller,
-        case: _Case,
-        token: str | None,
-        started: float,
-    ) -> SignedReceipt | None:
-        """Commit the receipt, or return None when the snapshot no longer holds."""
-        async with self.store.work() as work:
-            if caller.nonce is not None:
-                fresh = await work.receipts.claim(caller, case.at + NONCE_KEPT)
-                if fresh == case.situation.nonce_seen:
-                    return None
-            if case.draft and not await _still_holds(work, case):
-                return None
-            stream = stream_id(
-                provider=self.identity.me.did,
-                consumer=caller.did,
-                agreement=request.agreement,
-            )
-            sequence, previous = await work.receipts.head(stream)
-            receipt = self._receipt(
-                request,
-                caller,
-                case,
-                stream=stream,
-                sequence=sequence,
-                previous=previous,
-            )
-            signed = sign_receipt(receipt, self.signer)
-            await work.receipts.append(
-                signed,
-                salt=self.randomness(32),
-                token=token if caller.did else None,
-                took_ms=round(self.clock.elapsed_ms() - started),
-            )
-            await work.commit()
+    def _keep_receipt(self, case: _Case, work: UnitOfWork) -> SignedReceipt:
+        """Write the receipt, with the nonce and the rate that the call uses up.
+
+        Raises:
+            _Stale: The snapshot no longer holds; nothing is written.
+        """
+        if case.caller.nonce is not None:
+            fresh = work.receipts.claim(case.caller, case.at + NONCE_KEPT)
+            if fresh == case.situation.nonce_seen:
+                raise _Stale
+        if case.draft:
+            _check_still_holds(work, case)
+        stream = stream_id(
+            provider=self.identity.me.did,
+            consumer=case.caller.did,
+            agreement=case.request.agreement,
+        )
+        sequence, previous = work.receipts.head(stream)
+        receipt = self._receipt(case, stream, sequence, previous)
+        signed = sign_receipt(receipt, self.signer)
+        work.receipts.append(
+            signed,
+            salt=self.randomness(32),
+            token=case.token if case.caller.did else None,
+            took_ms=round(self.clock.elapsed_ms() - case.started_ms),
+        )
         return signed
 
     def _receipt(
-        self,
-        request: Request,
-        caller: Caller,
-        case: _Case,
-        *,
-        stream: str,
-        sequence: int,
-        previous: str,
+        self, case: _Case, stream: str, sequence: int, previous: str
     ) -> Receipt:
+        request, caller = case.request, case.caller
         agreement = case.situation.agreement
         shown = case.draft.disclosure if case.draft else None
         is_party = agreement is not None and caller.did == agreement.assignee
@@ -246,12 +249,11 @@ def _refusal(decision: Decision, caller: Caller, signed: SignedReceipt) -> NodeE
     return kind(code, detail, extra=extra)
 
 
-async def _still_holds(work: UnitOfWork, case: _Case) -> bool:
-    """Check the snapshot, and use up one call of the rate."""
+def _check_still_holds(work: UnitOfWork, case: _Case) -> None:
+    """Check that the agreement still stands, and use up one call of its rate."""
     seen = case.situation.agreement
-    if seen is None:
-        return False
-    kept = await work.agreements.get(seen.id)
-    if kept is None or kept.status is not case.situation.status:
-        return False
-    return await work.receipts.count_call(seen.id, case.hour, seen.terms.calls_per_hour)
+    kept = work.agreements.get(seen.id) if seen else None
+    if seen is None or kept is None or kept.status is not case.situation.status:
+        raise _Stale
+    if not work.receipts.count_call(seen.id, case.hour, seen.terms.calls_per_hour):
+        raise _Stale

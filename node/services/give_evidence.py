@@ -43,14 +43,19 @@ class GiveEvidence:
         Raises:
             NotFound: This node holds no such receipt.
         """
-        async with self.store.view() as view:
-            entry = await view.receipts.entry(receipt_id)
-            if entry is not None:
-                return await self._own(view, entry)
-            received = await view.receipts.received(receipt_id)
+        found = await self.store.read(lambda view: self._look(view, receipt_id))
+        if isinstance(found, Evidence):
+            return found
+        return await self._received(found)
+
+    def _look(self, view: UnitOfWork, receipt_id: str) -> Evidence | Received:
+        entry = view.receipts.entry(receipt_id)
+        if entry is not None:
+            return self._own(view, entry)
+        received = view.receipts.received(receipt_id)
         if received is None:
             raise NotFound("receipt.unknown", "This node holds no such receipt.")
-        return await self._received(received)
+        return received
 
     async def _received(self, received: Received) -> Evidence:
         """Join what we hold with the proofs that the provider gives out for it."""
@@ -84,10 +89,10 @@ class GiveEvidence:
             return None
         return countersign(received.signed, self.signer)
 
-    async def _own(self, view: UnitOfWork, entry: LogEntry) -> Evidence:
+    def _own(self, view: UnitOfWork, entry: LogEntry) -> Evidence:
         inclusion, anchor = None, None
         if entry.index is not None:
-            inclusion, anchor = await self._place(view, entry.index)
+            inclusion, anchor = self._place(view, entry.index)
         return Evidence(
             signed=entry.signed,
             salt=entry.salt,
@@ -97,7 +102,7 @@ class GiveEvidence:
             anchor=anchor,
         )
 
-    async def _place(
+    def _place(
         self, view: UnitOfWork, index: int
     ) -> tuple[Inclusion | None, Anchor | None]:
         """Return the place under the newest checkpoint that an anchor continues.
@@ -105,11 +110,11 @@ class GiveEvidence:
         Once the entry is anchored, the anchored checkpoint itself is shown: then
         nothing is needed to lead from the one to the other.
         """
-        stored = await view.log.anchor_covering(index)
-        checkpoint = await view.log.checkpoint(stored.size if stored else None)
+        stored = view.log.anchor_covering(index)
+        checkpoint = view.log.checkpoint(stored.size if stored else None)
         if checkpoint is None or checkpoint.size <= index:
             return None, None
-        proof = await over_nodes(
+        proof = over_nodes(
             view, lambda read: merkle.inclusion_proof(index, checkpoint.size, read)
         )
         inclusion = Inclusion(

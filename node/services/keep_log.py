@@ -32,9 +32,9 @@ _BATCH = 1000
 T = TypeVar("T")
 
 
-async def over_nodes(work: UnitOfWork, compute: Callable[[merkle.Reader], T]) -> T:
+def over_nodes(work: UnitOfWork, compute: Callable[[merkle.Reader], T]) -> T:
     """Run a computation over the tree, with the nodes it reads fetched at once."""
-    nodes = await work.log.nodes(log.reads(compute))
+    nodes = work.log.nodes(log.reads(compute))
     return compute(lambda level, index: nodes[level, index])
 
 
@@ -60,30 +60,25 @@ class KeepLog:
         Returns:
             How many entries joined the tree.
         """
-        async with self.store.work() as work:
-            waiting = await work.log.waiting(_BATCH)
-            if not waiting:
-                return 0
-            size = await work.log.size()
-            leaves = [log.leaf(entry.signed, entry.salt) for entry in waiting]
-            grown = await over_nodes(
-                work, lambda read: log.integrate(size, read, leaves)
+        return await self.store.write(self._integrate)
+
+    def _integrate(self, work: UnitOfWork) -> int:
+        waiting = work.log.waiting(_BATCH)
+        if not waiting:
+            return 0
+        size = work.log.size()
+        leaves = [log.leaf(entry.signed, entry.salt) for entry in waiting]
+        grown = over_nodes(work, lambda read: log.integrate(size, read, leaves))
+        work.log.integrate(size, [entry.sequence for entry in waiting], grown.nodes)
+        checkpoint = Checkpoint(origin=self.origin, size=grown.size, root=grown.root)
+        work.log.publish(
+            StoredCheckpoint(
+                size=grown.size,
+                root=grown.root,
+                note=sign_checkpoint(checkpoint, self.signer),
+                at=self.clock.now(),
             )
-            await work.log.integrate(
-                size, [entry.sequence for entry in waiting], grown.nodes
-            )
-            checkpoint = Checkpoint(
-                origin=self.origin, size=grown.size, root=grown.root
-            )
-            await work.log.publish(
-                StoredCheckpoint(
-                    size=grown.size,
-                    root=grown.root,
-                    note=sign_checkpoint(checkpoint, self.signer),
-                    at=self.clock.now(),
-                )
-            )
-            await work.commit()
+        )
         return len(waiting)
 
     async def anchor(self) -> StoredAnchor | None:
@@ -103,39 +98,39 @@ class KeepLog:
         if anchors is None:
             return None
         chain_id = await asyncio.to_thread(lambda: anchors.chain_id)
-        pending = await self._pending(chain_id, anchors.contract)
+        pending = await self.store.write(
+            lambda work: self._pending(work, chain_id, anchors.contract)
+        )
         if pending is None:
             return None
         anchored = await asyncio.to_thread(
             anchors.anchor, epoch=pending.epoch, commitment=pending.commitment
         )
         done = replace(pending, anchored=anchored)
-        async with self.store.work() as work:
-            await work.log.keep_anchor(done)
-            await work.commit()
+        await self.store.write(lambda work: work.log.keep_anchor(done))
         return done
 
-    async def _pending(self, chain_id: int, contract: str) -> StoredAnchor | None:
+    def _pending(
+        self, work: UnitOfWork, chain_id: int, contract: str
+    ) -> StoredAnchor | None:
         """Return the anchor to write: the one begun, or a new one kept first."""
-        async with self.store.work() as work:
-            last = await work.log.anchor()
-            if last is not None and last.anchored is None:
-                return last
-            checkpoint = await work.log.checkpoint()
-            if checkpoint is None:
-                return None
-            salt = self.randomness(32)
-            pending = StoredAnchor(
-                epoch=last.epoch + 1 if last else 1,
-                size=checkpoint.size,
-                note=checkpoint.note,
-                salt=salt,
-                commitment=anchor_commitment(checkpoint.note, salt),
-                chain_id=chain_id,
-                contract=contract,
-                at=self.clock.now(),
-                anchored=None,
-            )
-            await work.log.keep_anchor(pending)
-            await work.commit()
+        last = work.log.anchor()
+        if last is not None and last.anchored is None:
+            return last
+        checkpoint = work.log.checkpoint()
+        if checkpoint is None:
+            return None
+        salt = self.randomness(32)
+        pending = StoredAnchor(
+            epoch=last.epoch + 1 if last else 1,
+            size=checkpoint.size,
+            note=checkpoint.note,
+            salt=salt,
+            commitment=anchor_commitment(checkpoint.note, salt),
+            chain_id=chain_id,
+            contract=contract,
+            at=self.clock.now(),
+            anchored=None,
+        )
+        work.log.keep_anchor(pending)
         return pending

@@ -23,7 +23,15 @@ from ledger.receipts import request_hash
 from node.domain.agreement import CONTEXT, Agreement, Offer, Status, Terms
 from node.domain.negotiation import Negotiation, Role, State
 from node.errors import BadRequest, Conflict, NotFound, Unavailable
-from node.ports import Clock, Identity, KeptAgreement, Peers, Randomness, Store
+from node.ports import (
+    Clock,
+    Identity,
+    KeptAgreement,
+    Peers,
+    Randomness,
+    Store,
+    UnitOfWork,
+)
 
 _C, _P = Role.CONSUMER, Role.PROVIDER
 
@@ -48,8 +56,7 @@ class Negotiate:
             Unavailable: The partner's node did not take the offer.
         """
         consumer = self._participant(partner)
-        async with self.store.view() as view:
-            publication = await view.datasets.get(dataset)
+        publication = await self.store.read(lambda view: view.datasets.get(dataset))
         if publication is None:
             detail = f"Publish the dataset {dataset} first."
             raise NotFound("dataset.unknown", detail)
@@ -238,8 +245,7 @@ class Negotiate:
     async def _negotiation(
         self, pid: str, *, role: Role, partner: str | None = None
     ) -> Negotiation:
-        async with self.store.view() as view:
-            found = await view.agreements.negotiation(pid)
+        found = await self.store.read(lambda view: view.agreements.negotiation(pid))
         if (
             found is None
             or found.role is not role
@@ -251,11 +257,12 @@ class Negotiate:
     async def _keep(
         self, negotiation: Negotiation, agreement: KeptAgreement | None = None
     ) -> Negotiation:
-        async with self.store.work() as work:
-            await work.agreements.keep_negotiation(negotiation)
+        def keep(work: UnitOfWork) -> None:
+            work.agreements.keep_negotiation(negotiation)
             if agreement is not None:
-                await work.agreements.add(agreement)
-            await work.commit()
+                work.agreements.add(agreement)
+
+        await self.store.write(keep)
         return negotiation
 
     async def _send(self, partner: Participant, path: str, body: Any) -> Any:

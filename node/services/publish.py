@@ -14,7 +14,7 @@ from typing import Any
 from node.domain.dataset import Dataset
 from node.domain.declaration import dataset_to_json
 from node.domain.publication import Examination, check_columns
-from node.ports import Clock, Publication, Record, Sources, Store
+from node.ports import Clock, Publication, Record, Sources, Store, UnitOfWork
 from node.services.align import Align
 from node.services.commit import Commit
 
@@ -42,8 +42,9 @@ class Publish:
             Unavailable: The source did not answer, or not in time.
         """
         records, report = await asyncio.to_thread(self._signed, dataset)
-        async with self.store.work() as work:
-            last = await work.datasets.get(dataset.id)
+
+        def replace(work: UnitOfWork) -> int:
+            last = work.datasets.get(dataset.id)
             publication = Publication(
                 dataset=dataset,
                 version=last.version + 1 if last else 1,
@@ -51,10 +52,12 @@ class Publish:
                 declaration=dataset_to_json(dataset),
                 report=report,
             )
-            await work.datasets.publish(publication, records)
-            await self.align.again(work, dataset.id)
-            await work.commit()
-        return {"dataset": dataset.id, "version": publication.version, "report": report}
+            work.datasets.publish(publication, records)
+            self.align.again(work, dataset.id)
+            return publication.version
+
+        version = await self.store.write(replace)
+        return {"dataset": dataset.id, "version": version, "report": report}
 
     def _signed(self, dataset: Dataset) -> tuple[list[Record], dict[str, Any]]:
         """Read and sign everything. Runs in a thread."""

@@ -19,7 +19,7 @@ from node.domain.disclosure import Request
 from node.domain.report import SoundRecord
 from node.domain.values import BadValue, to_wire
 from node.errors import Unavailable
-from node.ports import Publication, Record, Sources, Store
+from node.ports import Publication, Record, Sources, Store, UnitOfWork
 from node.services.commit import Commit, schema_of
 
 _Found: TypeAlias = tuple[Record, Mapping[str, Value]]
@@ -70,13 +70,15 @@ class Read:
             raise NotReadable("policy.malformed")  # no policy may allow that
         dataset = publication.dataset
         most = min(most, agreement.terms.rows_per_call)
-        async with self.store.view() as view:
-            aligned = await view.agreements.aligned(agreement.id, request.customers)
-            if not aligned:
-                raise NotReadable("customer.not_shared")
-            records = await view.datasets.records(
-                dataset.id, sorted(set(aligned.values())), most + 1
-            )
+
+        def look(view: UnitOfWork) -> tuple[Mapping[bytes, str], Sequence[Record]]:
+            aligned = view.agreements.aligned(agreement.id, request.customers)
+            customers = sorted(set(aligned.values()))
+            return aligned, view.datasets.records(dataset.id, customers, most + 1)
+
+        aligned, records = await self.store.read(look)
+        if not aligned:
+            raise NotReadable("customer.not_shared")
         if len(records) > most:
             raise NotReadable("rows.exceeded")
         found = await self._values(dataset, records, request.fields)
@@ -124,9 +126,7 @@ class Read:
             ]
         except BadValue as error:
             raise NotReadable("record.changed") from error
-        async with self.store.work() as work:
-            await work.datasets.renew(dataset.id, renewed)
-            await work.commit()
+        await self.store.write(lambda work: work.datasets.renew(dataset.id, renewed))
         return renewed
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from node.adapters.sql import tables as t
 from node.domain.agreement import Agreement, Offer, Status
@@ -18,14 +18,14 @@ _BATCH = 1000
 class SqlAgreements:
     """Implements `node.ports.Agreements`."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def add(self, kept: KeptAgreement) -> None:
+    def add(self, kept: KeptAgreement) -> None:
         """Keep an agreement for good."""
         agreement = kept.agreement
         provides = kept.role is Role.PROVIDER
-        await self._connection.execute(
+        self._connection.execute(
             sa.insert(t.agreements).values(
                 id=agreement.id,
                 role=kept.role.value,
@@ -38,27 +38,27 @@ class SqlAgreements:
             )
         )
 
-    async def get(self, agreement: str) -> KeptAgreement | None:
+    def get(self, agreement: str) -> KeptAgreement | None:
         """Return an agreement, or None."""
         statement = sa.select(t.agreements).where(t.agreements.c.id == agreement)
-        row = (await self._connection.execute(statement)).one_or_none()
+        row = (self._connection.execute(statement)).one_or_none()
         return None if row is None else _kept(row)
 
-    async def all(self) -> Sequence[KeptAgreement]:
+    def all(self) -> Sequence[KeptAgreement]:
         """Return every agreement, newest first."""
         c = t.agreements.c
         statement = sa.select(t.agreements).order_by(c.agreed_at.desc(), c.id)
-        return [_kept(row) for row in await self._connection.execute(statement)]
+        return [_kept(row) for row in self._connection.execute(statement)]
 
-    async def set_status(self, agreement: str, status: Status) -> None:
+    def set_status(self, agreement: str, status: Status) -> None:
         """Change what holds beside an agreement, from the next call on."""
-        await self._connection.execute(
+        self._connection.execute(
             sa.update(t.agreements)
             .where(t.agreements.c.id == agreement)
             .values(status=status.value)
         )
 
-    async def keep_negotiation(self, negotiation: Negotiation) -> None:
+    def keep_negotiation(self, negotiation: Negotiation) -> None:
         """Insert or replace a negotiation."""
         agreed = negotiation.agreement
         values = {
@@ -70,36 +70,34 @@ class SqlAgreements:
             "offer": json.dumps(negotiation.offer.to_odrl()),
             "agreement": json.dumps(agreed.to_odrl()) if agreed else None,
         }
-        updated = await self._connection.execute(
+        updated = self._connection.execute(
             sa.update(t.negotiations)
             .where(t.negotiations.c.pid == negotiation.pid)
             .values(**values)
         )
         if updated.rowcount == 0:
             count = sa.select(sa.func.count() + 1).select_from(t.negotiations)
-            await self._connection.execute(
+            self._connection.execute(
                 sa.insert(t.negotiations).values(
                     pid=negotiation.pid, opened=count.scalar_subquery(), **values
                 )
             )
 
-    async def negotiation(self, pid: str) -> Negotiation | None:
+    def negotiation(self, pid: str) -> Negotiation | None:
         """Return the negotiation with this id on our side, or None."""
         statement = sa.select(t.negotiations).where(t.negotiations.c.pid == pid)
-        row = (await self._connection.execute(statement)).one_or_none()
+        row = (self._connection.execute(statement)).one_or_none()
         return None if row is None else _negotiation(row)
 
-    async def negotiations(self) -> Sequence[Negotiation]:
+    def negotiations(self) -> Sequence[Negotiation]:
         """Return every negotiation, newest first."""
         c = t.negotiations.c
         statement = sa.select(t.negotiations).order_by(c.opened.desc(), c.pid)
-        return [_negotiation(row) for row in await self._connection.execute(statement)]
+        return [_negotiation(row) for row in self._connection.execute(statement)]
 
-    async def declare(
-        self, agreement: str, customers: Mapping[bytes, str | None]
-    ) -> None:
+    def declare(self, agreement: str, customers: Mapping[bytes, str | None]) -> None:
         """Keep the consumer's tokens with the customer each names here, if any."""
-        await self._connection.execute(
+        self._connection.execute(
             sa.delete(t.declared).where(t.declared.c.agreement == agreement)
         )
         rest = iter(customers.items())
@@ -108,23 +106,21 @@ class SqlAgreements:
                 {"agreement": agreement, "token": token, "customer": customer}
                 for token, customer in batch
             ]
-            await self._connection.execute(sa.insert(t.declared), rows)
+            self._connection.execute(sa.insert(t.declared), rows)
 
-    async def declared(self, agreement: str) -> Sequence[bytes]:
+    def declared(self, agreement: str) -> Sequence[bytes]:
         """Return every declared token."""
         statement = sa.select(t.declared.c.token).where(
             t.declared.c.agreement == agreement
         )
-        return list(await self._connection.scalars(statement))
+        return list(self._connection.scalars(statement))
 
-    async def aligned(
-        self, agreement: str, tokens: Sequence[bytes]
-    ) -> Mapping[bytes, str]:
+    def aligned(self, agreement: str, tokens: Sequence[bytes]) -> Mapping[bytes, str]:
         """Return the customers that these tokens name and both sides know."""
         c = t.declared.c
         found: dict[bytes, str] = {}
         for start in range(0, len(tokens), _BATCH):
-            rows = await self._connection.execute(
+            rows = self._connection.execute(
                 sa.select(c.token, c.customer).where(
                     c.agreement == agreement,
                     c.token.in_(tokens[start : start + _BATCH]),

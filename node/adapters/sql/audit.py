@@ -4,13 +4,14 @@ Counts come from the columns beside the receipts; what a page shows as proved
 comes from the receipts themselves.
 """
 
+import asyncio
 import datetime
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Connection, Engine
 
 from node.adapters.sql import tables as t
 from node.domain.agreement import Agreement, render_instant
@@ -26,7 +27,7 @@ class SqlAudit:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        engine: Engine,
         identity: Identity,
         purposes: Sequence[Mapping[str, Any]],
     ) -> None:
@@ -38,12 +39,17 @@ class SqlAudit:
         self, since: datetime.datetime, until: datetime.datetime
     ) -> Mapping[str, Any]:
         """Return the key figures of a window of time."""
+        return await asyncio.to_thread(self._summary, since, until)
+
+    def _summary(
+        self, since: datetime.datetime, until: datetime.datetime
+    ) -> Mapping[str, Any]:
         window = _window(since, until)
         me = self._identity.me
-        async with self._engine.connect() as connection:
-            decisions = dict(await _counts(connection, "decision", window))
-            codes = await _counts(connection, "code", window)
-            agreements = await self._agreements(connection, until)
+        with self._engine.connect() as connection:
+            decisions = dict(_counts(connection, "decision", window))
+            codes = _counts(connection, "code", window)
+            agreements = self._agreements(connection, until)
             return {
                 "participant": {"did": me.did, "name": dict(me.name)},
                 "window": {"from": render_instant(since), "to": render_instant(until)},
@@ -52,22 +58,22 @@ class SqlAudit:
                     "denied": decisions.get("deny", 0),
                 },
                 "agreements": _agreement_counts(agreements),
-                "receipts": await _receipt_counts(connection),
-                "checkpoint": await _checkpoint(connection),
-                "anchor": await _anchor(connection),
-                "matrix": await self._matrix(connection, agreements, window),
-                "trend": await _trend(connection, since, until),
+                "receipts": _receipt_counts(connection),
+                "checkpoint": _checkpoint(connection),
+                "anchor": _anchor(connection),
+                "matrix": self._matrix(connection, agreements, window),
+                "trend": _trend(connection, since, until),
                 "denials": [{"code": code, "count": count} for code, count in codes],
                 "purposes": list(self._purposes),
             }
 
-    async def _matrix(
+    def _matrix(
         self,
-        connection: AsyncConnection,
+        connection: Connection,
         agreements: Sequence[Mapping[str, Any]],
         window: sa.ColumnElement[bool],
     ) -> dict[str, Any]:
-        counted = await connection.execute(
+        counted = connection.execute(
             sa.select(
                 _R.dataset,
                 t.receipt_fields.c.field,
@@ -88,7 +94,7 @@ class SqlAudit:
         for row in counted:
             cell = _cell(cells, row.dataset, row.field, row.partner)
             cell["allowed" if row.decision == "allow" else "denied"] = row.calls
-        datasets = await _datasets(connection)
+        datasets = _datasets(connection)
         known = {(each["id"], f["name"]) for each in datasets for f in each["fields"]}
         shown = [cell for key, cell in cells.items() if key[:2] in known]
         dids = sorted({cell["partner"] for cell in shown})
@@ -113,12 +119,25 @@ class SqlAudit:
         most: int,
     ) -> Mapping[str, Any]:
         """Return a page of calls, newest first, with facets."""
-        matching = sa.and_(_window(since, until), *_conditions(filters))
-        async with self._engine.connect() as connection:
-            rows = await _page(connection, matching, before, after, most)
-            anchored = await _anchored_size(connection)
+        window = (since, until)
+        return await asyncio.to_thread(
+            self._calls, window, filters, before, after, most
+        )
+
+    def _calls(
+        self,
+        window: tuple[datetime.datetime, datetime.datetime],
+        filters: Mapping[str, str],
+        before: int | None,
+        after: int | None,
+        most: int,
+    ) -> Mapping[str, Any]:
+        matching = sa.and_(_window(*window), *_conditions(filters))
+        with self._engine.connect() as connection:
+            rows = _page(connection, matching, before, after, most)
+            anchored = _anchored_size(connection)
             items = [_call(row, anchored) for row in rows]
-            total = await connection.scalar(
+            total = connection.scalar(
                 sa.select(sa.func.count()).select_from(t.receipts).where(matching)
             )
             newest = items[0]["sequence"] if items else None
@@ -126,26 +145,30 @@ class SqlAudit:
             return {
                 "items": items,
                 "newer": newest
-                if await _beyond(connection, matching, _R.sequence > (newest or 0))
+                if _beyond(connection, matching, _R.sequence > (newest or 0))
                 else None,
                 "older": oldest
-                if await _beyond(connection, matching, _R.sequence < (oldest or 0))
+                if _beyond(connection, matching, _R.sequence < (oldest or 0))
                 else None,
                 "total": total,
-                "facets": await _facets(connection, since, until, filters),
+                "facets": _facets(connection, window, filters),
             }
 
     async def agreements(self, at: datetime.datetime) -> Sequence[Mapping[str, Any]]:
         """Return agreements with their use."""
-        async with self._engine.connect() as connection:
-            return await self._agreements(connection, at)
 
-    async def _agreements(
-        self, connection: AsyncConnection, at: datetime.datetime
+        def ask() -> Sequence[Mapping[str, Any]]:
+            with self._engine.connect() as connection:
+                return self._agreements(connection, at)
+
+        return await asyncio.to_thread(ask)
+
+    def _agreements(
+        self, connection: Connection, at: datetime.datetime
     ) -> list[dict[str, Any]]:
         used = {
             row.agreement: row
-            for row in await connection.execute(
+            for row in connection.execute(
                 sa.select(
                     _R.agreement,
                     sa.func.max(_R.at).label("last"),
@@ -155,19 +178,22 @@ class SqlAudit:
                 .group_by(_R.agreement)
             )
         }
-        rows = await connection.execute(
+        rows = connection.execute(
             sa.select(t.agreements).order_by(t.agreements.c.agreed_at.desc())
         )
         return [_agreement(row, used.get(row.id), at) for row in rows]
 
     async def received(self, before: int | None, most: int) -> Mapping[str, Any]:
         """Return a page of what this node read from others."""
+        return await asyncio.to_thread(self._received, before, most)
+
+    def _received(self, before: int | None, most: int) -> Mapping[str, Any]:
         c = t.received.c
         statement = sa.select(t.received).order_by(c.sequence.desc()).limit(most + 1)
         if before is not None:
             statement = statement.where(c.sequence < before)
-        async with self._engine.connect() as connection:
-            rows = list(await connection.execute(statement))
+        with self._engine.connect() as connection:
+            rows = list(connection.execute(statement))
         return {
             "items": [_received(row) for row in rows[:most]],
             "older": rows[most - 1].sequence if len(rows) > most else None,
@@ -197,8 +223,8 @@ def _conditions(filters: Mapping[str, str]) -> list[sa.ColumnElement[bool]]:
     return conditions
 
 
-async def _page(
-    connection: AsyncConnection,
+def _page(
+    connection: Connection,
     matching: sa.ColumnElement[bool],
     before: int | None,
     after: int | None,
@@ -207,11 +233,11 @@ async def _page(
     statement = sa.select(t.receipts).where(matching)
     if after is not None:
         newer = statement.where(_R.sequence > after).order_by(_R.sequence)
-        return list(await connection.execute(newer.limit(most)))[::-1]
+        return list(connection.execute(newer.limit(most)))[::-1]
     if before is not None:
         statement = statement.where(_R.sequence < before)
     statement = statement.order_by(_R.sequence.desc()).limit(most)
-    return list(await connection.execute(statement))
+    return list(connection.execute(statement))
 
 
 def _call(row: sa.Row[Any], anchored: int) -> dict[str, Any]:
@@ -239,27 +265,26 @@ def _call(row: sa.Row[Any], anchored: int) -> dict[str, Any]:
     }
 
 
-async def _beyond(
-    connection: AsyncConnection,
+def _beyond(
+    connection: Connection,
     matching: sa.ColumnElement[bool],
     edge: sa.ColumnElement[bool],
 ) -> bool:
     statement = sa.select(sa.literal(1)).where(matching, edge).limit(1)
-    return await connection.scalar(statement) is not None
+    return connection.scalar(statement) is not None
 
 
-async def _facets(
-    connection: AsyncConnection,
-    since: datetime.datetime,
-    until: datetime.datetime,
+def _facets(
+    connection: Connection,
+    window: tuple[datetime.datetime, datetime.datetime],
     filters: Mapping[str, str],
 ) -> dict[str, list[dict[str, Any]]]:
     """Return, for each filter, its values and counts under the other filters."""
     facets = {}
     for name in ("partner", "field", "purpose", "decision", "code", "dataset"):
         others = {key: value for key, value in filters.items() if key != name}
-        matching = sa.and_(_window(since, until), *_conditions(others))
-        counts = await _counts(connection, name, matching)
+        matching = sa.and_(_window(*window), *_conditions(others))
+        counts = _counts(connection, name, matching)
         facets[name] = [
             {"value": "unknown" if value is None else value, "count": count}
             for value, count in counts
@@ -267,8 +292,8 @@ async def _facets(
     return facets
 
 
-async def _counts(
-    connection: AsyncConnection, name: str, matching: sa.ColumnElement[bool]
+def _counts(
+    connection: Connection, name: str, matching: sa.ColumnElement[bool]
 ) -> list[tuple[str | None, int]]:
     """Return up to a hundred values of a column with their counts, largest first."""
     many = {
@@ -283,7 +308,7 @@ async def _counts(
     else:
         statement = statement.select_from(t.receipts)
     statement = statement.group_by(column).order_by(total.desc(), column).limit(100)
-    return [(row[0], row.total) for row in await connection.execute(statement)]
+    return [(row[0], row.total) for row in connection.execute(statement)]
 
 
 def _cell(
@@ -304,8 +329,8 @@ def _cell(
     return cells.setdefault((dataset, field, partner), empty)
 
 
-async def _datasets(connection: AsyncConnection) -> list[dict[str, Any]]:
-    rows = await connection.execute(sa.select(t.datasets).order_by(t.datasets.c.id))
+def _datasets(connection: Connection) -> list[dict[str, Any]]:
+    rows = connection.execute(sa.select(t.datasets).order_by(t.datasets.c.id))
     found = [dataset_from_json(json.loads(row.declaration)) for row in rows]
     return [
         {
@@ -363,19 +388,19 @@ def _agreement_counts(agreements: Sequence[Mapping[str, Any]]) -> dict[str, int]
     }
 
 
-async def _anchored_size(connection: AsyncConnection) -> int:
+def _anchored_size(connection: Connection) -> int:
     """Return how many log entries the chain's anchors cover."""
     statement = sa.select(sa.func.max(t.anchors.c.size)).where(
         t.anchors.c.transaction_hash.is_not(None)
     )
-    return await connection.scalar(statement) or 0
+    return connection.scalar(statement) or 0
 
 
-async def _receipt_counts(connection: AsyncConnection) -> dict[str, Any]:
-    anchored = await _anchored_size(connection)
+def _receipt_counts(connection: Connection) -> dict[str, Any]:
+    anchored = _anchored_size(connection)
     waiting = sa.or_(_R.log_index.is_(None), _R.log_index >= anchored)
     row = (
-        await connection.execute(
+        connection.execute(
             sa.select(
                 sa.func.count().label("total"),
                 sa.func.count(_R.log_index).label("integrated"),
@@ -395,20 +420,20 @@ async def _receipt_counts(connection: AsyncConnection) -> dict[str, Any]:
     }
 
 
-async def _checkpoint(connection: AsyncConnection) -> dict[str, Any] | None:
+def _checkpoint(connection: Connection) -> dict[str, Any] | None:
     c = t.checkpoints.c
     statement = sa.select(t.checkpoints).order_by(c.size.desc()).limit(1)
-    row = (await connection.execute(statement)).one_or_none()
+    row = (connection.execute(statement)).one_or_none()
     if row is None:
         return None
     at = render_instant(_instant(row.at))
     return {"size": row.size, "root": row.root.hex(), "at": at}
 
 
-async def _anchor(connection: AsyncConnection) -> dict[str, Any] | None:
+def _anchor(connection: Connection) -> dict[str, Any] | None:
     c = t.anchors.c
     statement = sa.select(t.anchors).order_by(c.epoch.desc()).limit(1)
-    row = (await connection.execute(statement)).one_or_none()
+    row = (connection.execute(statement)).one_or_none()
     if row is None:
         return None
     return {
@@ -421,13 +446,13 @@ async def _anchor(connection: AsyncConnection) -> dict[str, Any] | None:
     }
 
 
-async def _trend(
-    connection: AsyncConnection, since: datetime.datetime, until: datetime.datetime
+def _trend(
+    connection: Connection, since: datetime.datetime, until: datetime.datetime
 ) -> list[dict[str, Any]]:
     """Return allowed and denied calls in steps of an hour, or a day beyond a week."""
     step = 3600 if until - since <= datetime.timedelta(days=7) else 86400
     slot = (_R.at - _R.at % step).label("slot")
-    rows = await connection.execute(
+    rows = connection.execute(
         sa.select(slot, _R.decision, sa.func.count().label("calls"))
         .where(_window(since, until))
         .group_by(slot, _R.decision)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from ledger.presentation import SignedRecord
 from node.adapters.sql import tables as t
@@ -19,20 +19,18 @@ _BATCH = 1000
 class SqlDatasets:
     """Implements `node.ports.Datasets`."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def publish(
-        self, publication: Publication, records: Iterable[Record]
-    ) -> None:
+    def publish(self, publication: Publication, records: Iterable[Record]) -> None:
         """Replace the dataset's records and version."""
         dataset = publication.dataset.id
         for table, owner in (
             (t.datasets, t.datasets.c.id),
             (t.records, t.records.c.dataset),
         ):
-            await self._connection.execute(sa.delete(table).where(owner == dataset))
-        await self._connection.execute(
+            self._connection.execute(sa.delete(table).where(owner == dataset))
+        self._connection.execute(
             sa.insert(t.datasets).values(
                 id=dataset,
                 version=publication.version,
@@ -53,13 +51,13 @@ class SqlDatasets:
                 }
                 for record in batch
             ]
-            await self._connection.execute(sa.insert(t.records), rows)
+            self._connection.execute(sa.insert(t.records), rows)
 
-    async def renew(self, dataset: str, records: Sequence[Record]) -> None:
+    def renew(self, dataset: str, records: Sequence[Record]) -> None:
         """Replace records that are published already."""
         c = t.records.c
         for record in records:
-            await self._connection.execute(
+            self._connection.execute(
                 sa.update(t.records)
                 .where(c.dataset == dataset, c.key == record.key)
                 .values(
@@ -67,28 +65,24 @@ class SqlDatasets:
                 )
             )
 
-    async def get(self, dataset: str) -> Publication | None:
+    def get(self, dataset: str) -> Publication | None:
         """Return the newest publication, or None."""
-        found = await self._select(
-            sa.select(t.datasets).where(t.datasets.c.id == dataset)
-        )
+        found = self._select(sa.select(t.datasets).where(t.datasets.c.id == dataset))
         return found[0] if found else None
 
-    async def all(self) -> Sequence[Publication]:
+    def all(self) -> Sequence[Publication]:
         """Return every dataset's newest publication."""
-        return await self._select(sa.select(t.datasets).order_by(t.datasets.c.id))
+        return self._select(sa.select(t.datasets).order_by(t.datasets.c.id))
 
-    async def _select(
-        self, statement: sa.Select[tuple[object, ...]]
-    ) -> list[Publication]:
-        return [_publication(row) for row in await self._connection.execute(statement)]
+    def _select(self, statement: sa.Select[tuple[object, ...]]) -> list[Publication]:
+        return [_publication(row) for row in self._connection.execute(statement)]
 
-    async def records(
+    def records(
         self, dataset: str, customers: Sequence[str], most: int
     ) -> Sequence[Record]:
         """Return up to `most` records of these customers, by customer and key."""
         c = t.records.c
-        rows = await self._connection.execute(
+        rows = self._connection.execute(
             sa.select(c.key, c.customer, c.scalars, c.signature)
             .where(c.dataset == dataset, c.customer.in_(customers))
             .order_by(c.customer, c.key)
@@ -103,11 +97,11 @@ class SqlDatasets:
             for row in rows
         ]
 
-    async def customers(self, dataset: str) -> Sequence[str]:
+    def customers(self, dataset: str) -> Sequence[str]:
         """Return the normalised key of every customer that has a record."""
         c = t.records.c
         statement = sa.select(c.customer).where(c.dataset == dataset).distinct()
-        return list(await self._connection.scalars(statement))
+        return list(self._connection.scalars(statement))
 
 
 def _publication(row: sa.Row[tuple[object, ...]]) -> Publication:

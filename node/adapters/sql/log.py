@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.ports import Anchored
 from node.adapters.sql import tables as t
@@ -17,10 +17,10 @@ from node.ports import LogEntry, StoredAnchor, StoredCheckpoint
 class SqlLog:
     """Implements `node.ports.Log`."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def waiting(self, most: int) -> Sequence[LogEntry]:
+    def waiting(self, most: int) -> Sequence[LogEntry]:
         """Return entries not yet in the tree, in the log's order.
 
         On PostgreSQL a sequence number can become visible after a larger one.
@@ -32,16 +32,14 @@ class SqlLog:
             .order_by(t.receipts.c.sequence)
             .limit(most)
         )
-        return [log_entry(row) for row in await self._connection.execute(statement)]
+        return [log_entry(row) for row in self._connection.execute(statement)]
 
-    async def size(self) -> int:
+    def size(self) -> int:
         """Return the number of entries in the tree."""
-        top = await self._connection.scalar(
-            sa.select(sa.func.max(t.receipts.c.log_index))
-        )
+        top = self._connection.scalar(sa.select(sa.func.max(t.receipts.c.log_index)))
         return 0 if top is None else top + 1
 
-    async def nodes(
+    def nodes(
         self, wanted: Iterable[tuple[int, int]]
     ) -> Mapping[tuple[int, int], bytes]:
         """Return stored hashes by (level, index)."""
@@ -49,7 +47,7 @@ class SqlLog:
         keys = list(wanted)
         found: dict[tuple[int, int], bytes] = {}
         for start in range(0, len(keys), 200):
-            rows = await self._connection.execute(
+            rows = self._connection.execute(
                 sa.select(t.log_nodes).where(
                     sa.or_(
                         *(
@@ -62,14 +60,14 @@ class SqlLog:
             found.update(((row.level, row.position), row.hash) for row in rows)
         return found
 
-    async def integrate(
+    def integrate(
         self,
         first: int,
         sequences: Sequence[int],
         nodes: Iterable[tuple[int, int, bytes]],
     ) -> None:
         """Give entries their indexes, from `first` on, and store new nodes."""
-        await self._connection.execute(
+        self._connection.execute(
             sa.update(t.receipts)
             .where(t.receipts.c.sequence == sa.bindparam("entry"))
             .values(log_index=sa.bindparam("place")),
@@ -78,7 +76,7 @@ class SqlLog:
                 for offset, sequence in enumerate(sequences)
             ],
         )
-        await self._connection.execute(
+        self._connection.execute(
             sa.insert(t.log_nodes),
             [
                 {"level": level, "position": position, "hash": digest}
@@ -86,9 +84,9 @@ class SqlLog:
             ],
         )
 
-    async def publish(self, checkpoint: StoredCheckpoint) -> None:
+    def publish(self, checkpoint: StoredCheckpoint) -> None:
         """Keep a signed checkpoint; one per size."""
-        await self._connection.execute(
+        self._connection.execute(
             sa.insert(t.checkpoints).values(
                 size=checkpoint.size,
                 root=checkpoint.root,
@@ -97,19 +95,19 @@ class SqlLog:
             )
         )
 
-    async def checkpoint(self, size: int | None = None) -> StoredCheckpoint | None:
+    def checkpoint(self, size: int | None = None) -> StoredCheckpoint | None:
         """Return the checkpoint of a size, or the newest."""
         statement = sa.select(t.checkpoints).order_by(t.checkpoints.c.size.desc())
         if size is not None:
             statement = statement.where(t.checkpoints.c.size == size)
-        row = (await self._connection.execute(statement.limit(1))).one_or_none()
+        row = (self._connection.execute(statement.limit(1))).one_or_none()
         if row is None:
             return None
         return StoredCheckpoint(
             size=row.size, root=row.root, note=row.note, at=_instant(row.at)
         )
 
-    async def keep_anchor(self, anchor: StoredAnchor) -> None:
+    def keep_anchor(self, anchor: StoredAnchor) -> None:
         """Insert or replace an epoch's anchor."""
         held = anchor.anchored
         values = {
@@ -125,18 +123,18 @@ class SqlLog:
         }
         sqlite_ = self._connection.dialect.name == "sqlite"
         upsert = sqlite.insert if sqlite_ else postgresql.insert
-        await self._connection.execute(
+        self._connection.execute(
             upsert(t.anchors)
             .values(epoch=anchor.epoch, **values)
             .on_conflict_do_update(index_elements=["epoch"], set_=values)
         )
 
-    async def anchor(self) -> StoredAnchor | None:
+    def anchor(self) -> StoredAnchor | None:
         """Return the newest epoch's anchor, whatever its state."""
         statement = sa.select(t.anchors).order_by(t.anchors.c.epoch.desc()).limit(1)
-        return await self._anchor(statement)
+        return self._anchor(statement)
 
-    async def anchor_covering(self, index: int) -> StoredAnchor | None:
+    def anchor_covering(self, index: int) -> StoredAnchor | None:
         """Return the first anchor on chain whose tree holds this index."""
         c = t.anchors.c
         statement = (
@@ -145,10 +143,10 @@ class SqlLog:
             .order_by(c.size, c.epoch)
             .limit(1)
         )
-        return await self._anchor(statement)
+        return self._anchor(statement)
 
-    async def _anchor(self, statement: sa.Select[Any]) -> StoredAnchor | None:
-        row = (await self._connection.execute(statement)).one_or_none()
+    def _anchor(self, statement: sa.Select[Any]) -> StoredAnchor | None:
+        row = (self._connection.execute(statement)).one_or_none()
         if row is None:
             return None
         anchored = None

@@ -10,8 +10,8 @@ import json
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.receipts import FIRST, Countersignature, SignedReceipt, parse_receipt
 from node.adapters.sql import tables as t
@@ -24,20 +24,20 @@ from node.ports import LogEntry, Received
 class SqlReceipts:
     """Implements `node.ports.Receipts`."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         dialect = connection.dialect.name
         self._upsert = sqlite.insert if dialect == "sqlite" else postgresql.insert
 
-    async def situation(self, request: Request, caller: Caller, hour: int) -> Situation:
+    def situation(self, request: Request, caller: Caller, hour: int) -> Situation:
         """Return what a decision about this request depends on."""
-        kept = await SqlAgreements(self._connection).get(request.agreement)
-        calls = await self._connection.scalar(
+        kept = SqlAgreements(self._connection).get(request.agreement)
+        calls = self._connection.scalar(
             sa.select(t.usage.c.calls).where(
                 t.usage.c.agreement == request.agreement, t.usage.c.hour == hour
             )
         )
-        seen = await self._connection.scalar(
+        seen = self._connection.scalar(
             sa.select(sa.literal(1)).where(
                 t.nonces.c.issuer == caller.did, t.nonces.c.nonce == caller.nonce
             )
@@ -49,18 +49,18 @@ class SqlReceipts:
             nonce_seen=seen is not None,
         )
 
-    async def claim(self, caller: Caller, until: datetime.datetime) -> bool:
+    def claim(self, caller: Caller, until: datetime.datetime) -> bool:
         """Use up the caller's nonce; False when it was used before."""
-        claimed = await self._connection.execute(
+        claimed = self._connection.execute(
             self._upsert(t.nonces)
             .values(issuer=caller.did, nonce=caller.nonce, until=int(until.timestamp()))
             .on_conflict_do_nothing()
         )
         return claimed.rowcount == 1
 
-    async def count_call(self, agreement: str, hour: int, cap: int) -> bool:
+    def count_call(self, agreement: str, hour: int, cap: int) -> bool:
         """Count one answered call; False when that would exceed the cap."""
-        counted = await self._connection.execute(
+        counted = self._connection.execute(
             self._upsert(t.usage)
             .values(agreement=agreement, hour=hour, calls=1)
             .on_conflict_do_update(
@@ -71,13 +71,13 @@ class SqlReceipts:
         )
         return counted.rowcount == 1
 
-    async def head(self, stream: str) -> tuple[int, str]:
+    def head(self, stream: str) -> tuple[int, str]:
         """Return the next sequence number of a stream and its newest receipt id.
 
         On PostgreSQL the row stays locked until the commit; on SQLite the whole
         database is.
         """
-        await self._connection.execute(
+        self._connection.execute(
             self._upsert(t.streams)
             .values(stream=stream, count=0, head=FIRST)
             .on_conflict_do_nothing()
@@ -87,15 +87,15 @@ class SqlReceipts:
             .where(t.streams.c.stream == stream)
             .with_for_update()
         )
-        row = (await self._connection.execute(statement)).one()
+        row = (self._connection.execute(statement)).one()
         return row[0], row[1]
 
-    async def append(
+    def append(
         self, signed: SignedReceipt, *, salt: bytes, token: str | None, took_ms: int
     ) -> int:
         """Append a receipt to its stream and to the log's order."""
         receipt = signed.receipt
-        inserted = await self._connection.execute(
+        inserted = self._connection.execute(
             sa.insert(t.receipts)
             .values(
                 receipt_id=receipt.receipt_id,
@@ -118,27 +118,25 @@ class SqlReceipts:
             .returning(t.receipts.c.sequence)
         )
         sequence: int = inserted.scalar_one()
-        await self._connection.execute(
+        self._connection.execute(
             sa.update(t.streams)
             .where(t.streams.c.stream == receipt.stream)
             .values(count=receipt.sequence + 1, head=receipt.receipt_id)
         )
-        await self._many(t.receipt_fields, sequence, "field", receipt.fields)
-        await self._many(t.receipt_denials, sequence, "code", receipt.denials)
+        self._many(t.receipt_fields, sequence, "field", receipt.fields)
+        self._many(t.receipt_denials, sequence, "code", receipt.denials)
         return sequence
 
-    async def _many(
+    def _many(
         self, table: sa.Table, sequence: int, column: str, values: tuple[str, ...]
     ) -> None:
         if values:
             rows = [{"sequence": sequence, column: value} for value in values]
-            await self._connection.execute(sa.insert(table), rows)
+            self._connection.execute(sa.insert(table), rows)
 
-    async def countersign(
-        self, receipt_id: str, countersignature: Countersignature
-    ) -> None:
+    def countersign(self, receipt_id: str, countersignature: Countersignature) -> None:
         """Keep the consumer's signature beside a receipt; the first one stays."""
-        await self._connection.execute(
+        self._connection.execute(
             sa.update(t.receipts)
             .where(
                 t.receipts.c.receipt_id == receipt_id,
@@ -150,16 +148,16 @@ class SqlReceipts:
             )
         )
 
-    async def entry(self, receipt_id: str) -> LogEntry | None:
+    def entry(self, receipt_id: str) -> LogEntry | None:
         """Return a receipt's log entry, or None."""
         statement = sa.select(t.receipts).where(t.receipts.c.receipt_id == receipt_id)
-        row = (await self._connection.execute(statement)).one_or_none()
+        row = (self._connection.execute(statement)).one_or_none()
         return None if row is None else log_entry(row)
 
-    async def receive(self, received: Received) -> None:
+    def receive(self, received: Received) -> None:
         """Keep what a partner's node answered us; the first answer stays."""
         receipt = received.signed.receipt
-        await self._connection.execute(
+        self._connection.execute(
             self._upsert(t.received)
             .values(
                 receipt_id=receipt.receipt_id,
@@ -175,10 +173,10 @@ class SqlReceipts:
             .on_conflict_do_nothing(index_elements=["receipt_id"])
         )
 
-    async def received(self, receipt_id: str) -> Received | None:
+    def received(self, receipt_id: str) -> Received | None:
         """Return what we received with a receipt, or None."""
         statement = sa.select(t.received).where(t.received.c.receipt_id == receipt_id)
-        row = (await self._connection.execute(statement)).one_or_none()
+        row = (self._connection.execute(statement)).one_or_none()
         if row is None:
             return None
         return Received(

@@ -1,20 +1,20 @@
 """The node's store on SQLAlchemy: SQLite for one process, PostgreSQL for many.
 
-A unit of work is one connection and one transaction. On SQLite a writing one
-takes the write lock when it begins (`BEGIN IMMEDIATE`), so that two writers
-queue instead of failing half way, and every commit reaches the disk
-(`synchronous=FULL`). On PostgreSQL writers of one stream queue on its row.
+A transaction is a function that runs in a thread, on one connection. On SQLite
+there is one writing thread, so writers queue in order, and it takes the write
+lock when it begins (`BEGIN IMMEDIATE`); every commit reaches the disk
+(`synchronous=FULL`). On PostgreSQL writers of one stream queue on its row, and
+reads see one snapshot.
 """
 
 import asyncio
-from contextlib import AsyncExitStack
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from node.adapters.sql.agreements import SqlAgreements
 from node.adapters.sql.datasets import SqlDatasets
@@ -22,23 +22,38 @@ from node.adapters.sql.log import SqlLog
 from node.adapters.sql.receipts import SqlReceipts
 from node.errors import Unavailable
 
+_READERS, _WRITERS = 4, 8
+_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
+T = TypeVar("T")
 
-def engine_for(url: str) -> AsyncEngine:
+
+def engine_for(url: str) -> sa.Engine:
     """Return an engine for the node's own database.
 
     Args:
-        url: `sqlite+aiosqlite:///path` or `postgresql+asyncpg://…`.
+        url: `sqlite:///path` or `postgresql://…`.
+
+    Raises:
+        Unavailable: Any other database.
     """
-    if not url.startswith("sqlite"):
-        return create_async_engine(url, pool_size=10, max_overflow=10, pool_timeout=5)
-    engine = create_async_engine(
-        url, connect_args={"timeout": 10, "isolation_level": None}, pool_size=8
+    target = sa.make_url(url)
+    driver = _DRIVERS.get(target.get_backend_name())
+    if driver is None:
+        detail = "The node's own database is SQLite or PostgreSQL."
+        raise Unavailable("store.unsupported", detail)
+    threads = _READERS + _WRITERS
+    if driver != "sqlite":
+        return sa.create_engine(
+            target.set(drivername=driver), pool_size=threads, pool_timeout=5
+        )
+    engine = sa.create_engine(
+        target, pool_size=threads, connect_args={"timeout": 10, "isolation_level": None}
     )
 
-    @sa.event.listens_for(engine.sync_engine, "connect")
+    @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: object) -> None:
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -46,80 +61,65 @@ def engine_for(url: str) -> AsyncEngine:
 
 
 class SqlUnitOfWork:
-    """One transaction on one connection."""
+    """Implements `node.ports.UnitOfWork` on a connection."""
 
-    def __init__(
-        self, engine: AsyncEngine, turn: asyncio.Lock | None, *, writes: bool
-    ) -> None:
-        self._engine = engine
-        self._turn = turn
-        self._writes = writes
-        self._stack = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        """Begin; a writer waits for its turn."""
-        try:
-            if self._turn is not None:
-                await self._stack.enter_async_context(self._turn)
-            self._connection = await self._stack.enter_async_context(
-                self._engine.connect()
-            )
-            await self._begin(self._connection)
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        self.datasets = SqlDatasets(self._connection)
-        self.agreements = SqlAgreements(self._connection)
-        self.receipts = SqlReceipts(self._connection)
-        self.log = SqlLog(self._connection)
-        return self
-
-    async def _begin(self, connection: AsyncConnection) -> None:
-        if connection.dialect.name == "sqlite":
-            # The driver commits by itself, so that we say where a transaction
-            # begins and how.
-            kind = "IMMEDIATE" if self._writes else "DEFERRED"
-            await connection.exec_driver_sql(f"BEGIN {kind}")
-        elif not self._writes:
-            await connection.exec_driver_sql(
-                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
-            )
-
-    async def commit(self) -> None:
-        """Make it durable."""
-        await self._connection.commit()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Roll back what was not committed, and give the connection back."""
-        await self._stack.aclose()
-        if isinstance(error, DBAPIError | PoolTimeout):
-            raise Unavailable(
-                "store.unavailable", "The node's own database did not answer."
-            ) from error
+    def __init__(self, connection: sa.Connection) -> None:
+        self.datasets = SqlDatasets(connection)
+        self.agreements = SqlAgreements(connection)
+        self.receipts = SqlReceipts(connection)
+        self.log = SqlLog(connection)
 
 
 class SqlStore:
-    """The node's own database."""
+    """Implements `node.ports.Store`."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        # SQLite has one writer. Waiting for the lock here is fair and free; waiting
-        # for it in the driver is polling.
-        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+        writers = 1 if engine.dialect.name == "sqlite" else _WRITERS
+        self._reading = ThreadPoolExecutor(_READERS, thread_name_prefix="read")
+        self._writing = ThreadPoolExecutor(writers, thread_name_prefix="write")
 
-    def work(self) -> SqlUnitOfWork:
-        """Return a transaction that may write."""
-        return SqlUnitOfWork(self._engine, self._turn, writes=True)
+    async def read(self, question: Callable[[SqlUnitOfWork], T]) -> T:
+        """Ask something of one consistent state, and change nothing."""
+        return await self._run(self._reading, question, writes=False)
 
-    def view(self) -> SqlUnitOfWork:
-        """Return a transaction that only reads one consistent state."""
-        return SqlUnitOfWork(self._engine, None, writes=False)
+    async def write(self, action: Callable[[SqlUnitOfWork], T]) -> T:
+        """Do something whole: committed when it returns, undone when it raises."""
+        return await self._run(self._writing, action, writes=True)
 
-    async def close(self) -> None:
-        """Give back every connection."""
-        await self._engine.dispose()
+    async def _run(
+        self,
+        threads: ThreadPoolExecutor,
+        function: Callable[[SqlUnitOfWork], T],
+        *,
+        writes: bool,
+    ) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(threads, self._whole, function, writes)
+
+    def _whole(self, function: Callable[[SqlUnitOfWork], T], writes: bool) -> T:
+        try:
+            with self._engine.connect() as connection:
+                self._begin(connection, writes=writes)
+                result = function(SqlUnitOfWork(connection))
+                if writes:
+                    connection.commit()
+                return result
+        except (DBAPIError, PoolTimeout) as error:
+            detail = "The node's own database did not answer."
+            raise Unavailable("store.unavailable", detail) from error
+
+    def _begin(self, connection: sa.Connection, *, writes: bool) -> None:
+        if self._engine.dialect.name == "sqlite":
+            kind = "IMMEDIATE" if writes else "DEFERRED"
+            connection.exec_driver_sql(f"BEGIN {kind}")
+        elif not writes:
+            connection.exec_driver_sql(
+                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+            )
+
+    def close(self) -> None:
+        """Finish what runs, and give back every connection."""
+        self._reading.shutdown()
+        self._writing.shutdown()
+        self._engine.dispose()
