@@ -111,7 +111,7 @@ class Part:
                 self.note(key, "is missing", f"add `{key}: …`")
         if optional is not None:
             known = [*required.split(), *optional.split()]
-            for key in self.data.keys() - known:
+            for key in (key for key in self.data if key not in known):
                 mend = did_you_mean(key, known)
                 self.note(key, "is not known here", mend, at_key=True)
 

@@ -27,6 +27,7 @@ from stdnum.cn import uscc
 from stdnum.exceptions import ValidationError
 
 from node.domain.dataset import Title
+from node.domain.values import encodable, record_key
 
 
 class BadCustomer(Exception):
@@ -61,16 +62,15 @@ def normalise(rule: str, raw: object) -> str:
     Raises:
         BadCustomer: The identifier is missing or not of this kind.
     """
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        raw = str(raw)
-    if raw is not None and not isinstance(raw, str):
-        raise BadCustomer("not_text")
-    if raw is None or not raw.strip():
+    if raw is None or (isinstance(raw, str) and not raw.strip()):
         raise BadCustomer("empty")
-    if re.search("[\x00\ud800-\udfff]", raw):
+    text = raw if isinstance(raw, str) else record_key(raw)
+    if text is None:
+        raise BadCustomer("not_text")
+    if not encodable(text):
         raise BadCustomer("format")
     name, _, parameter = rule.partition(":")
-    return _BY_NAME[name].apply(raw, parameter or None)
+    return _BY_NAME[name].apply(text, parameter or None)
 
 
 def doubt(rule: str, key: str) -> str | None:

@@ -54,6 +54,12 @@ FILES: Final = (".csv", ".parquet")
 _DATASET: Final = "[a-z][a-z0-9_-]{0,63}"
 _FIELD: Final = "[a-z][a-z0-9_]{0,63}"
 _TABLE: Final = r"[^.()]+(\.[^.()]+)?"
+_SOURCE: Final = "url env file table query timeout_s"
+_GOES_WITH: Final = {
+    "unit": (FieldType.MONEY, FieldType.INTEGER),
+    "scale": (FieldType.MONEY,),
+    "values": (FieldType.TEXT,),
+}
 
 
 def dataset_from_json(
@@ -103,9 +109,6 @@ def _customer(part: Part) -> CustomerKey:
     return CustomerKey(column=part.text("column"), rule=rule)
 
 
-_SOURCE: Final = "url env file table query timeout_s"
-
-
 def _source(part: Part, base: Path | None) -> Source:
     place = part.one_of("url", "env", "file", needed=bool(part.data))
     what = part.one_of("table", "query", needed=place == "url")
@@ -135,7 +138,7 @@ def _has_password(url: str) -> bool:
     try:
         parts = urlsplit(url)
         secret = parts.password
-    except ValueError:  # a broken address of the host; the driver will say so
+    except ValueError:  # does not parse, so there is no saying that it holds none
         return True
     names = (name.casefold() for name, _ in parse_qsl(parts.query))
     return secret is not None or any("pass" in name for name in names)
@@ -201,13 +204,6 @@ def _field(holder: Part, name: str, owners: dict[str, str]) -> Field:
         scale=int(part.number("scale", 0, above=-1, most=6)),
         values=tuple(str(value) for value in values),
     )
-
-
-_GOES_WITH: Final = {
-    "unit": (FieldType.MONEY, FieldType.INTEGER),
-    "scale": (FieldType.MONEY,),
-    "values": (FieldType.TEXT,),
-}
 
 
 def _check_type(part: Part, type_: FieldType | None) -> None:

@@ -92,9 +92,10 @@ def sound_record(dataset: Dataset, row: Row) -> SoundRecord:
         BadRow: Something keeps it from being published.
     """
     judged = _judge(dataset, row)
-    if judged.defects or judged.key is None:
+    record = judged.record()
+    if record is None:
         raise BadRow(judged.defects)
-    return SoundRecord(key=judged.key, customer=judged.customer, values=judged.values)
+    return record
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,6 +106,11 @@ class _Judged:
     customer: str
     values: dict[str, Value]
     defects: list[tuple[str, str | None]]
+
+    def record(self) -> SoundRecord | None:
+        if self.key is None or self.defects:
+            return None
+        return SoundRecord(key=self.key, customer=self.customer, values=self.values)
 
 
 def _judge(dataset: Dataset, row: Row) -> _Judged:
@@ -170,8 +176,9 @@ class Examination:
                 elif judged.key:
                     taken.add(judged.key)
                 self._count(judged)
-                if not judged.defects and judged.key:
-                    yield self._keep(judged.key, judged)
+                if record := judged.record():
+                    self._keep(record)
+                    yield record
             self._progress(self._rows)
 
     def report(self) -> Report:
@@ -197,13 +204,11 @@ class Examination:
                 (twice if key in seen else seen).add(key)
         return twice
 
-    def _keep(self, key: str, judged: _Judged) -> SoundRecord:
-        record = SoundRecord(key=key, customer=judged.customer, values=judged.values)
+    def _keep(self, record: SoundRecord) -> None:
         self._publishable += 1
         self._customers.add(record.customer)
         if len(self._sample) < _SAMPLE:
             self._sample.append(record)
-        return record
 
     def _count(self, judged: _Judged) -> None:
         self._rows += 1

@@ -74,6 +74,11 @@ def to_wire(field: Field, raw: object) -> Value:
             return _boolean(raw)
 
 
+def encodable(text: str) -> bool:
+    """Tell whether every database can hold the text: no lone surrogate, no NUL."""
+    return not re.search("[\x00\ud800-\udfff]", text)
+
+
 def record_key(raw: object) -> str | None:
     """Return the text that names a record, or None when `raw` cannot name one.
 
@@ -81,17 +86,12 @@ def record_key(raw: object) -> str | None:
     their usual form.
     """
     if isinstance(raw, str):
-        return raw if raw.strip() and _encodable(raw) else None
+        return raw if raw.strip() and encodable(raw) else None
     if isinstance(raw, Decimal) and raw.is_finite() and raw == raw.to_integral_value():
         return str(int(raw))
     if isinstance(raw, int | UUID) and not isinstance(raw, bool):
         return str(raw)
     return None
-
-
-def _encodable(text: str) -> bool:
-    """Tell whether UTF-8 can say the text: no lone surrogate, and no NUL."""
-    return not re.search("[\x00\ud800-\udfff]", text)
 
 
 def _text(raw: object) -> str:
@@ -104,7 +104,7 @@ def _text(raw: object) -> str:
         raw = str(raw)
     if not isinstance(raw, str):
         raise BadValue("not_text")
-    if not _encodable(raw):
+    if not encodable(raw):
         raise BadValue("not_unicode")
     return unicodedata.normalize("NFC", raw)
 

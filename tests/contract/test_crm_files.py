@@ -1,5 +1,6 @@
 """What files promise beside the contract: nothing is guessed, nothing else is read."""
 
+import datetime
 import itertools
 from pathlib import Path
 
@@ -140,3 +141,25 @@ def test_a_parquet_file_keeps_its_integer_keys(tmp_path: Path) -> None:
     source = open_source(Source(url=str(file), relation="", record="a"), {})
     assert source.read(["4999", "04", "5000"], ["b"]) == {"4999": {"b": "v4999"}}
     assert [len(batch) for batch in source.scan(["a"], 2000)] == [2000, 2000, 1000]
+
+
+def test_an_instant_in_a_parquet_file_is_read_as_utc(tmp_path: Path) -> None:
+    file = tmp_path / "crm.parquet"
+    made = duckdb.connect()
+    made.execute(
+        "CREATE TABLE rows AS SELECT 'k' AS a, "
+        "TIMESTAMPTZ '2026-01-02 01:00:00+08' AS b"
+    )
+    made.table("rows").write_parquet(str(file))
+    source = open_source(Source(url=str(file), relation="", record="a"), {})
+    instant = datetime.datetime.fromisoformat("2026-01-01T17:00:00")
+    assert source.read(["k"], ["b"]) == {"k": {"b": instant}}
+
+
+def test_a_key_may_hold_any_character_that_text_can(tmp_path: Path) -> None:
+    content = "a,b\n项\u3000目\u00a01,x\n\u200b,y\n".encode()
+    source = csv_source(tmp_path, content)
+    assert source.read(["项\u3000目\u00a01", "\u200b"], ["b"]) == {
+        "项\u3000目\u00a01": {"b": "x"},
+        "\u200b": {"b": "y"},
+    }

@@ -408,7 +408,7 @@ class TestSqlSource:
 
     def test_a_query_may_hold_colons_percents_and_quotes(self, crm: Crm) -> None:
         prepare = sa.make_url(str(crm.source.url)).get_dialect()().identifier_preparer
-        query = "(SELECT id, '12:30:59 100% :id %s' AS note FROM {} WHERE id LIKE 'A%')"
+        query = "(SELECT id, '12:30:59 100% :id %s' AS note FROM {} WHERE id LIKE 'A%' -- all)"
         source = crm.open(relation=query.format(prepare.quote(crm.source.relation)))
         assert source.check().columns == ("id", "note")
         note = {"note": "12:30:59 100% :id %s"}

@@ -6,6 +6,7 @@ JSON; this module adds the lines. Relative paths start from the file's folder.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from node.domain.checking import InvalidDeclaration, Problem
+from node.domain.checking import InvalidDeclaration, Problem, Where
 from node.domain.dataset import Dataset
 from node.domain.declaration import dataset_from_json
 
@@ -28,12 +29,7 @@ def load_declaration(file: Path) -> Dataset:
         InvalidDeclaration: The file cannot be read, is not YAML, or declares
             something wrong; each line names file, line, column and mend.
     """
-    try:
-        with file.open("rb") as stream:
-            text = stream.read(_LARGEST).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        problem = _problem("cannot be read", "name a file in UTF-8 that you may read")
-        raise InvalidDeclaration([problem], str(file)) from error
+    text = _read(file)
     return parse_declaration(text, name=str(file), base=file.resolve().parent)
 
 
@@ -48,23 +44,49 @@ def parse_declaration(text: str, *, name: str, base: Path | None = None) -> Data
     Raises:
         InvalidDeclaration: As for `load_declaration`.
     """
+    document = _document(text, name)
+    return dataset_from_json(document, where=_finder(document), base=base, name=name)
+
+
+def located(error: InvalidDeclaration, file: Path) -> InvalidDeclaration:
+    """Return mistakes that the source brought to light, with the file's lines.
+
+    Args:
+        error: What `check_columns` found.
+        file: The declaration, as it was loaded.
+    """
+    where = _finder(_document(_read(file), str(file)))
+    problems = []
+    for each in error.problems:
+        line, column = where(tuple(each.path.split(".")), False) or (None, None)
+        problems.append(replace(each, line=line, column=column))
+    return InvalidDeclaration(problems, str(file))
+
+
+def _read(file: Path) -> str:
     try:
-        document = YAML(typ="rt").load(text)
+        with file.open("rb") as stream:
+            return stream.read(_LARGEST).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = _problem("cannot be read", "name a file in UTF-8 that you may read")
+        raise InvalidDeclaration([problem], str(file)) from error
+
+
+def _document(text: str, name: str) -> object:
+    try:
+        return YAML(typ="rt").load(text)
     except DuplicateKeyError as error:
         problem = _problem("has a key twice", "keep one of the two", error)
-        raise InvalidDeclaration([problem], name) from None
     except MarkedYAMLError as error:
         message = f"is not YAML: {error.problem}"
         problem = _problem(message, "see the lines before it, too", error)
-        raise InvalidDeclaration([problem], name) from None
     except YAMLError:
         problem = _problem("is not YAML", "remove characters that cannot be printed")
-        raise InvalidDeclaration([problem], name) from None
+    raise InvalidDeclaration([problem], name)
 
-    def where(path: tuple[str, ...], at_key: bool) -> tuple[int, int] | None:
-        return _position(document, path, at_key=at_key)
 
-    return dataset_from_json(document, where=where, base=base, name=name)
+def _finder(document: object) -> Where:
+    return lambda path, at_key: _position(document, path, at_key=at_key)
 
 
 def _problem(message: str, mend: str, error: MarkedYAMLError | None = None) -> Problem:

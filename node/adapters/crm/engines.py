@@ -76,7 +76,7 @@ def open_engine(url: str, timeout_s: float) -> Engine:
         detail = "This is not an SQLAlchemy URL of a database that has a driver here."
         raise Unavailable("source.unavailable", detail) from None
     if engine.dialect.name in {"mysql", "mariadb"}:
-        sa.event.listen(engine, "connect", _MySession(timeout_s))
+        _my_session(engine, timeout_s)
     return engine
 
 
@@ -126,20 +126,16 @@ def _sqlite(target: URL, timeout_s: float) -> Engine:
     return engine
 
 
-class _MySession:
-    """Prepares a session of MySQL or MariaDB."""
+def _my_session(engine: Engine, timeout_s: float) -> None:
+    """Prepare each new session of MySQL or MariaDB."""
 
-    def __init__(self, timeout_s: float) -> None:
-        self.timeout_s = timeout_s
-
-    def __call__(
-        self, connection: DBAPIConnection, _entry: ConnectionPoolEntry
-    ) -> None:
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         with contextlib.closing(connection.cursor()) as cursor:
             cursor.execute("SET SESSION TRANSACTION READ ONLY")
             cursor.execute("SELECT VERSION()")
-            version = str(cursor.fetchone())
-            cursor.execute(_my_limit("MariaDB" in version, self.timeout_s))
+            mariadb = "MariaDB" in str(cursor.fetchone())
+            cursor.execute(_my_limit(mariadb, timeout_s))
 
 
 def _my_limit(mariadb: bool, seconds: float) -> str:

@@ -14,6 +14,7 @@ again here, character for character.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -29,7 +30,7 @@ from node.adapters.crm.engines import (
 )
 from node.domain.dataset import Source
 from node.domain.publication import Row, SourceReport
-from node.domain.values import record_key
+from node.domain.values import encodable, record_key
 
 _CHUNK: Final = 500
 """Keys in one statement; SQLite's oldest limit is 999 parameters."""
@@ -47,6 +48,7 @@ class SqlSource:
         self._source = source
         self._engine = open_engine(url, source.timeout_s)
         self._key_type: type | None = None
+        self._select = lru_cache(maxsize=64)(self._build)
 
     def __repr__(self) -> str:
         return f"SqlSource({self._engine.dialect.name}, {self._source!r})"
@@ -70,7 +72,7 @@ class SqlSource:
         Raises:
             Unavailable: The source does not answer, or not in time.
         """
-        names = list(dict.fromkeys(columns))
+        names = tuple(dict.fromkeys(columns))
         with translated(), self._engine.connect() as connection:
             begin_scan(connection)
             options = {"stream_results": True, "yield_per": batch}
@@ -90,10 +92,8 @@ class SqlSource:
         Raises:
             Unavailable: The source does not answer, or not in time.
         """
-        names = list(dict.fromkeys((self._source.record, *columns)))
-        statement = self._select(names)
-        record = statement.selected_columns[0]
-        wanted = statement.where(record.in_(sa.bindparam("keys", expanding=True)))
+        names = tuple(dict.fromkeys((self._source.record, *columns)))
+        wanted = self._select(names, by_key=True)
         asked, found = set(records), dict[str, list[Row]]()
         with translated(), self._engine.connect() as connection:
             keys = self._typed(connection, asked)
@@ -114,18 +114,24 @@ class SqlSource:
         """Give back every connection."""
         self._engine.dispose()
 
-    def _select(self, names: Sequence[str]) -> sa.Select[Any]:
+    def _build(self, names: tuple[str, ...], *, by_key: bool = False) -> sa.Select[Any]:
+        """Return the statement for these columns; by key, that is the first one."""
         columns: list[sa.ColumnClause[Any]] = [
             sa.column(sa.quoted_name(name, quote=True)) for name in names
         ]
         relation = self._relation(columns)
-        return sa.select(*(relation.c[name] for name in names))
+        chosen = sa.select(*(relation.c[name] for name in names))
+        if by_key:
+            keys: sa.BindParameter[Any] = sa.bindparam("keys", expanding=True)
+            chosen = chosen.where(relation.c[names[0]].in_(keys))
+        return chosen
 
     def _relation(self, columns: list[sa.ColumnClause[Any]]) -> sa.FromClause:
         relation = self._source.relation
         if relation.startswith("("):
             # A colon would start a parameter of `text`; a query has none.
-            query = sa.text(relation[1:-1].replace(":", "\\:"))
+            # The line's end keeps a comment at its end from going on.
+            query = sa.text(relation[1:-1].replace(":", "\\:") + "\n")
             return query.columns(*columns).subquery("source")
         schema, _, table = (
             sa.quoted_name(part, quote=True) for part in relation.rpartition(".")
@@ -143,7 +149,7 @@ class SqlSource:
     def _typed(self, connection: Connection, keys: set[str]) -> list[Any]:
         """Return the keys in the type of the record column."""
         if self._key_type is None:
-            one = self._select([self._source.record])
+            one = self._select((self._source.record,))
             one = one.where(one.selected_columns[0].is_not(None)).limit(1)
             sample = connection.execute(one).scalar()
             self._key_type = None if sample is None else type(sample)
@@ -154,7 +160,7 @@ def _typed(key: str, kind: type | None) -> tuple[Any, ...]:
     """Return what to compare with; nothing when no such row can be."""
     if kind is str:
         # PostgreSQL pads CHAR(n) when it returns it, not when it compares.
-        return () if re.search("[\x00\ud800-\udfff]", key) else (key, key.rstrip(" "))
+        return (key, key.rstrip(" ")) if encodable(key) else ()
     if kind in {int, Decimal} and re.fullmatch("-?[0-9]{1,18}", key):
         return (kind(key),)
     if kind is UUID and re.fullmatch("[0-9a-f-]{36}", key):

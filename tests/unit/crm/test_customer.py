@@ -1,5 +1,6 @@
 """Customer keys: one spelling for one customer, or the reason why not."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from node.domain.customer import RULES, BadCustomer, doubt, normalise, rule_prob
         ("name", "ＡＣＭＥ", "acme"),
         ("exact", " Acme ", " Acme "),
         ("exact", 12, "12"),
+        ("exact", Decimal(12), "12"),
     ],
 )
 def test_spellings_of_one_identifier_have_one_key(

@@ -8,10 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.adapters.crm.declaration import load_declaration, parse_declaration
+from node.adapters.crm.declaration import (
+    load_declaration,
+    located,
+    parse_declaration,
+)
 from node.domain.checking import InvalidDeclaration
 from node.domain.dataset import Dataset, FieldType, Grade, Mode
 from node.domain.declaration import FLOOR, dataset_from_json, dataset_to_json
+from node.domain.publication import SourceReport, check_columns
 from tests.unit.crm.declarations import SOUND, TITLE, changed
 
 FIELD = SOUND["fields"]["staff"] | {"column": "other"}
@@ -59,7 +64,7 @@ MISTAKES = [
     ("dataset", 7, "is not text"),
     ("dataset", ..., "is missing; add `dataset: …`"),
     ("owner", "me", "is not known here; allowed: dataset, title"),
-    ("titel", TITLE, "did you mean `title`?"),
+    ("titles", TITLE, "did you mean `title`?"),
     ("title.zh", ..., "is missing"),
     ("title.zh", "  ", "has the wrong form"),
     ("title", "Projects", "is not a mapping"),
@@ -285,6 +290,20 @@ def test_anchors_and_merges_are_read_and_their_mistakes_placed() -> None:
     text += "    column: more\n    modes: [plain]\n    title: &t {en: More}\n"
     assert refused(text) == [
         "crm.yaml:23:5: fields.more.title.zh: is missing; add `zh: …`"
+    ]
+
+
+def test_a_column_that_the_source_lacks_is_named_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "crm.yaml"
+    file.write_text(sound())
+    source = SourceReport(
+        kind="csv", columns=("id", "account", "Spend"), read_only=True
+    )
+    with pytest.raises(InvalidDeclaration) as caught:
+        check_columns(load_declaration(file), source)
+    assert located(caught.value, file).detail.splitlines() == [
+        f"{file}:8:19: fields.stage.column: the source has no column `deal_stage`; allowed: id, account, Spend",
+        f"{file}:11:13: fields.spend.column: the source has no column `spend`; did you mean `Spend`? allowed: id, account, Spend",
     ]
 
 
