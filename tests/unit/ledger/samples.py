@@ -126,13 +126,13 @@ CONSUMER_RECORD = participant(CONSUMER, CONSUMER_KEY)
 PINS = {party.did: party for party in (PROVIDER_RECORD, CONSUMER_RECORD)}
 
 
-def signed_records() -> list[SignedRecord]:
+def signed_records(header: RecordHeader = HEADER) -> list[SignedRecord]:
     """The records as their provider signed them, whole."""
     return [
         sign_record(
             {"region": "华东", "gift": True} | record,
             key=BBS_KEY,
-            header=HEADER,
+            header=header,
             schema=SCHEMA,
             random_bytes=secrets.token_bytes,
         )
@@ -149,10 +149,15 @@ def answers(records: Sequence[ShownRecord]) -> tuple[CustomerAnswer, ...]:
     )
 
 
-def answer(**changes: object) -> tuple[SignedReceipt, Disclosure]:
-    """An allowed call, answered: the receipt first, then what is bound to it."""
-    shown = [ShownRecord(fields={name: r[name] for name in FIELDS}) for r in RECORDS]
-    told = Disclosure(header=HEADER.to_bytes(), schema=SCHEMA, answers=answers(shown))
+def answer(
+    header: RecordHeader = HEADER, names: Sequence[str] = FIELDS, **changes: object
+) -> tuple[SignedReceipt, Disclosure]:
+    """An allowed call, answered: the receipt first, then what is bound to it.
+
+    Whatever is changed, signatures and presentations go along with it.
+    """
+    shown = [ShownRecord(fields={name: r[name] for name in names}) for r in RECORDS]
+    told = Disclosure(header=header.to_bytes(), schema=SCHEMA, answers=answers(shown))
     facts = {
         "request_hash": receipts.request_hash(DATASET, BODY),
         "customers": len(TOKENS),
@@ -165,9 +170,9 @@ def answer(**changes: object) -> tuple[SignedReceipt, Disclosure]:
             record,
             presentation=prove_record(
                 kept,
-                FIELDS,
+                names,
                 public=BBS_KEY.public_bytes,
-                header=HEADER,
+                header=header,
                 schema=SCHEMA,
                 receipt=signed.receipt,
                 customer=TOKENS[0],
@@ -176,7 +181,7 @@ def answer(**changes: object) -> tuple[SignedReceipt, Disclosure]:
             ),
         )
         for position, (record, kept) in enumerate(
-            zip(shown, signed_records(), strict=True)
+            zip(shown, signed_records(header), strict=True)
         )
     ]
     return signed, replace(told, answers=answers(proved))

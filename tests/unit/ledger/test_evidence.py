@@ -103,6 +103,15 @@ def test_a_chain_that_holds_nothing_or_something_else_is_a_failure() -> None:
     assert states(verify_evidence(FULL, samples.PINS, empty)) == {"chain": "failed"}
 
 
+def test_a_commitment_to_something_else_is_a_failure() -> None:
+    assert FULL.anchor
+    for anchor in (
+        replace(FULL.anchor, commitment=bytes(32)),
+        replace(FULL.anchor, salt=bytes(32)),
+    ):
+        assert check(replace(FULL, anchor=anchor))["anchor"] == "failed"
+
+
 def test_an_anchor_by_another_account_is_a_failure_with_or_without_a_chain() -> None:
     assert FULL.anchor
     CHAIN.as_member("0x" + "ee" * 20).anchor(epoch=1, commitment=FULL.anchor.commitment)

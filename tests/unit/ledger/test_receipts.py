@@ -143,6 +143,17 @@ def test_a_countersignature_covers_the_receipt_and_its_signature() -> None:
             receipts.verify_countersignature(other, countersignature, public)
 
 
+def test_a_countersignature_under_another_key_id_is_refused() -> None:
+    back = receipts.countersign(SIGNED, samples.CONSUMER_KEY)
+    for key_id in ("", samples.CONSUMER_KEY.key_id(samples.PROVIDER)):
+        with pytest.raises(InvalidSignature, match="not pinned"):
+            receipts.verify_countersignature(
+                SIGNED,
+                dataclasses.replace(back, key_id=key_id),
+                samples.CONSUMER_KEY.public_bytes,
+            )
+
+
 def test_a_provider_cannot_pass_its_own_signature_off_as_a_countersignature() -> None:
     public = samples.CONSUMER_KEY.public_bytes
     own = Countersignature(

@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 
-from crypto.errors import Invalid, Malformed
-from ledger.disclosure import Disclosure, ShownRecord, parse_disclosure
+from crypto.errors import Invalid, InvalidProof, Malformed
+from ledger.disclosure import (
+    Disclosure,
+    ShownRecord,
+    parse_disclosure,
+    verify_disclosure,
+)
 from ledger.receipts import SignedReceipt, request_hash, sign_receipt
 from ledger.response import Asked, Response, parse_response, verify_response
 from ledger.steps import State, require, verdict
@@ -144,6 +149,41 @@ def test_a_header_of_somebody_else_is_caught() -> None:
         header = replace(samples.HEADER, **change).to_bytes()
         assert failed(told(header=header)) == ["disclosure"]
     assert failed(told(header=b"{}")) == ["disclosure"]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"header": replace(samples.HEADER, issuer="did:web:another")},
+        {"header": replace(samples.HEADER, dataset="leads")},
+        {"header": replace(samples.HEADER, key_id="another")},
+        {"header": replace(samples.HEADER, schema_hash="ab" * 32)},
+        {"names": ("order_total", "ordered_on", "units")},
+        {"names": ("order_total",)},
+        {"response_hash": "ab" * 32},
+        {"records": 1},
+    ],
+)
+def test_a_lie_that_every_proof_goes_along_with_is_caught(lie: dict[str, Any]) -> None:
+    signed, disclosure = samples.answer(**lie)
+    assert failed(Response(signed=signed, disclosure=disclosure)) == ["disclosure"]
+
+
+def test_an_answer_for_customers_nobody_asked_for_is_caught() -> None:
+    asked = replace(
+        ASKED, body=samples.BODY | {"customers": samples.BODY["customers"][::-1]}
+    )
+    signed, disclosure = samples.answer(
+        request_hash=request_hash(samples.DATASET, asked.body)
+    )
+    response = Response(signed=signed, disclosure=disclosure)
+    assert failed(response, asked) == ["disclosure"]
+
+
+def test_a_receipt_with_another_number_of_customers_does_not_fit_the_answer() -> None:
+    signed, disclosure = samples.answer(customers=2)
+    with pytest.raises(InvalidProof, match="as many customers"):
+        verify_disclosure(disclosure, signed.receipt, samples.PROVIDER_RECORD)
 
 
 def test_a_schema_that_is_not_the_signed_one_is_caught() -> None:
