@@ -19,6 +19,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, TypeAlias, assert_never
 
 from crypto.encoding import canonical, parse_canonical, sha256, tagged
@@ -132,6 +133,7 @@ def schema_to_json(schema: Schema) -> list[dict[str, Any]]:
     return [field.to_json() for field in schema]
 
 
+@lru_cache(maxsize=64)
 def schema_hash(schema: Schema) -> str:
     """Return the hash of a schema, 64 hex digits."""
     return sha256(tagged("schema", canonical(schema_to_json(schema)))).hex()

@@ -15,7 +15,7 @@ Spec: ODRL Information Model 2.2; Dataspace Protocol 2025-1 (message shapes).
 import datetime
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -178,6 +178,7 @@ class Agreement:
         assigner: DID of the provider.
         assignee: DID of the consumer.
         timestamp: When it was agreed.
+        hash: By which receipts name the agreement's text, 64 hex digits.
     """
 
     id: str
@@ -186,6 +187,12 @@ class Agreement:
     assignee: str
     terms: Terms
     timestamp: datetime.datetime
+    hash: str = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Compute the hash once; the value never changes."""
+        digest = sha256(tagged("agreement", canonical(self.to_odrl()))).hex()
+        object.__setattr__(self, "hash", digest)
 
     def to_odrl(self) -> dict[str, Any]:
         """Return the agreement as both sides sign it."""
@@ -209,11 +216,6 @@ class Agreement:
     def signed_bytes(self) -> bytes:
         """Return the bytes that both sides sign."""
         return tagged("agreement", canonical(self.to_odrl()))
-
-    @property
-    def hash(self) -> str:
-        """Return the hash that receipts name the agreement's text by, in hex."""
-        return sha256(self.signed_bytes).hex()
 
 
 def _policy(kind: str, policy_id: str, value: Offer | Agreement) -> dict[str, Any]:

@@ -5,7 +5,7 @@ one direction (`crypto.tokens`). No raw identifier travels.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,6 +153,9 @@ def question(
 ) -> dict[str, Any]:
     """Return the policy's input: everything the decision depends on.
 
+    Of agreement and dataset only the requested fields are told: the others cannot
+    change the answer, and a wide dataset would slow it.
+
     Args:
         node: DID of the deciding node.
         now: Epoch seconds, UTC. Rego reads no clock, so decisions replay.
@@ -167,8 +170,8 @@ def question(
             "fields": list(request.fields),
             "customers": len(request.customers),
         },
-        "agreement": _agreement_facts(situation),
-        "dataset": _dataset_facts(dataset),
+        "agreement": _agreement_facts(situation, request.fields),
+        "dataset": _dataset_facts(dataset, request.fields),
         "node": {"did": node},
         "usage": {
             "calls_this_hour": situation.calls_this_hour,
@@ -182,7 +185,7 @@ def question(
     }
 
 
-def _agreement_facts(situation: Situation) -> Mapping[str, Any]:
+def _agreement_facts(situation: Situation, asked: Sequence[str]) -> Mapping[str, Any]:
     agreement = situation.agreement
     if agreement is None:
         return {}
@@ -196,13 +199,15 @@ def _agreement_facts(situation: Situation) -> Mapping[str, Any]:
         "valid_from": int(terms.valid_from.timestamp()),
         "valid_to": int(terms.valid_to.timestamp()),
         "purposes": sorted(terms.purposes),
-        "fields": {name: mode.value for name, mode in terms.fields.items()},
+        "fields": {
+            name: terms.fields[name].value for name in asked if name in terms.fields
+        },
         "calls_per_hour": terms.calls_per_hour,
         "rows_per_call": terms.rows_per_call,
     }
 
 
-def _dataset_facts(dataset: Dataset | None) -> Mapping[str, Any]:
+def _dataset_facts(dataset: Dataset | None, asked: Sequence[str]) -> Mapping[str, Any]:
     if dataset is None:
         return {}
     return {
@@ -214,5 +219,6 @@ def _dataset_facts(dataset: Dataset | None) -> Mapping[str, Any]:
                 "modes": sorted(mode.value for mode in field.modes),
             }
             for field in dataset.fields
+            if field.name in asked
         },
     }

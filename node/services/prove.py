@@ -5,7 +5,6 @@ interpreter's lock, so the records of one answer are proved in threads.
 """
 
 import asyncio
-from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +13,7 @@ from ledger.disclosure import Disclosure
 from ledger.presentation import prove_record
 from ledger.receipts import Receipt
 from ledger.records import parse_header
-from node.ports import Randomness, Record
+from node.ports import Randomness
 from node.services.read import Draft
 
 
@@ -34,16 +33,34 @@ class Prove:
     async def __call__(self, draft: Draft, receipt: Receipt) -> Disclosure:
         """Return the disclosure with its presentations, bound to the receipt."""
         loop = asyncio.get_running_loop()
-        work = [
-            [
-                loop.run_in_executor(
-                    self.threads, self._one(draft, receipt, customer, position, record)
+        one = partial(
+            prove_record,
+            public=self.public,
+            header=parse_header(draft.disclosure.header),
+            schema=draft.disclosure.schema,
+            receipt=receipt,
+            random_bytes=self.randomness,
+        )
+        proofs = [
+            await asyncio.gather(
+                *(
+                    loop.run_in_executor(
+                        self.threads,
+                        partial(
+                            one,
+                            record.signed,
+                            receipt.fields,
+                            customer=answer.customer,
+                            position=position,
+                        ),
+                    )
+                    for position, record in enumerate(behind)
                 )
-                for position, record in enumerate(behind)
-            ]
-            for customer, behind in enumerate(draft.records)
+            )
+            for answer, behind in zip(
+                draft.disclosure.answers, draft.records, strict=True
+            )
         ]
-        proofs = [await asyncio.gather(*row) for row in work]
         answers = tuple(
             replace(
                 answer,
@@ -57,24 +74,3 @@ class Prove:
             for answer, row in zip(draft.disclosure.answers, proofs, strict=True)
         )
         return replace(draft.disclosure, answers=answers)
-
-    def _one(
-        self,
-        draft: Draft,
-        receipt: Receipt,
-        customer: int,
-        position: int,
-        record: Record,
-    ) -> Callable[[], bytes]:
-        return partial(
-            prove_record,
-            record.signed,
-            receipt.fields,
-            public=self.public,
-            header=parse_header(draft.disclosure.header),
-            schema=draft.disclosure.schema,
-            receipt=receipt,
-            customer=draft.disclosure.answers[customer].customer,
-            position=position,
-            random_bytes=self.randomness,
-        )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 
 import sqlalchemy as sa
@@ -131,9 +132,15 @@ class SqlAgreements:
         return found
 
 
+@lru_cache(maxsize=256)
+def _agreement(odrl: str) -> Agreement:
+    """Read an agreement's text; it never changes, so neither does what it says."""
+    return Agreement.from_odrl(json.loads(odrl))
+
+
 def _kept(row: sa.Row[tuple[object, ...]]) -> KeptAgreement:
     return KeptAgreement(
-        agreement=Agreement.from_odrl(json.loads(row.odrl)),
+        agreement=_agreement(row.odrl),
         role=Role(row.role),
         status=Status(row.status),
         signatures=json.loads(row.signatures),

@@ -3,6 +3,7 @@
 import datetime
 import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import islice
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from sqlalchemy import Connection
 
 from ledger.presentation import SignedRecord
 from node.adapters.sql import tables as t
+from node.domain.dataset import Dataset
 from node.domain.declaration import dataset_from_json
 from node.ports import Publication, Record
 
@@ -104,12 +106,17 @@ class SqlDatasets:
         return list(self._connection.scalars(statement))
 
 
+@lru_cache(maxsize=64)
+def _dataset(declaration: str) -> Dataset:
+    """Read a declaration; the same text always declares the same dataset."""
+    return dataset_from_json(json.loads(declaration))
+
+
 def _publication(row: sa.Row[tuple[object, ...]]) -> Publication:
-    declaration = json.loads(row.declaration)
     return Publication(
-        dataset=dataset_from_json(declaration),
+        dataset=_dataset(row.declaration),
         version=row.version,
         published_at=datetime.datetime.fromtimestamp(row.published_at, datetime.UTC),
-        declaration=declaration,
+        declaration=json.loads(row.declaration),
         report=json.loads(row.report),
     )

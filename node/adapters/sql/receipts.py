@@ -77,17 +77,14 @@ class SqlReceipts:
         On PostgreSQL the row stays locked until the commit; on SQLite the whole
         database is.
         """
-        self._connection.execute(
+        row = self._connection.execute(
             self._upsert(t.streams)
             .values(stream=stream, count=0, head=FIRST)
-            .on_conflict_do_nothing()
-        )
-        statement = (
-            sa.select(t.streams.c.count, t.streams.c.head)
-            .where(t.streams.c.stream == stream)
-            .with_for_update()
-        )
-        row = (self._connection.execute(statement)).one()
+            .on_conflict_do_update(
+                index_elements=["stream"], set_={"head": t.streams.c.head}
+            )
+            .returning(t.streams.c.count, t.streams.c.head)
+        ).one()
         return row[0], row[1]
 
     def append(

@@ -71,7 +71,7 @@ nonces = sa.Table(
     "nonces",
     metadata,
     Column("issuer", String(256), primary_key=True),
-    Column("nonce", String(64), primary_key=True),
+    Column("nonce", String(86), primary_key=True),
     Column("until", BigInteger, nullable=False, index=True),
 )
 

@@ -91,7 +91,7 @@ def upgrade() -> None:
     op.create_table(
         "nonces",
         sa.Column("issuer", sa.String(length=256), nullable=False),
-        sa.Column("nonce", sa.String(length=64), nullable=False),
+        sa.Column("nonce", sa.String(length=86), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("issuer", "nonce"),
     )
