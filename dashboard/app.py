@@ -12,6 +12,7 @@ import httpx
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -43,6 +44,7 @@ def create_app(
     settings: Settings,
     *,
     clock: Clock | None = None,
+    http: httpx.AsyncClient | None = None,
     chain: ChainReader | None = None,
     assets: Assets | None = None,
 ) -> Starlette:
@@ -51,6 +53,7 @@ def create_app(
     Args:
         settings: As `read_settings` returns them.
         clock: Tells the time; the machine's clock by default.
+        http: Reaches the node; closed with the application.
         chain: Asked for anchors; by default the chain of the settings, or none.
         assets: Built files; by default those of `python -m dashboard.build`.
 
@@ -59,12 +62,7 @@ def create_app(
         FileNotFoundError: The front end was not built.
     """
     clock = clock or SystemClock()
-    http = httpx.AsyncClient(
-        base_url=settings.node.url,
-        headers={"Authorization": f"Bearer {read_token(settings.node.token_file)}"},
-        timeout=settings.node.timeout_s,
-        trust_env=False,
-    )
+    http = http or _node(settings)
     desk = Desk(
         settings=settings,
         registry=read_registry(settings.registry),
@@ -103,11 +101,23 @@ def create_app(
             HTTPException: problems.refused,
             Exception: problems.broken,
         },
-        middleware=[Middleware(SecurityHeaders)],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=6),
+        ],
         lifespan=lifespan,
     )
     app.state.desk = desk
     return app
+
+
+def _node(settings: Settings) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=settings.node.url,
+        headers={"Authorization": f"Bearer {read_token(settings.node.token_file)}"},
+        timeout=settings.node.timeout_s,
+        trust_env=False,
+    )
 
 
 def _chain(settings: Settings) -> ChainReader | None:

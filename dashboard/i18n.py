@@ -76,7 +76,7 @@ class Speech:
 
     def instant(self, at: datetime.datetime) -> str:
         """Write an instant in full: `2026-09-21 14:13:06 +08:00`."""
-        return self._local(at).isoformat(sep=" ", timespec="seconds").replace("+", " +")
+        return f"{self._local(at):%Y-%m-%d %H:%M:%S} {self.offset(at)}"
 
     def moment(self, at: datetime.datetime) -> str:
         """Write an instant for a table whose heading names the offset."""

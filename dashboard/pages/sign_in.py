@@ -124,8 +124,9 @@ def _to_sign_in(request: Request) -> Response:
 
 def _next(path: str) -> str:
     parts = urlsplit(path)
-    local = not parts.scheme and not parts.netloc and path.startswith("/")
-    return path if local and not path.startswith(("//", "/\\")) else "/"
+    local = path.isprintable() and not parts.scheme and not parts.netloc
+    rooted = path.startswith("/") and not path.startswith(("//", "/\\"))
+    return path if local and rooted else "/"
 
 
 def _encrypted(desk: Desk) -> bool:
