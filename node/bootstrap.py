@@ -68,6 +68,7 @@ LOGGING: dict[str, Any] = {
 }
 _log = logging.getLogger("fieldpact")
 _PROVING_THREADS = 2
+_POLICY_CHECK_S, _FORGET_S = 10.0, 60.0
 _SECRETS = "FIELDPACT_KEY_"
 
 
@@ -92,8 +93,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await engine.ready()
         services = _services(settings, keys, engine, stack)
         _ = services.identity.me  # the registry must hold this node
-        keeper = asyncio.create_task(_keep_log(services.keep_log, settings))
-        stack.push_async_callback(_stop, keeper)
+        work = asyncio.create_task(_background(services, engine, settings))
+        stack.push_async_callback(_stop, work)
         yield services
 
 
@@ -242,8 +243,10 @@ def _operators(settings: Settings) -> dict[str, str]:
     return operators
 
 
-async def _keep_log(keeper: KeepLog, settings: Settings) -> None:
-    """Integrate often and anchor once an epoch, until cancelled.
+async def _background(
+    services: Services, policy: PolicyEngine, settings: Settings
+) -> None:
+    """Do what no request waits for, until cancelled.
 
     A fault here delays the log and loses nothing: what waits is in the store.
     """
@@ -253,14 +256,24 @@ async def _keep_log(keeper: KeepLog, settings: Settings) -> None:
             try:
                 await action()
             except (NodeError, LedgerError, CryptoError) as error:
-                _log.warning("log keeper: %s", error)
+                _log.warning("%s", error)
             except Exception:  # noqa: BLE001  # a bug here must not end the log
-                _log.exception("log keeper failed; it goes on")
+                _log.exception("background work failed; it goes on")
             await asyncio.sleep(pause_s)
 
+    async def forget() -> None:
+        now = services.clock.now()
+        await services.store.write(lambda work: work.receipts.forget_nonces(now))
+
+    keeper = services.keep_log
     async with asyncio.TaskGroup() as group:
         group.create_task(repeat(keeper.integrate, settings.integrate_every_s))
         group.create_task(repeat(keeper.anchor, settings.epoch_s))
+        group.create_task(repeat(policy.ready, _POLICY_CHECK_S))
+        group.create_task(repeat(forget, _FORGET_S))
+        if settings.publish_every_s:
+            await asyncio.sleep(settings.publish_every_s)
+            group.create_task(repeat(services.publish.again, settings.publish_every_s))
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -329,6 +329,10 @@ class Receipts(Protocol):
         """Use up the caller's nonce; False when it was used before."""
         ...
 
+    def forget_nonces(self, before: datetime.datetime) -> None:
+        """Drop nonces that no acceptable token can carry any more."""
+        ...
+
     def count_call(self, agreement: str, hour: int, cap: int) -> bool:
         """Count one answered call; False when that would exceed the cap."""
         ...

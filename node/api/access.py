@@ -7,8 +7,9 @@ from typing import Any
 
 from fastapi import Request
 
+from crypto.errors import Malformed
 from ledger.receipts import request_hash
-from node.errors import NotFound, Unauthenticated
+from node.errors import BadRequest, NotFound, Unauthenticated
 from node.services import Services
 
 _ROLES = {"audit": {"audit", "management"}, "management": {"management"}}
@@ -53,7 +54,10 @@ async def partner(request: Request, body: Any, agreement: str | None = None) -> 
         Unauthenticated: The token is missing, wrong, or was used before.
     """
     node = services(request)
-    bound_to = request_hash(request.url.path, body)
+    try:
+        bound_to = request_hash(request.url.path, body)
+    except Malformed as error:
+        raise BadRequest("message.malformed", str(error)) from error
     caller = node.identity.authenticate(
         bearer(request), bound_to=bound_to, agreement=agreement
     )

@@ -59,6 +59,11 @@ class Publish:
         version = await self.store.write(replace)
         return {"dataset": dataset.id, "version": version, "report": report}
 
+    async def again(self) -> None:
+        """Publish every dataset anew, to take in what changed in the CRM."""
+        for publication in await self.store.read(lambda view: view.datasets.all()):
+            await self(publication.dataset)
+
     def _signed(self, dataset: Dataset) -> tuple[list[Record], dict[str, Any]]:
         """Read and sign everything. Runs in a thread."""
         source = self.sources(dataset)

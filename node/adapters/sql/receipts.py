@@ -58,6 +58,12 @@ class SqlReceipts:
         )
         return claimed.rowcount == 1
 
+    def forget_nonces(self, before: datetime.datetime) -> None:
+        """Drop nonces that no acceptable token can carry any more."""
+        self._connection.execute(
+            sa.delete(t.nonces).where(t.nonces.c.until < int(before.timestamp()))
+        )
+
     def count_call(self, agreement: str, hour: int, cap: int) -> bool:
         """Count one answered call; False when that would exceed the cap."""
         counted = self._connection.execute(
