@@ -30,7 +30,6 @@ from node.adapters.peers import HttpPeers
 from node.adapters.policy.bundle import load_bundle
 from node.adapters.policy.embedded import EmbeddedEngine
 from node.adapters.policy.engine import PolicyEngine
-from node.adapters.policy.opa_server import OpaServer
 from node.adapters.sql.audit import SqlAudit
 from node.adapters.sql.store import SqlStore, engine_for
 from node.adapters.system import SystemClock, system_randomness
@@ -109,7 +108,7 @@ def _services(
     identity = RegistryIdentity(
         settings.participants, did=settings.did, signer=signer, clock=clock
     )
-    peers = HttpPeers()
+    peers = HttpPeers(settings.authorities)
     stack.push_async_callback(peers.close)
     sources = CrmSources(
         {
@@ -209,6 +208,9 @@ def _policy(settings: Settings) -> PolicyEngine:
     bundle = load_bundle(settings.policies)
     if settings.policy == "embedded":
         return EmbeddedEngine(bundle)
+    # OPA's client takes a third of a second to import; most nodes need it not.
+    from node.adapters.policy.opa_server import OpaServer  # noqa: PLC0415
+
     return OpaServer(bundle, url=settings.policy)
 
 

@@ -1,0 +1,1 @@
+"""What is fast and what is not, measured beside what a user would pick instead."""
