@@ -41,6 +41,16 @@ ANCHOR_GAS: Final = 200_000
 
 _ZERO: Final = bytes(32)
 
+# The last four are how an answer of the wrong shape shows.
+_FOREIGN: Final = (
+    Web3Exception,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+)
+
 
 class Web3Anchors(RpcChainReader):
     """A `ledger.ports.Anchors` over a node's JSON-RPC. For one thread at a time."""
@@ -113,9 +123,10 @@ class Web3Anchors(RpcChainReader):
         # 3. Write it, and see what the contract made of it.
         call = self._web3_contract.encode_abi("anchor", [epoch, commitment, before])
         data = bytes.fromhex(call.removeprefix("0x"))
-        sent = self._sender.send(data, to=self.contract, gas=ANCHOR_GAS)
-        if sent["status"] == 1:
-            return _anchored(epoch, commitment, sent)
+        with _translated():
+            sent = self._sender.send(data, to=self.contract, gas=ANCHOR_GAS)
+            if sent["status"] == 1:
+                return _anchored(epoch, commitment, sent)
         # 4. Refused: somebody else writes with this key.
         if (found := self._find(epoch, commitment)) is None:
             raise Inconsistent(f"the contract refused epoch {epoch}")
@@ -135,8 +146,8 @@ class Web3Anchors(RpcChainReader):
                     "epoch": epoch,
                 },
             )
-        for event in events:
-            return _anchored(epoch, commitment, event)
+            for event in events:
+                return _anchored(epoch, commitment, event)
         raise ChainUnavailable(f"the node no longer knows the event of epoch {epoch}")
 
 
@@ -159,12 +170,12 @@ def deploy(
     Raises:
         ChainUnavailable: No answer in time, or the chain refused.
     """
-    with closing(_Sender(url, key, timeout_s=timeout_s, wait_s=wait_s)) as sender:
+    sender = _Sender(url, key, timeout_s=timeout_s, wait_s=wait_s)
+    with closing(sender), _translated():
         made = sender.send(anchors().bytecode, to=None, gas=DEPLOY_GAS)
-    address = made.get("contractAddress")
-    if made["status"] != 1 or address is None:
-        raise ChainUnavailable("the chain refused the contract")
-    return address.lower()
+        if made["status"] == 1 and made["contractAddress"]:
+            return made["contractAddress"].lower()
+    raise ChainUnavailable("the chain refused the contract")
 
 
 class _Sender:
@@ -192,17 +203,16 @@ class _Sender:
         self._http.close()
 
     def send(self, data: bytes, *, to: str | None, gas: int) -> TxReceipt:
-        """Send one transaction and wait for its receipt."""
-        with _translated():
-            raw = self._sign(data, to=to, gas=gas)
-            own = Web3.keccak(raw)
-            try:
-                self.web3.eth.send_raw_transaction(raw)
-            except Web3RPCError as refusal:
-                # Each node words "already known" differently. Does it know it?
-                if not self._is_known(own):
-                    raise ChainUnavailable(f"the node refused: {refusal}") from refusal
-            return self.web3.eth.wait_for_transaction_receipt(own, self._wait_s)
+        """Send one transaction and wait for its receipt. Raises what web3 does."""
+        raw = self._sign(data, to=to, gas=gas)
+        own = Web3.keccak(raw)
+        try:
+            self.web3.eth.send_raw_transaction(raw)
+        except Web3RPCError as refusal:
+            # Each node words "already known" differently. Does it know it?
+            if not self._is_known(own):
+                raise ChainUnavailable(f"the node refused: {refusal}") from refusal
+        return self.web3.eth.wait_for_transaction_receipt(own, self._wait_s)
 
     def _is_known(self, transaction: HexBytes) -> bool:
         try:
@@ -240,5 +250,5 @@ def _translated() -> Iterator[None]:
     """Say in our words what web3 and its HTTP client raise."""
     try:
         yield
-    except (Web3Exception, OSError, ValueError) as error:
+    except _FOREIGN as error:
         raise ChainUnavailable(f"{type(error).__name__}: {error}") from error

@@ -1,11 +1,12 @@
 """Run the embedded chain: `python -m ledger.evm --path DIR --port N`.
 
 One line on standard output says that it is ready and where. Everything else goes
-to standard error. SIGTERM and SIGINT end it; so does SIGKILL, and nothing is lost.
+to standard error. SIGTERM and SIGINT end it, SIGKILL too, and nothing is lost.
 """
 
 import argparse
 import ipaddress
+import signal
 import socket
 import sqlite3
 import sys
@@ -62,6 +63,9 @@ def main(given: Sequence[str] | None = None) -> None:
     where = f"[{host}]" if family == socket.AF_INET6 else host
     sys.stdout.write(f"ready http://{where}:{port} chain {CHAIN_ID}\n")
     sys.stdout.flush()
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn answers what it has begun, and then hands the signal on to us.
+        signal.signal(ending, lambda *_: sys.exit(0))
     app = application(chain, hosts=["*"] if arguments.allow_remote else LOOPBACK)
     config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False)
     try:

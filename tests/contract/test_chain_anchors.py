@@ -37,7 +37,7 @@ def over(url: str, stack: ExitStack) -> Member:
 
 
 def embedded(stack: ExitStack, path: Path) -> Member:
-    chain = stack.enter_context(opened(path / "chain"))
+    chain = stack.enter_context(opened())
     return over(stack.enter_context(node(chain)), stack)
 
 

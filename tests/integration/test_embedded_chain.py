@@ -88,11 +88,12 @@ def test_a_second_process_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_sigterm_ends_it_at_once_and_quietly(tmp_path: Path) -> None:
+def test_sigterm_ends_it_quietly_and_leaves_one_file(tmp_path: Path) -> None:
     with process(tmp_path) as (url, running):
         httpx.post(url, content=ASK, headers=JSON)
         running.terminate()
-        running.wait(5)
+        assert running.wait(10) == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["chain.sqlite"]
     with process(tmp_path) as (url, _):
         assert httpx.post(url, content=ASK, headers=JSON).status_code == 200
 

@@ -24,6 +24,8 @@ from ledger.evm.wire import receipt
 from tests.support.servers import _listens, free_port, running
 
 ZERO = bytes(32)
+MEMORY = Path(":memory:")
+"""What SQLite takes for a file that is none; nothing waits for a disk."""
 
 Arguments = tuple[int, bytes, bytes]
 """Of `anchor`: epoch, commitment, previous."""
@@ -81,9 +83,9 @@ def anchor_call(epoch: int, commitment: bytes, previous: bytes) -> bytes:
 
 @contextmanager
 def opened(
-    path: Path, clock: Callable[[], int] | None = None
+    path: Path = MEMORY, clock: Callable[[], int] | None = None
 ) -> Iterator[EmbeddedChain]:
-    """Open an embedded chain in this process."""
+    """Open an embedded chain in this process, on no disk unless one is named."""
     with closing(EmbeddedChain(path, clock=clock or ticking())) as chain:
         yield chain
 

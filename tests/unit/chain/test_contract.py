@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,8 +14,8 @@ ONE, TWO, THREE = (bytes([n]) * 32 for n in (1, 2, 3))
 
 
 @pytest.fixture
-def contract(tmp_path: Path) -> Iterator[Contract]:
-    with opened(tmp_path / "chain") as chain:
+def contract() -> Iterator[Contract]:
+    with opened() as chain:
         yield Contract(chain)
 
 

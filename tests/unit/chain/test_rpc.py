@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,10 +19,9 @@ ONE, TWO = (bytes([n]) * 32 for n in (1, 2))
 
 
 @pytest.fixture(scope="module")
-def contract(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contract]:
+def contract() -> Iterator[Contract]:
     """A chain whose block 1 made the contract and whose block 2 anchored."""
-    path: Path = tmp_path_factory.mktemp("chain")
-    with opened(path / "chain") as chain:
+    with opened() as chain:
         contract = Contract(chain)
         contract.anchor(Member(2), 1, ONE, ZERO)
         yield contract

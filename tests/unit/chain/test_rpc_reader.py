@@ -4,7 +4,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,8 +19,8 @@ MEMBER = "0x" + Member(2).address.hex()
 
 
 @pytest.fixture
-def contract(tmp_path: Path) -> Iterator[Contract]:
-    with opened(tmp_path / "chain") as chain:
+def contract() -> Iterator[Contract]:
+    with opened() as chain:
         contract = Contract(chain)
         contract.anchor(Member(2), 1, ONE, ZERO)
         yield contract
