@@ -11,22 +11,24 @@ import logging
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 from fastapi import FastAPI
 
 from crypto.errors import CryptoError
 from ledger.checkpoint import origin_of
-from ledger.errors import LedgerError
+from ledger.errors import ChainUnavailable, LedgerError
 from ledger.participants import Participant, pins_of
 from ledger.ports import Anchors
+from ledger.rpc_reader import RpcChainReader
 from node.adapters.crm.declaration import load_declaration
 from node.adapters.crm.opening import CrmSources, open_source
 from node.adapters.identity import RegistryIdentity
 from node.adapters.keyring import Keyring, generate_keys, load_keys, write_secret
-from node.adapters.peers import HttpPeers
+from node.adapters.peers import HttpPeers, believed
 from node.adapters.policy.bundle import load_bundle
 from node.adapters.policy.embedded import EmbeddedEngine
 from node.adapters.policy.engine import PolicyEngine
@@ -356,12 +358,37 @@ def write_registry(path: Path, participants: Iterable[Participant]) -> None:
     draft.replace(path)
 
 
+def http_client(settings: Settings, **options: Any) -> httpx.Client:
+    """Return a client that believes the certificates that the node believes.
+
+    Raises:
+        BadRequest: The file of authorities holds no certificates.
+    """
+    verify = believed(settings.authorities)
+    return httpx.Client(trust_env=False, verify=verify, **options)
+
+
 def deploy_contract(settings: Settings, url: str) -> str:
-    """Create the consortium's anchor contract; return its address."""
+    """Create the consortium's anchor contract; return its address.
+
+    Where the settings name a contract that is there already, that one is returned.
+    """
+    if settings.chain is not None and _is_there(url, settings.chain.contract):
+        return settings.chain.contract
     from ledger.chain import deploy  # noqa: PLC0415  # as in `_anchors`
 
     keys = load_keys(settings.keys, environment())
     return deploy(url, key=keys.secp256k1)
+
+
+def _is_there(url: str, contract: str) -> bool:
+    """Tell whether a chain holds our contract at an address."""
+    with closing(RpcChainReader(url, contract)) as reader:
+        try:
+            _ = reader.chain_id
+        except ChainUnavailable:
+            return False
+        return True
 
 
 def examine_file(

@@ -90,6 +90,8 @@ class Settings(BaseSettings):
         database: SQLAlchemy URL of the node's own store.
         keys: Folder of the node's four keys.
         participants: The consortium's registry file.
+        authorities: PEM file with the certificate authorities that https is
+            believed by; the public ones when left out.
         policy: `embedded`, or the URL of an OPA server.
         integrate_every_s: Pause between two rounds of the log keeper.
         epoch_s: Time between two anchors.
@@ -117,6 +119,7 @@ class Settings(BaseSettings):
     purposes: tuple[Purpose, ...] = ()
     company: CompanyPolicy = CompanyPolicy()
     tls: Tls | None = None
+    authorities: Path | None = None
     integrate_every_s: float = Field(default=1.0, gt=0, le=3600)
     epoch_s: float = Field(default=300.0, ge=1, le=86400)
     publish_every_s: float = Field(default=0.0, ge=0, le=86400)
@@ -191,7 +194,7 @@ def load(path: Path) -> Settings:
 def _absolute(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """Return the settings with their paths relative to the file's folder."""
     out = dict(values)
-    for name in ("keys", "participants", "policies"):
+    for name in ("keys", "participants", "policies", "authorities"):
         if isinstance(out.get(name), str):
             out[name] = base / out[name]
     if isinstance(out.get("tls"), dict):

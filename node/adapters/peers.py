@@ -1,22 +1,51 @@
 """Calls to partners' nodes, over HTTP."""
 
 import json
+import ssl
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from ledger.participants import Participant
-from node.errors import Unavailable
+from node.errors import BadRequest, Unavailable
 from node.ports import Reply
 
 _LARGEST_BYTES = 64 * 2**20
 
 
-class HttpPeers:
-    """Implements `node.ports.Peers`. Follows no redirects, retries nothing."""
+def believed(authorities: Path | None) -> ssl.SSLContext | bool:
+    """Return what httpx verifies servers by.
 
-    def __init__(self, *, timeout_s: float = 30.0) -> None:
-        self._client = httpx.AsyncClient(timeout=timeout_s, trust_env=False)
+    Raises:
+        BadRequest: The file holds no certificates.
+    """
+    if authorities is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except OSError as error:
+        detail = f"authorities: {authorities} holds no certificates in PEM."
+        raise BadRequest("settings.invalid", detail) from error
+
+
+class HttpPeers:
+    """Implements `node.ports.Peers`. Follows no redirects, retries nothing.
+
+    Args:
+        authorities: PEM file of the certificate authorities to believe; the
+            public ones without it.
+
+    Raises:
+        BadRequest: The file holds no certificates.
+    """
+
+    def __init__(
+        self, authorities: Path | None = None, *, timeout_s: float = 30.0
+    ) -> None:
+        self._client = httpx.AsyncClient(
+            timeout=timeout_s, trust_env=False, verify=believed(authorities)
+        )
 
     async def post(
         self, participant: Participant, path: str, body: Any, *, token: str

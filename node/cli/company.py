@@ -13,7 +13,7 @@ from ledger.errors import LedgerError
 from ledger.participants import Participant, parse_participant
 from node import bootstrap
 from node.cli.output import Exit, SettingsFile, err, out, print_json, reported, table
-from node.config import load
+from node.config import Settings, load
 
 
 def init(
@@ -88,9 +88,10 @@ def add(
 ) -> None:
     """Pin a participant. Compare the fingerprints by another way before you say yes."""
     with reported():
-        registry = load(settings_file).participants
+        settings = load(settings_file)
+        registry = settings.participants
         known = {each.did: each for each in bootstrap.read_registry(registry)}
-        new = _fetched(place)
+        new = _fetched(place, settings)
         _show([new])
         if not yes:
             typer.confirm(
@@ -114,13 +115,13 @@ def deploy(
             raise typer.Exit(Exit.ERROR) from error
 
 
-def _fetched(place: str) -> Participant:
+def _fetched(place: str, settings: Settings) -> Participant:
     try:
         if place.startswith(("http://", "https://")):
             base = place.rstrip("/")
-            client = httpx.Client(timeout=10, trust_env=False)
-            value = client.get(f"{base}/.well-known/fieldpact.json").json()
-            document = client.get(f"{base}/.well-known/did.json").json()
+            with bootstrap.http_client(settings, timeout=10) as client:
+                value = client.get(f"{base}/.well-known/fieldpact.json").json()
+                document = client.get(f"{base}/.well-known/did.json").json()
             found = parse_participant(value)
             _check_document(found, document)
             return found

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from node import bootstrap
 from node.config import Settings, load
 from node.errors import NodeError
 
@@ -65,12 +66,12 @@ class Management:
         token = next(
             each.token for each in settings.operators if each.role == "management"
         )
-        scheme = "https" if settings.tls else "http"
-        self._client = httpx.Client(
-            base_url=f"{scheme}://{settings.listen}",
+        # A certificate is for the name under which partners reach the node.
+        self._client = bootstrap.http_client(
+            settings,
+            base_url=settings.url if settings.tls else f"http://{settings.listen}",
             headers={"Authorization": f"Bearer {token.read_text().strip()}"},
             timeout=600,
-            trust_env=False,
         )
 
     @classmethod

@@ -3,19 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crypto.bbs import SUITES
-from crypto.conformance import (
-    BACKENDS,
-    Report,
-    run_bbs,
-    run_jcs,
-    run_merkle,
-    suites_in,
-)
 from crypto.errors import CryptoError
 from ledger.participants import pins_of
 from ledger.rpc_reader import RpcChainReader
@@ -33,6 +25,9 @@ from node.cli.output import (
     print_json,
     reported,
 )
+
+if TYPE_CHECKING:
+    from crypto.conformance import Report
 
 _MARKS = {
     State.CHECKED: "✓",
@@ -99,6 +94,9 @@ def bbs(
     backend: Annotated[str, typer.Option(help="arkworks or pyecc.")] = "arkworks",
 ) -> None:
     """Run fixtures of draft-irtf-cfrg-bbs-signatures."""
+    # It brings in py_ecc, which no node needs and which takes half a second.
+    from crypto.conformance import BACKENDS, run_bbs, suites_in  # noqa: PLC0415
+
     with _readable():
         chosen = [SUITES[suite]] if suite else suites_in(directory)
         library = BACKENDS[backend]
@@ -109,6 +107,8 @@ def bbs(
 @conformance.command("merkle")
 def merkle(directory: _Vectors) -> None:
     """Run inclusion and consistency proofs of RFC 6962 and RFC 9162 trees."""
+    from crypto.conformance import run_merkle  # noqa: PLC0415  # as in `bbs`
+
     with _readable():
         report = run_merkle(directory)
     _print(report)
@@ -117,6 +117,8 @@ def merkle(directory: _Vectors) -> None:
 @conformance.command("jcs")
 def jcs(directory: _Vectors) -> None:
     """Run pairs of input and output of RFC 8785."""
+    from crypto.conformance import run_jcs  # noqa: PLC0415  # as in `bbs`
+
     with _readable():
         report = run_jcs(directory)
     _print(report)
@@ -131,7 +133,7 @@ def _readable() -> Iterator[None]:
         raise typer.Exit(Exit.ERROR) from error
 
 
-def _print(*reports: Report) -> None:
+def _print(*reports: "Report") -> None:
     for report in reports:
         for failure in report.failures:
             err.print(failure, markup=False)
