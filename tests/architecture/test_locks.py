@@ -13,7 +13,7 @@ ADDRESS = re.compile(
     r"|\"resolved\":\s*\"http"
     r"|index-url|GOPROXY=http|registry=http"
 )
-LOCKS = ["requirements/main.txt", "requirements/dev.txt"]
+LOCKS = ["requirements/main.txt", "requirements/dev.txt", "requirements/frontend.txt"]
 
 
 def pins(lock: str) -> dict[str, str]:
@@ -42,12 +42,13 @@ def test_a_lock_names_no_address(lock: str) -> None:
     assert "://" not in (REPOSITORY / lock).read_text()
 
 
-def test_the_developers_lock_holds_every_pin_of_the_main_one() -> None:
+@pytest.mark.parametrize("lock", LOCKS)
+def test_the_developers_lock_holds_every_pin_of_the_others(lock: str) -> None:
     developers = pins("requirements/dev.txt")
 
     differing = {
         name: (version, developers.get(name))
-        for name, version in pins("requirements/main.txt").items()
+        for name, version in pins(lock).items()
         if developers.get(name) != version
     }
     assert differing == {}
