@@ -111,7 +111,7 @@ def parse_json(data: bytes) -> object:
         Malformed: Not UTF-8, not JSON, a name twice in one object, a float,
             or anything else that `canonical` refuses.
     """
-    _check_depth(data)
+    check_depth(data)
     try:
         value = json.loads(
             data.decode("utf-8"),
@@ -137,13 +137,18 @@ def parse_canonical(data: bytes) -> object:
     return value
 
 
-def _check_depth(data: bytes) -> None:
-    """Refuse deep nesting before the JSON parser sees it.
+def check_depth(data: bytes) -> None:
+    """Refuse deep nesting before a JSON parser sees it.
 
     The parser recurses on the machine's stack and relies on the interpreter's
     recursion limit, which libraries (py_ecc, py-evm) raise for the whole process:
     a hundred kilobytes of opening brackets would then end it.
+
+    Raises:
+        Malformed: More than 64 levels.
     """
+    if data.count(b"[") + data.count(b"{") <= _MAX_DEPTH:
+        return
     depth = 0
     for bracket in _BRACKET.findall(_STRING.sub(b"", data)):
         depth += 1 if bracket in b"[{" else -1

@@ -32,6 +32,9 @@ from node.ports import Clock
 LIFETIME_S = 60
 _LONGEST_S = 300
 _SKEW_S = 30
+_LONGEST_TOKEN = 4096
+"""Characters. A token holds JSON, and long JSON can be nested deeply enough to end
+the process (`crypto.encoding.check_depth`)."""
 _CLAIMS = {"iss", "sub", "aud", "iat", "exp", "jti", "agreement", "request"}
 _UNVERIFIED: Options = {"verify_signature": False}
 _SIGNATURE_ONLY: Options = {
@@ -136,6 +139,8 @@ class RegistryIdentity:
     def _signed_claims(self, token: str | None) -> dict[str, Any]:
         if not token:
             raise _Problem("token.missing")
+        if len(token) > _LONGEST_TOKEN:
+            raise _Problem("token.malformed")
         try:
             claims: dict[str, Any] = jwt.decode(token, options=_UNVERIFIED)
         except jwt.PyJWTError as error:

@@ -1,12 +1,13 @@
 """Calls to partners' nodes, over HTTP."""
 
-import json
 import ssl
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from crypto.encoding import parse_json
+from crypto.errors import Malformed
 from ledger.participants import Participant
 from node.errors import BadRequest, Unavailable
 from node.ports import Reply
@@ -70,8 +71,8 @@ class HttpPeers:
                     if len(content) > _LARGEST_BYTES:
                         detail = f"{participant.did} sent more than is read."
                         raise Unavailable("partner.too_large", detail)
-                body = json.loads(content)
-        except (httpx.HTTPError, ValueError) as error:
+                body = parse_json(bytes(content))
+        except (httpx.HTTPError, Malformed) as error:
             detail = f"The node of {participant.did} did not answer in JSON."
             raise Unavailable("partner.unavailable", detail) from error
         return Reply(status=response.status_code, body=body)

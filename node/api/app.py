@@ -6,6 +6,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crypto.encoding import check_depth
+from crypto.errors import Malformed
 from node.api import audit, management, negotiations, problems, views, wellknown
 from node.services import Services
 
@@ -14,28 +16,47 @@ Starter = Callable[[], AbstractAsyncContextManager[Services]]
 
 
 class BodyLimit:
-    """Refuses bodies that are larger than any that this node reads."""
+    """Refuses bodies that are larger, or nested deeper, than any that is read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count what arrives, and stop at the limit."""
+        """Take the body whole before anything parses it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         large = scope["path"].endswith("/customers")
-        left = _DECLARATION_BYTES if large else _BODY_BYTES
+        most = _DECLARATION_BYTES if large else _BODY_BYTES
+        taken = False
 
         async def limited() -> Message:
-            nonlocal left
-            message = await receive()
-            left -= len(message.get("body", b""))
-            if left < 0:
-                raise problems.TooLarge
-            return message
+            nonlocal taken
+            if taken:
+                return await receive()
+            taken = True
+            return await _whole(receive, most)
 
         await self._app(scope, limited, send)
+
+
+async def _whole(receive: Receive, most: int) -> Message:
+    """Return the body in one message."""
+    body, more = bytearray(), True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            return message
+        body += message.get("body", b"")
+        if len(body) > most:
+            raise problems.TooLarge
+        more = message.get("more_body", False)
+    whole = bytes(body)
+    try:
+        check_depth(whole)
+    except Malformed as error:
+        raise problems.TooDeep from error
+    return {"type": "http.request", "body": whole, "more_body": False}
 
 
 def create_app(start: Starter, operators: Mapping[str, str]) -> FastAPI:

@@ -35,6 +35,13 @@ class TooLarge(HTTPException):
         super().__init__(413, "The body is larger than any that this node reads.")
 
 
+class TooDeep(HTTPException):
+    """The body is nested so deeply that reading it could end the process."""
+
+    def __init__(self) -> None:
+        super().__init__(400, "The body is nested deeper than any that is read.")
+
+
 _NOT_OURS = {
     404: "address.unknown",
     405: "method.not_allowed",
