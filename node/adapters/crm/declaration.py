@@ -66,10 +66,15 @@ def located(error: InvalidDeclaration, file: Path) -> InvalidDeclaration:
 def _read(file: Path) -> str:
     try:
         with file.open("rb") as stream:
-            return stream.read(_LARGEST).decode("utf-8-sig")
+            content = stream.read(_LARGEST + 1)
+        text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         problem = _problem("cannot be read", "name a file in UTF-8 that you may read")
         raise InvalidDeclaration([problem], str(file)) from error
+    if len(content) > _LARGEST:
+        problem = _problem("is larger than 1 MiB", "declare one dataset in a file")
+        raise InvalidDeclaration([problem], str(file))
+    return text
 
 
 def _document(text: str, name: str) -> object:

@@ -313,3 +313,6 @@ def test_a_file_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     (tmp_path / "gbk.yaml").write_bytes("title: 项目".encode("gbk"))
     with pytest.raises(InvalidDeclaration, match="name a file in UTF-8"):
         load_declaration(tmp_path / "gbk.yaml")
+    (tmp_path / "large.yaml").write_text(sound() + "#" * (1 << 20))
+    with pytest.raises(InvalidDeclaration, match="larger than 1 MiB"):
+        load_declaration(tmp_path / "large.yaml")
