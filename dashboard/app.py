@@ -34,7 +34,7 @@ from dashboard.pages.receipt import (
 from dashboard.pages.sign_in import sign_in, sign_in_form, sign_out, signed_in
 from dashboard.registry import read_registry
 from dashboard.security import SecurityHeaders
-from dashboard.settings import Settings, read_token
+from dashboard.settings import Settings, believed, read_token
 from dashboard.system import Clock, SystemClock
 from ledger.ports import ChainReader
 from ledger.rpc_reader import RpcChainReader
@@ -58,7 +58,8 @@ def create_app(
         assets: Built files; by default those of `python -m dashboard.build`.
 
     Raises:
-        SettingsError: The registry or the token file cannot be used.
+        SettingsError: The registry, the token file or the authorities cannot be
+            used.
         FileNotFoundError: The front end was not built.
     """
     clock = clock or SystemClock()
@@ -78,6 +79,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        """Close the connections to the node at the end."""
         async with http:
             yield
 
@@ -117,6 +119,7 @@ def _node(settings: Settings) -> httpx.AsyncClient:
         headers={"Authorization": f"Bearer {read_token(settings.node.token_file)}"},
         timeout=settings.node.timeout_s,
         trust_env=False,
+        verify=believed(settings.node.authorities),
     )
 
 

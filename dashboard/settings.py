@@ -13,7 +13,8 @@ time_zone = "Asia/Shanghai"                # IANA name; readers may switch to UT
 [node]
 url = "http://127.0.0.1:8101"
 token_file = "audit.token"                 # bearer token of role audit
-timeout_s = 5
+authorities = "authorities.pem"            # whom https is believed by, if not
+timeout_s = 5                              # the public authorities
 
 [listen]
 host = "127.0.0.1"
@@ -27,6 +28,7 @@ contract = "0x…"                           # the consortium's anchor contract
 """
 
 import ipaddress
+import ssl
 import tomllib
 import zoneinfo
 from pathlib import Path
@@ -74,6 +76,7 @@ class NodeSettings(_Strict):
 
     url: HttpUrl
     token_file: Path
+    authorities: Path | None = None
     timeout_s: float = Field(default=5, gt=0, le=60)
 
 
@@ -148,7 +151,10 @@ def read_settings(path: Path) -> Settings:
         message = f"{path}: {_reasons(error)}"
         raise SettingsError(message) from error
     base = path.resolve().parent
-    node = found.node.model_copy(update={"token_file": base / found.node.token_file})
+    files = {"token_file": base / found.node.token_file}
+    if found.node.authorities:
+        files["authorities"] = base / found.node.authorities
+    node = found.node.model_copy(update=files)
     return found.model_copy(update={"registry": base / found.registry, "node": node})
 
 
@@ -167,6 +173,21 @@ def read_token(path: Path) -> str:
         message = f"node.token_file: {path} is empty"
         raise SettingsError(message)
     return token
+
+
+def believed(authorities: Path | None) -> ssl.SSLContext | bool:
+    """Return what the node's certificate is checked against.
+
+    Raises:
+        SettingsError: The file holds no certificates.
+    """
+    if authorities is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except OSError as error:
+        message = f"node.authorities: {authorities} holds no certificates in PEM"
+        raise SettingsError(message) from error
 
 
 def _reasons(error: ValidationError) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from dashboard.errors import SettingsError
 from dashboard.registry import read_registry
-from dashboard.settings import read_settings, read_token
+from dashboard.settings import believed, read_settings, read_token
 from tests.support.audit_world import company
 
 GOOD = {
@@ -104,3 +104,14 @@ def test_a_registry_of_anything_else_is_refused(tmp_path: Path, text: str) -> No
     path.write_text(text)
     with pytest.raises(SettingsError, match=r"registry\.json"):
         read_registry(path)
+
+
+def test_a_file_without_certificates_is_no_file_of_authorities(tmp_path: Path) -> None:
+    file = tmp_path / "authorities.pem"
+    file.write_text("nothing of the kind")
+    with pytest.raises(SettingsError, match="authorities"):
+        believed(file)
+
+
+def test_without_authorities_the_public_ones_are_believed() -> None:
+    assert believed(None) is True
