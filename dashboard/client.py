@@ -14,7 +14,13 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from dashboard.errors import NodeNonsense, NodeRefused, NodeUnreachable, NotFound
+from dashboard.errors import (
+    NodeFailed,
+    NodeNonsense,
+    NodeRefused,
+    NodeUnreachable,
+    NotFound,
+)
 from dashboard.statements import AgreementList, CallPage, Summary
 from dashboard.system import Clock
 
@@ -102,6 +108,8 @@ class AuditClient:
             raise NodeRefused(str(response.status_code))
         if response.status_code == 404:
             raise NotFound(path)
+        if response.status_code >= 500:
+            raise NodeFailed(f"{path}: HTTP {response.status_code}")
         if response.status_code != 200 or len(response.content) > _MAX_BYTES:
             raise NodeNonsense(f"{path}: HTTP {response.status_code}")
         self.last_answer_at = self._clock.now()

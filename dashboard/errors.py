@@ -5,6 +5,7 @@
     ├── NotFound             the reader asked for something that is not there
     └── NodeError            the node, as the dashboard sees it
         ├── NodeUnreachable  no answer, or not in time
+        ├── NodeFailed       it answered that it failed
         ├── NodeRefused      it answered that this dashboard may not ask
         └── NodeNonsense     it answered something that is not the audit API
 
@@ -35,6 +36,12 @@ class NodeUnreachable(NodeError):
     """The node gave no answer in time."""
 
     code = "unreachable"
+
+
+class NodeFailed(NodeError):
+    """The node answered that it cannot answer now."""
+
+    code = "failing"
 
 
 class NodeRefused(NodeError):

@@ -32,6 +32,11 @@ LINES: Final[Mapping[str, Sequence[str]]] = {
     "signature": ("provider_signature", "countersignature"),
     "anchor": ("consistency", "anchor", "chain"),
 }
+_FIRST: Final = (
+    *("at", "provider", "consumer", "dataset", "fields", "purpose"),
+    *("decision", "denials", "customers", "records"),
+)
+"""Members that a reader looks for; the others follow in the record's order."""
 _NAMES: Final = {State.NOT_CHECKED: "stated"}
 """What pages call a state, where it is not its own name."""
 
@@ -150,8 +155,8 @@ def _name(state: State) -> str:
 
 
 def _facts(core: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    members = ((name, core[name]) for name in core if name != "typ")
-    return tuple((name, _text(value)) for name, value in members)
+    others = [name for name in core if name not in {"typ", *_FIRST}]
+    return tuple((name, _text(core[name])) for name in (*_FIRST, *others))
 
 
 def _text(value: object) -> str:

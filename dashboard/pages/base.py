@@ -38,6 +38,10 @@ NAVIGATION: Final = (("ours", (("overview", "/"), ("calls", "/calls"))),)
 """Groups of pages, as in the rail. A page is listed once it exists."""
 
 
+UNKNOWN: Final = "unknown"
+"""What the audit API calls a value that a call did not have, when it counts."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The newest summary that the node gave, for when it no longer answers."""
@@ -154,10 +158,10 @@ def _frame(request: Request, desk: Desk, reader: Reader) -> dict[str, Any]:
         return address(request.url.path, query)
 
     def partner(did: str | None) -> object:
-        found = desk.registry.find(did) if did else None
-        if found is None:
-            return did or speech.say("caller.unknown")
-        return speech.name(found.name)
+        if did is None or did == UNKNOWN:
+            return speech.say("caller.unknown")
+        found = desk.registry.find(did)
+        return speech.name(found.name) if found else did
 
     return {
         "t": speech.say,

@@ -153,7 +153,8 @@ def pager(page: CallPage, kept: Mapping[str, str], query: Mapping[str, str]) -> 
         newest=address("/calls", kept) if away and page.newer is not None else None,
         newer=to("after", page.newer),
         older=to("before", page.older),
-        oldest=to("after", -1) if page.older is not None else None,
+        # Sequence numbers start at 1.
+        oldest=to("after", 0) if page.older is not None else None,
     )
 
 

@@ -10,8 +10,9 @@ its age in large letters; with none, the problem page is.
 
 import asyncio
 import datetime
+import zoneinfo
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -30,6 +31,11 @@ from dashboard.pages.window import LENGTHS, Window, read_window
 from dashboard.statements import Agreement, CallPage, Calls, Summary, TrendPoint
 
 LATEST: Final = 25
+_EPOCH: Final = datetime.datetime.fromtimestamp(0, datetime.UTC)
+_DAY: Final = datetime.timedelta(days=1)
+_STEPS: Final = ((_DAY * 2, _DAY / 24), (_DAY * 7, _DAY / 6))
+"""Widths of the trend's bars, by the longest window that has them."""
+_MOST_LABELS: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +64,13 @@ class TrendView:
 
     Attributes:
         labels: Where on the x axis which day is named.
+        offset: The zone whose days these are.
     """
 
     bars: StackedBars
     labels: tuple[tuple[float, str], ...]
     days: tuple[Day, ...]
+    offset: str
 
 
 async def overview(request: Request, person: Person) -> Response:
@@ -138,7 +146,7 @@ def _figures(summary: Summary, reader: Reader, window: Window) -> dict[str, Any]
         "lengths": tuple(LENGTHS),
         "matrix": matrix,
         "readers": len(active),
-        "trend": trend_view(summary.trend, reader.speech),
+        "trend": trend_view(summary.trend, window, reader.speech),
         "labels": Labels.of(summary),
     }
 
@@ -161,24 +169,41 @@ async def _ask(client: AuditClient, window: Window) -> Answers:
     )
 
 
-def trend_view(points: Sequence[TrendPoint], speech: Speech) -> TrendView:
-    """Lay out the trend; days are those of the reader's zone."""
-    bars = stacked_bars(
-        [(point.allowed, point.denied) for point in points], width=320, height=150
-    )
+def trend_view(
+    points: Sequence[TrendPoint], window: Window, speech: Speech
+) -> TrendView:
+    """Lay out the trend over the whole window, hours without a call included.
+
+    The node counts by the hour up to seven days, beyond that by the day in UTC;
+    in the second case the days shown are those of UTC.
+    """
+    span = window.end - window.start
+    step = next((step for most, step in _STEPS if span <= most), _DAY)
+    if step == _DAY:
+        speech = replace(speech, zone=zoneinfo.ZoneInfo("UTC"))
+    first = _EPOCH + (window.start - _EPOCH) // step * step
+    counts = [[0, 0] for _ in range(-((first - window.end) // step))]
+    for point in points:
+        place = (point.at - first) // step
+        if 0 <= place < len(counts):
+            counts[place][0] += point.allowed
+            counts[place][1] += point.denied
+    bars = stacked_bars([(it[0], it[1]) for it in counts], width=320, height=150)
     days: dict[datetime.date, Day] = {}
     starts: list[tuple[float, str]] = []
-    for point, centre in zip(points, bars.centres, strict=True):
-        date = speech.date(point.at)
+    for place, (allowed, denied) in enumerate(counts):
+        at = first + step * place
+        date = speech.date(at)
         if date not in days:
-            starts.append((centre, speech.day(point.at)))
+            starts.append((bars.centres[place], speech.day(at)))
         day = days.get(date, Day(date=date, allowed=0, denied=0))
         days[date] = Day(
-            date=date,
-            allowed=day.allowed + point.allowed,
-            denied=day.denied + point.denied,
+            date=date, allowed=day.allowed + allowed, denied=day.denied + denied
         )
-    every = max(1, -(-len(starts) // 7))
+    every = -(-len(starts) // _MOST_LABELS)
     return TrendView(
-        bars=bars, labels=tuple(starts[::every]), days=tuple(days.values())
+        bars=bars,
+        labels=tuple(starts[::every]),
+        days=tuple(days.values()),
+        offset=speech.offset(window.end),
     )

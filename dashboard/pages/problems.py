@@ -58,6 +58,6 @@ def _problem(request: Request, code: str, status: int, error: Exception) -> Resp
         status=status,
         code=code,
         reference=reference,
-        from_node=code in {"unreachable", "refused", "nonsense"},
+        from_node=isinstance(error, NodeError),
         last_answer_at=desk.client.last_answer_at if code != "missing" else None,
     )

@@ -23,6 +23,7 @@ def signed_in(page: Page) -> Callable[[Request], Awaitable[Response]]:
     """Let a page be drawn only for somebody who signed in."""
 
     async def guarded(request: Request) -> Response:
+        """Draw the page, or the way to the sign-in form."""
         person = who(request)
         if person is None:
             return _to_sign_in(request)

@@ -52,7 +52,8 @@ def read_window(
     name = query.get("window", DEFAULT)
     name = name if name in LENGTHS else DEFAULT
     asked = {} if name == DEFAULT else {"window": name}
-    return Window(start=now - LENGTHS[name], end=now, name=name, query=asked)
+    end = now + datetime.timedelta(seconds=1)  # the present second belongs to it
+    return Window(start=end - LENGTHS[name], end=end, name=name, query=asked)
 
 
 def _days(

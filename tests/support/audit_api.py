@@ -82,7 +82,8 @@ class SimulatedAudit:
     def summary(self, request: Request) -> Response:
         world, query = self.world, request.query_params
         entries = self._within(query["from"], query["to"])
-        open_ = [entry for entry in entries if world.state(entry) != "anchored"]
+        everything = world.entries
+        open_ = [entry for entry in everything if world.state(entry) != "anchored"]
         allowed = sum(entry.receipt.decision == "allow" for entry in entries)
         anchor = world.chain.latest_epoch(world.chain.member)
         agreements = self._agreements()
@@ -98,10 +99,12 @@ class SimulatedAudit:
                     "dormant": 1,
                 },
                 "receipts": {
-                    "total": len(entries),
-                    "integrated": sum(world.state(it) != "sequenced" for it in entries),
-                    "anchored": len(entries) - len(open_),
-                    "countersigned": sum(bool(it.countersignature) for it in entries),
+                    "total": len(everything),
+                    "integrated": world.integrated,
+                    "anchored": len(everything) - len(open_),
+                    "countersigned": sum(
+                        bool(it.countersignature) for it in everything
+                    ),
                     "oldest_unanchored_at": stamp(open_[0].at) if open_ else None,
                 },
                 "checkpoint": {
@@ -136,7 +139,7 @@ class SimulatedAudit:
     def calls(self, request: Request) -> Response:
         query = request.query_params
         tests: dict[str, Callable[[Entry, str], bool]] = {
-            "partner": lambda it, value: it.receipt.consumer == value,
+            "partner": lambda it, value: (it.receipt.consumer or "unknown") == value,
             "field": lambda it, value: value in it.receipt.fields,
             "purpose": lambda it, value: it.receipt.purpose == value,
             "decision": lambda it, value: it.receipt.decision == value,
@@ -209,7 +212,7 @@ class SimulatedAudit:
         known = {it.participant.did: it.participant for it in self.world.companies}
         consumer = known.get(entry.receipt.consumer or "")
         parties = (consumer,) if consumer else ()
-        evidence = self.world.log.evidence(entry.sequence, *parties)
+        evidence = self.world.log.evidence(entry.sequence - 1, *parties)
         told = replace(evidence, countersignature=entry.countersignature).to_json()
         return told | {"canonical": b64u(canonical(told["receipt"]))}
 
@@ -303,19 +306,17 @@ class SimulatedAudit:
     def _trend(
         self, entries: list[Entry], start: str, end: str
     ) -> list[dict[str, Any]]:
+        """Slots that have calls: by the hour up to a week, else by the day in UTC."""
         first, last = (datetime.datetime.fromisoformat(it) for it in (start, end))
-        hours = 1 if (last - first).days < 2 else 4 if (last - first).days < 10 else 24
-        step = datetime.timedelta(hours=hours)
-        counted: Counter[tuple[int, str]] = Counter(
-            (int((it.at - first) / step), it.receipt.decision) for it in entries
-        )
+        hourly = last - first <= datetime.timedelta(days=7)
+        shape = "%Y-%m-%dT%H:00:00Z" if hourly else "%Y-%m-%dT00:00:00Z"
+        slots: dict[str, dict[str, int]] = {}
+        for entry in entries:
+            slot = slots.setdefault(entry.at.strftime(shape), {"allow": 0, "deny": 0})
+            slot[entry.receipt.decision] += 1
         return [
-            {
-                "at": stamp(first + step * place),
-                "allowed": counted[place, "allow"],
-                "denied": counted[place, "deny"],
-            }
-            for place in range(int((last - first) / step))
+            {"at": at, "allowed": slot["allow"], "denied": slot["deny"]}
+            for at, slot in slots.items()
         ]
 
     def _agreements(self) -> list[dict[str, Any]]:
@@ -349,7 +350,7 @@ class SimulatedAudit:
 
 
 def _counted(values: Iterable[str | None]) -> list[dict[str, Any]]:
-    counted = Counter(value for value in values if value)
+    counted = Counter(value or "unknown" for value in values)
     return [
         {"value": value, "count": count} for value, count in counted.most_common(100)
     ]

@@ -181,7 +181,7 @@ def company(number: int) -> Company:
 
 @dataclass(frozen=True)
 class Entry:
-    """One call of the log, as the node's database would hold it."""
+    """One call of the log, as the node's database would hold it; counted from 1."""
 
     sequence: int
     at: datetime.datetime
@@ -216,7 +216,7 @@ class World:
         times = sorted([self._moment() for _ in range(self.calls - 30)] + recent)
         ages = [self.now - at for at in times]
         for sequence, (at, age) in enumerate(zip(times, ages, strict=True)):
-            self._call(sequence, at)
+            self._call(sequence + 1, at)
             following = ages[sequence + 1] if sequence + 1 < self.calls else NONE
             if age // HALF_DAY != following // HALF_DAY or age >= RECENT > following:
                 self._anchor(sequence)
@@ -232,9 +232,9 @@ class World:
         return f"agr-{partner:02d}-{dataset}"
 
     def state(self, entry: Entry) -> str:
-        if entry.sequence < self.anchored:
+        if entry.sequence <= self.anchored:
             return "anchored"
-        return "integrated" if entry.sequence < self.integrated else "sequenced"
+        return "integrated" if entry.sequence <= self.integrated else "sequenced"
 
     def _anchor(self, sequence: int) -> None:
         self.log.integrate()

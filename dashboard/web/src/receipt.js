@@ -99,7 +99,8 @@ async function countersignature({ evidence, core, id, registry }, signed) {
 async function anchor(found) {
   const { evidence, core, id, checkpoint } = found;
   const stated = evidence.anchor;
-  if (stated === null || !checkpoint) return { state: "pending", words: "check.anchor.pending" };
+  if (stated === null) return { state: "pending", words: "check.anchor.pending" };
+  if (!checkpoint) return { state: "stated", words: "check.skipped" };
   const { pin, publicKey } = provider(found);
   const proof = [
     ["check.p.commitment", hex(b64u(stated.commitment))],

@@ -13,7 +13,7 @@ from dashboard.pages.attention import Seen, findings
 from dashboard.pages.calls import applied, chosen_filters, filters, pager
 from dashboard.pages.matrix import matrix_view
 from dashboard.pages.overview import trend_view
-from dashboard.pages.window import read_window
+from dashboard.pages.window import Window, read_window
 from dashboard.statements import (
     Agreement,
     CallPage,
@@ -180,15 +180,31 @@ def test_a_chart_of_nothing_draws_nothing() -> None:
     assert (bars.lower, bars.upper, bars.centres) == ("", "", ())
 
 
-def test_the_table_twin_has_the_days_of_the_readers_zone() -> None:
-    late = datetime.datetime(2026, 11, 21, 17, tzinfo=datetime.UTC)  # 01:00 on the 22nd
-    points = [TrendPoint(at=late - datetime.timedelta(hours=2), allowed=1, denied=0)]
-    points += [TrendPoint(at=late, allowed=2, denied=3)]
-    days = trend_view(points, ENGLISH).days
-    assert [(str(day.date), day.allowed, day.denied) for day in days] == [
-        ("2026-11-21", 1, 0),
-        ("2026-11-22", 2, 3),
-    ]
+def window(days: int) -> Window:
+    start = NOW - datetime.timedelta(days=days)
+    return Window(start=start, end=NOW, name="", query={})
+
+
+def point(at: str, allowed: int, denied: int = 0) -> TrendPoint:
+    return TrendPoint.model_validate({"at": at, "allowed": allowed, "denied": denied})
+
+
+def test_the_trend_covers_the_whole_window_and_loses_no_call() -> None:
+    points = [point("2026-11-20T17:00:00Z", 2, 3), point("2026-11-22T10:00:00Z", 5)]
+    trend = trend_view(points, window(7), ENGLISH)
+    assert len(trend.days) == 8
+    assert len(trend.bars.centres) == 43  # four hours each
+    days = {str(day.date): (day.allowed, day.denied) for day in trend.days}
+    assert days["2026-11-21"] == (2, 3)  # 01:00 at +08:00
+    assert days["2026-11-22"] == (5, 0)
+    assert days["2026-11-19"] == (0, 0)
+
+
+def test_days_that_the_node_counted_in_utc_are_shown_as_such() -> None:
+    trend = trend_view([point("2026-11-01T00:00:00Z", 4)], window(30), ENGLISH)
+    assert trend.offset == "UTC"
+    assert sum(day.allowed for day in trend.days) == 4
+    assert next(str(day.date) for day in trend.days if day.allowed) == "2026-11-01"
 
 
 # --- what needs attention

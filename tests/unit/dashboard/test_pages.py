@@ -307,7 +307,8 @@ Fault = Callable[[SimulatedAudit], None]
 @pytest.mark.parametrize(
     ("break_it", "status", "words"),
     [
-        (lambda audit: setattr(audit, "failure", 500), 502, "cannot be read"),
+        (lambda audit: setattr(audit, "failure", 500), 502, "reports a failure"),
+        (lambda audit: setattr(audit, "failure", 400), 502, "cannot be read"),
         (lambda audit: setattr(audit, "failure", 401), 502, "refuses this dashboard"),
         (lambda audit: setattr(audit, "nonsense", True), 502, "cannot be read"),
     ],
@@ -336,4 +337,4 @@ async def test_data_requests_get_problems_as_data(site: Site) -> None:
     site.audit.failure = 500
     answer = await site.get(f"/receipts/{site.receipt_id()}/check.json")
     assert answer.status_code == 502
-    assert answer.json()["code"] == "nonsense"
+    assert answer.json()["code"] == "failing"
