@@ -13,6 +13,7 @@ Source: Decentralized Claims Protocol 1.0, self-issued ID tokens; RFC 7519.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ _SKEW_S = 30
 _LONGEST_TOKEN = 4096
 """Characters. A token holds JSON, and long JSON can be nested deeply enough to end
 the process (`crypto.encoding.check_depth`)."""
+_TOKEN = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _CLAIMS = {"iss", "sub", "aud", "iat", "exp", "jti", "agreement", "request"}
 _UNVERIFIED: Options = {"verify_signature": False}
 _SIGNATURE_ONLY: Options = {
@@ -43,6 +45,8 @@ _SIGNATURE_ONLY: Options = {
     "verify_iat": False,
     "verify_aud": False,
     "verify_iss": False,
+    "verify_sub": False,
+    "verify_jti": False,
 }
 
 
@@ -139,11 +143,12 @@ class RegistryIdentity:
     def _signed_claims(self, token: str | None) -> dict[str, Any]:
         if not token:
             raise _Problem("token.missing")
-        if len(token) > _LONGEST_TOKEN:
+        if len(token) > _LONGEST_TOKEN or not _TOKEN.fullmatch(token):
             raise _Problem("token.malformed")
         try:
             claims: dict[str, Any] = jwt.decode(token, options=_UNVERIFIED)
-        except jwt.PyJWTError as error:
+            unb64u(token.rpartition(".")[2])  # one spelling for one signature
+        except (jwt.PyJWTError, Malformed) as error:
             raise _Problem("token.malformed") from error
         issuer = claims.get("iss")
         if not isinstance(issuer, str) or set(claims) != _CLAIMS:
@@ -151,6 +156,8 @@ class RegistryIdentity:
         known = self.participant(issuer)
         if known is None:
             raise _Problem("token.issuer_unknown")
+        if jwt.get_unverified_header(token).get("kid") != known.key_id("ed25519"):
+            raise _Problem("token.signature")
         key = Ed25519PublicKey.from_public_bytes(known.keys["ed25519"])
         try:
             jwt.decode(token, key, algorithms=["EdDSA"], options=_SIGNATURE_ONLY)
