@@ -24,7 +24,7 @@ from ledger.errors import ChainUnavailable, LedgerError
 from ledger.participants import Participant, pins_of
 from ledger.ports import Anchors
 from ledger.rpc_reader import RpcChainReader
-from node.adapters.crm.declaration import load_declaration
+from node.adapters.crm.declaration import load_declaration, located
 from node.adapters.crm.opening import CrmSources, open_source
 from node.adapters.identity import RegistryIdentity
 from node.adapters.keyring import Keyring, generate_keys, load_keys, write_secret
@@ -37,6 +37,7 @@ from node.adapters.sql.store import SqlStore, engine_for
 from node.adapters.system import SystemClock, system_randomness
 from node.api.app import create_app
 from node.config import Settings, environment, load
+from node.domain.checking import InvalidDeclaration
 from node.domain.declaration import dataset_to_json
 from node.domain.disclosure import Company
 from node.domain.preview import preview
@@ -409,6 +410,8 @@ def examine_file(
     try:
         check_columns(dataset, source.check())
         report = examine(dataset, source, progress=progress)
+    except InvalidDeclaration as error:
+        raise located(error, file) from None
     finally:
         source.close()
     return preview(dataset, report, agreement)

@@ -3,7 +3,7 @@
 Only customers that both sides know are looked up, only the granted columns are
 selected, and only records that were published. A record whose values are no
 longer those that its signature covers is signed anew before it is shown; one
-that has left the CRM is not shown any more.
+that has left the CRM, or moved to another customer, is not shown any more.
 """
 
 import asyncio
@@ -14,7 +14,8 @@ from typing import TypeAlias
 from ledger.disclosure import CustomerAnswer, Disclosure, ShownRecord
 from ledger.presentation import changed_fields
 from node.domain.agreement import Agreement
-from node.domain.dataset import Dataset, Field, Value
+from node.domain.customer import BadCustomer, normalise
+from node.domain.dataset import CustomerKey, Dataset, Field, Value
 from node.domain.disclosure import Request
 from node.domain.report import SoundRecord
 from node.domain.values import BadValue, to_wire
@@ -88,7 +89,7 @@ class Read:
     async def _values(
         self, dataset: Dataset, records: Sequence[Record], names: Sequence[str]
     ) -> list[_Found]:
-        """Return each record that still exists, as signed, with its values."""
+        """Return each record that is still this customer's, with its values."""
         fields = [field for field in dataset.fields if field.name in names]
         rows = await self._rows(dataset, records, fields)
         found: list[_Found] = []
@@ -108,12 +109,19 @@ class Read:
         self, dataset: Dataset, records: Sequence[Record], fields: Sequence[Field]
     ) -> Mapping[str, Mapping[str, object]]:
         keys = [record.key for record in records]
-        columns = [field.column for field in fields]
+        customer = dataset.customer
+        columns = sorted({customer.column, *(field.column for field in fields)})
         try:
             source = await asyncio.to_thread(self.sources, dataset)
-            return await asyncio.to_thread(source.read, keys, columns)
+            rows = await asyncio.to_thread(source.read, keys, columns)
         except Unavailable as error:
             raise NotReadable("source.unavailable") from error
+        return {
+            record.key: rows[record.key]
+            for record in records
+            if record.key in rows
+            and _names(customer, rows[record.key], record.customer)
+        }
 
     async def _renew(self, dataset: Dataset, records: Sequence[Record]) -> list[Record]:
         """Sign records anew that have changed in the CRM, and keep them."""
@@ -143,6 +151,18 @@ def _changed(dataset: Dataset, found: Sequence[_Found]) -> list[Record]:
         for record, values in found
         if changed_fields(record.signed, values, schema=schema)
     ]
+
+
+def _names(key: CustomerKey, row: Mapping[str, object], customer: str) -> bool:
+    """Tell whether a row still belongs to the customer it was published for.
+
+    A record can move to another account in the CRM. Under the old customer's token
+    it must not be shown any more; the next publication finds its new customer.
+    """
+    try:
+        return normalise(key.rule, row[key.column]) == customer
+    except BadCustomer:
+        return False
 
 
 def _wire(field: Field, raw: object) -> Value:
