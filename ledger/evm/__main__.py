@@ -12,6 +12,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import uvicorn
@@ -51,27 +52,33 @@ def main(given: Sequence[str] | None = None) -> None:
     arguments = _arguments(given)
     arguments.path.mkdir(parents=True, exist_ok=True)
     family = socket.AF_INET6 if ":" in arguments.host else socket.AF_INET
-    listening = socket.create_server((arguments.host, arguments.port), family=family)
-    try:
-        chain = EmbeddedChain(
-            arguments.path / "chain.sqlite",
-            clock=lambda: int(time.time()),  # noqa: TID251 -- this is where it enters
-        )
-    except sqlite3.OperationalError as error:
-        sys.exit(f"{arguments.path}: {error}; is another process using it?")
-    host, port = listening.getsockname()[:2]
-    where = f"[{host}]" if family == socket.AF_INET6 else host
-    sys.stdout.write(f"ready http://{where}:{port} chain {CHAIN_ID}\n")
-    sys.stdout.flush()
+    address = (arguments.host, arguments.port)
     for ending in (signal.SIGTERM, signal.SIGINT):
         # uvicorn answers what it has begun, and then hands the signal on to us.
         signal.signal(ending, lambda *_: sys.exit(0))
-    app = application(chain, hosts=["*"] if arguments.allow_remote else LOOPBACK)
-    config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False)
-    try:
+    with (
+        closing(_open(arguments.path)) as chain,
+        socket.create_server(address, family=family) as listening,
+    ):
+        host, port = listening.getsockname()[:2]
+        where = f"[{host}]" if family == socket.AF_INET6 else host
+        sys.stdout.write(f"ready http://{where}:{port} chain {CHAIN_ID}\n")
+        sys.stdout.flush()
+        app = application(chain, hosts=["*"] if arguments.allow_remote else LOOPBACK)
+        config = uvicorn.Config(
+            app, lifespan="off", log_level="warning", access_log=False
+        )
         uvicorn.Server(config).run(sockets=[listening])
-    finally:
-        chain.close()
+
+
+def _open(folder: Path) -> EmbeddedChain:
+    try:
+        return EmbeddedChain(
+            folder / "chain.sqlite",
+            clock=lambda: int(time.time()),  # noqa: TID251 -- this is where it enters
+        )
+    except sqlite3.OperationalError as error:
+        sys.exit(f"{folder}: {error}; is another process using it?")
 
 
 if __name__ == "__main__":

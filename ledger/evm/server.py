@@ -32,25 +32,28 @@ def application(chain: EmbeddedChain, *, hosts: list[str]) -> Starlette:
         chain: Used by this application alone.
         hosts: Names accepted in the `Host` header, without port; `*` for any.
     """
-    one_at_a_time = anyio.CapacityLimiter(1)
-
-    async def rpc(request: Request) -> Response:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip()
-        if kind.lower() != "application/json":
-            return Response("send application/json\n", 415)
-        if (body := await _read(request)) is None:
-            return Response(f"more than {MAX_BODY_BYTES} bytes\n", 413)
-        said = await anyio.to_thread.run_sync(
-            answer, chain, body, limiter=one_at_a_time
-        )
-        if said is None:
-            return Response(status_code=204)
-        return Response(json.dumps(said), media_type="application/json")
-
-    return Starlette(
-        routes=[Route("/", rpc, methods=["POST"])],
+    app = Starlette(
+        routes=[Route("/", _rpc, methods=["POST"])],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
     )
+    app.state.chain = chain
+    app.state.one_at_a_time = anyio.CapacityLimiter(1)
+    return app
+
+
+async def _rpc(request: Request) -> Response:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip()
+    if kind.lower() != "application/json":
+        return Response("send application/json\n", 415)
+    if (body := await _read(request)) is None:
+        return Response(f"more than {MAX_BODY_BYTES} bytes\n", 413)
+    state = request.app.state
+    said = await anyio.to_thread.run_sync(
+        answer, state.chain, body, limiter=state.one_at_a_time
+    )
+    if said is None:
+        return Response(status_code=204)
+    return Response(json.dumps(said), media_type="application/json")
 
 
 async def _read(request: Request) -> bytes | None:

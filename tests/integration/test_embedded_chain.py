@@ -253,7 +253,7 @@ def test_a_history_of_600_anchors_is_read_from_the_index(tmp_path: Path) -> None
         took = time.monotonic() - began
     assert [e["args"]["epoch"] for e in history] == list(range(1, 601))
     assert oldest.block == 2
-    assert took < 3  # 0.2 s on two idle cores; walking the blocks takes a minute
+    assert took < 3  # some 0.1 s when idle; a client that walks blocks took 52 s
 
 
 class Anchoring(threading.Thread):
@@ -262,6 +262,7 @@ class Anchoring(threading.Thread):
     def __init__(self, url: str, contract: bytes, member: Member, epoch: int) -> None:
         super().__init__()
         self.acknowledged: dict[int, str] = {}
+        self.began = threading.Event()
         self._url, self._contract = url, contract
         self._member, self._epoch = member, epoch
 
@@ -274,6 +275,7 @@ class Anchoring(threading.Thread):
                 try:
                     said = http.post(self._url, json={"jsonrpc": "2.0", "id": 1, **ask})
                     self.acknowledged[epoch] = said.json()["result"]
+                    self.began.set()
                 except httpx.HTTPError:
                     return
 
@@ -297,19 +299,17 @@ def test_no_acknowledged_anchor_is_lost_when_the_process_is_killed(
             with client(url) as web3:
                 assert web3.eth.block_number == 1 + found
                 for past, sent in acknowledged.items():
-                    assert (
-                        web3.eth.get_transaction_receipt(HexBytes(sent))["blockNumber"]
-                        == 1 + past
-                    )
+                    receipt = web3.eth.get_transaction_receipt(HexBytes(sent))
+                    assert receipt["blockNumber"] == 1 + past
                 wanted = Web3.to_checksum_address(contract)
                 logs = web3.eth.get_logs({"fromBlock": 0, "address": wanted})
                 assert len(logs) == found
             member.nonce = found
             anchoring = Anchoring(url, address, member, found)
             anchoring.start()
-            time.sleep(0.15 + 0.0137 * death)
+            assert anchoring.began.wait(30)
+            time.sleep(0.0237 * death)
             running.kill()
             anchoring.join()
         acknowledged |= anchoring.acknowledged
-        epoch = max(acknowledged, default=0)
-        assert anchoring.acknowledged, f"round {death} came to nothing"
+        epoch = max(acknowledged)
