@@ -82,9 +82,11 @@ class Ed25519Key(SecretHandle):
 def check_ed25519_public(public: bytes) -> None:
     """Refuse what must never be pinned as somebody's Ed25519 key.
 
+    Bytes that are off the curve pass, and verify no signature.
+
     Raises:
         Malformed: Not 32 bytes, not canonical (RFC 8032, section 5.1.3: y must
-            be below p), not on the curve, or a point of small order.
+            be below p), or a point of small order.
     """
     if len(public) != 32:
         raise Malformed("an Ed25519 public key has 32 bytes")

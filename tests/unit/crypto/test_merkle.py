@@ -106,6 +106,17 @@ def test_a_leaf_elsewhere_in_the_tree_is_not_proved() -> None:
             )
 
 
+@pytest.mark.parametrize(("size1", "size2"), [(1, 7), (3, 7), (4, 7), (6, 7), (8, 64)])
+def test_both_roots_of_a_consistency_proof_are_checked(size1: int, size2: int) -> None:
+    proof = merkle.consistency_proof(size1, size2, READ)
+    old, new = merkle.root_at(size1, READ), merkle.root_at(size2, READ)
+    for root1, root2 in ((LEAVES[9], new), (old, LEAVES[9]), (new, old)):
+        with pytest.raises(InvalidProof):
+            merkle.verify_consistency(
+                size1=size1, size2=size2, proof=proof, root1=root1, root2=root2
+            )
+
+
 def test_an_inner_node_cannot_be_passed_off_as_an_entry() -> None:
     entry = LEAVES[0] + LEAVES[1]
     assert merkle.leaf_hash(entry) != merkle.node_hash(LEAVES[0], LEAVES[1])
