@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import stat
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -222,9 +223,13 @@ def _anchors(
 ) -> Anchors | None:
     if settings.chain is None:
         return None
-    # web3 takes a second and a half to import; a node without a chain need not.
+    # web3 takes a second and a half to import; a node without a chain need not. It
+    # also raises the process's recursion limit a hundredfold, under which a deeply
+    # nested JSON body would overflow the stack instead of being refused.
+    limit = sys.getrecursionlimit()
     from ledger.chain import Web3Anchors  # noqa: PLC0415
 
+    sys.setrecursionlimit(limit)
     anchors = Web3Anchors(
         settings.chain.url, key=keys.secp256k1, contract=settings.chain.contract
     )

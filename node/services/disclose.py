@@ -42,17 +42,13 @@ from node.ports import (
     UnitOfWork,
 )
 from node.services.prove import Prove
-from node.services.read import Draft, NotReadable, Read
+from node.services.read import Draft, NotReadable, Outdated, Read
 
 _ATTEMPTS = 5
 NONCE_KEPT = datetime.timedelta(minutes=10)
 """Longer than any token is accepted for, so no nonce can come back."""
 _FAULTS = frozenset({"policy.unavailable", "policy.timeout", "source.unavailable"})
 """Refusals that the caller can do nothing about but try again."""
-
-
-class _Stale(Exception):
-    """What was decided on has changed meanwhile; decide again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,11 +104,11 @@ class Disclose:
             token, bound_to=request.hash, agreement=request.agreement
         )
         for _ in range(_ATTEMPTS):
-            case = await self._consider(request, caller, token, started)
             try:
+                case = await self._consider(request, caller, token, started)
                 signed = await self.store.write(partial(self._keep_receipt, case))
                 break
-            except _Stale:
+            except Outdated:
                 continue
         else:
             detail = "Too many calls at once under this agreement. Try again."
@@ -168,12 +164,12 @@ class Disclose:
         """Write the receipt, with the nonce and the rate that the call uses up.
 
         Raises:
-            _Stale: The snapshot no longer holds; nothing is written.
+            Outdated: The snapshot no longer holds; nothing is written.
         """
         if case.caller.nonce is not None:
             fresh = work.receipts.claim(case.caller, case.at + NONCE_KEPT)
             if fresh == case.situation.nonce_seen:
-                raise _Stale
+                raise Outdated
         if case.draft:
             _check_still_holds(work, case)
         stream = stream_id(
@@ -254,6 +250,6 @@ def _check_still_holds(work: UnitOfWork, case: _Case) -> None:
     seen = case.situation.agreement
     kept = work.agreements.get(seen.id) if seen else None
     if seen is None or kept is None or kept.status is not case.situation.status:
-        raise _Stale
+        raise Outdated
     if not work.receipts.count_call(seen.id, case.hour, seen.terms.calls_per_hour):
-        raise _Stale
+        raise Outdated

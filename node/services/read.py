@@ -39,6 +39,10 @@ class Draft:
     records: tuple[tuple[Record, ...], ...]
 
 
+class Outdated(Exception):
+    """What was decided on has changed meanwhile; decide again."""
+
+
 class NotReadable(Exception):
     """The call cannot be answered; the message is the denial code."""
 
@@ -64,6 +68,7 @@ class Read:
             most: The company's own cap on records in one call.
 
         Raises:
+            Outdated: The dataset was published anew meanwhile.
             NotReadable: No customer is shared, there are too many records, a record
                 no longer fits its declaration, or the CRM did not answer.
         """
@@ -73,6 +78,7 @@ class Read:
         most = min(most, agreement.terms.rows_per_call)
 
         def look(view: UnitOfWork) -> tuple[Mapping[bytes, str], Sequence[Record]]:
+            _check_current(view, publication)
             aligned = view.agreements.aligned(agreement.id, request.customers)
             customers = sorted(set(aligned.values()))
             return aligned, view.datasets.records(dataset.id, customers, most + 1)
@@ -82,64 +88,72 @@ class Read:
             raise NotReadable("customer.not_shared")
         if len(records) > most:
             raise NotReadable("rows.exceeded")
-        found = await self._values(dataset, records, request.fields)
+        fields = [field for field in dataset.fields if field.name in request.fields]
+        found = await asyncio.to_thread(self._values, dataset, records, fields)
+        if changed := await asyncio.to_thread(_changed, dataset, found):
+            found = await self._renew(publication, changed, found)
         header = self.commit.header(dataset).to_bytes()
         return _draft(request, header, dataset, aligned, found)
 
-    async def _values(
-        self, dataset: Dataset, records: Sequence[Record], names: Sequence[str]
-    ) -> list[_Found]:
-        """Return each record that is still this customer's, with its values."""
-        fields = [field for field in dataset.fields if field.name in names]
-        rows = await self._rows(dataset, records, fields)
-        found: list[_Found] = []
-        for record in records:
-            if (row := rows.get(record.key)) is not None:
-                values = {each.name: _wire(each, row[each.column]) for each in fields}
-                found.append((record, values))
-        changed = _changed(dataset, found)
-        if changed:
-            renewed = {each.key: each for each in await self._renew(dataset, changed)}
-            found = [(renewed.get(old.key, old), values) for old, values in found]
-            if _changed(dataset, found):
-                raise NotReadable("record.changed")  # once more, meanwhile
-        return found
-
-    async def _rows(
+    def _values(
         self, dataset: Dataset, records: Sequence[Record], fields: Sequence[Field]
-    ) -> Mapping[str, Mapping[str, object]]:
+    ) -> list[_Found]:
+        """Return each record that is still its customer's, with its values."""
         keys = [record.key for record in records]
         customer = dataset.customer
         columns = sorted({customer.column, *(field.column for field in fields)})
         try:
-            source = await asyncio.to_thread(self.sources, dataset)
-            rows = await asyncio.to_thread(source.read, keys, columns)
+            rows = self.sources(dataset).read(keys, columns)
         except Unavailable as error:
             raise NotReadable("source.unavailable") from error
-        return {
-            record.key: rows[record.key]
-            for record in records
-            if record.key in rows
-            and _names(customer, rows[record.key], record.customer)
-        }
-
-    async def _renew(self, dataset: Dataset, records: Sequence[Record]) -> list[Record]:
-        """Sign records anew that have changed in the CRM, and keep them."""
-        rows = await self._rows(dataset, records, dataset.committed)
         try:
-            renewed = [
-                self.commit(dataset, _sound(dataset, record, rows[record.key]))
+            return [
+                (
+                    record,
+                    {each.name: to_wire(each, row[each.column]) for each in fields},
+                )
                 for record in records
-                if record.key in rows
+                if (row := rows.get(record.key)) is not None
+                and _names(customer, row, record.customer)
             ]
         except BadValue as error:
             raise NotReadable("record.changed") from error
-        await self.store.write(lambda work: work.datasets.renew(dataset.id, renewed))
-        return renewed
+
+    async def _renew(
+        self,
+        publication: Publication,
+        changed: Sequence[Record],
+        found: Sequence[_Found],
+    ) -> list[_Found]:
+        """Sign records anew that have changed in the CRM, and keep them."""
+        dataset = publication.dataset
+
+        def sign() -> list[Record]:
+            now = self._values(dataset, changed, dataset.committed)
+            return [self.commit(dataset, _sound(*each)) for each in now]
+
+        signed = await asyncio.to_thread(sign)
+
+        def keep(work: UnitOfWork) -> None:
+            _check_current(work, publication)
+            work.datasets.renew(dataset.id, signed)
+
+        await self.store.write(keep)
+        renewed = {each.key: each for each in signed}
+        again = [(renewed.get(old.key, old), values) for old, values in found]
+        if _changed(dataset, again):
+            raise NotReadable("record.changed")  # once more, meanwhile
+        return again
 
 
-def _sound(dataset: Dataset, record: Record, row: Mapping[str, object]) -> SoundRecord:
-    values = {each.name: to_wire(each, row[each.column]) for each in dataset.committed}
+def _check_current(view: UnitOfWork, publication: Publication) -> None:
+    """Check that no newer publication has replaced the records meanwhile."""
+    current = view.datasets.get(publication.dataset.id)
+    if current is None or current.version != publication.version:
+        raise Outdated
+
+
+def _sound(record: Record, values: Mapping[str, Value]) -> SoundRecord:
     return SoundRecord(key=record.key, customer=record.customer, values=values)
 
 
@@ -163,13 +177,6 @@ def _names(key: CustomerKey, row: Mapping[str, object], customer: str) -> bool:
         return normalise(key.rule, row[key.column]) == customer
     except BadCustomer:
         return False
-
-
-def _wire(field: Field, raw: object) -> Value:
-    try:
-        return to_wire(field, raw)
-    except BadValue as error:
-        raise NotReadable("record.changed") from error
 
 
 def _draft(
