@@ -55,8 +55,10 @@ class SqlReceipts:
             self._upsert(t.nonces)
             .values(issuer=caller.did, nonce=caller.nonce, until=int(until.timestamp()))
             .on_conflict_do_nothing()
+            # Not `rowcount`: what an INSERT counts differs between drivers.
+            .returning(t.nonces.c.nonce)
         )
-        return claimed.rowcount == 1
+        return claimed.one_or_none() is not None
 
     def forget_nonces(self, before: datetime.datetime) -> None:
         """Drop nonces that no acceptable token can carry any more."""
@@ -74,8 +76,9 @@ class SqlReceipts:
                 set_={"calls": t.usage.c.calls + 1},
                 where=t.usage.c.calls < cap,
             )
+            .returning(t.usage.c.calls)
         )
-        return counted.rowcount == 1
+        return counted.one_or_none() is not None
 
     def head(self, stream: str) -> tuple[int, str]:
         """Return the next sequence number of a stream and its newest receipt id.
