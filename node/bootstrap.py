@@ -231,7 +231,10 @@ def _anchors(
 
     sys.setrecursionlimit(limit)
     anchors = Web3Anchors(
-        settings.chain.url, key=keys.secp256k1, contract=settings.chain.contract
+        settings.chain.url,
+        key=keys.secp256k1,
+        contract=settings.chain.contract,
+        chain_id=settings.chain.chain_id,
     )
     stack.callback(anchors.close)
     return anchors

@@ -42,10 +42,15 @@ class Names(_Strict):
 
 
 class Chain(_Strict):
-    """The consortium chain, and the contract that anchors are written to."""
+    """The consortium chain, and the contract that anchors are written to.
+
+    Attributes:
+        chain_id: EIP-155; another chain at this address is then refused.
+    """
 
     url: str
     contract: str
+    chain_id: int | None = None
 
 
 class Tls(_Strict):

@@ -62,9 +62,9 @@ def verify(
 
     Needs no node and no network; with --rpc and --contract it asks the chain too.
     """
-    chain = RpcChainReader(rpc, contract=contract) if rpc and contract else None
     with reported():
         try:
+            chain = RpcChainReader(rpc, contract) if rpc and contract else None
             pins = pins_of(bootstrap.read_json(registry)) if registry else {}
             steps = verify_evidence(
                 file.read_bytes(), pins, chain, trust_embedded=registry is None

@@ -218,8 +218,8 @@ def _show_answer(answer: dict[str, Any]) -> None:
     for each in answer["denials"]:
         out.print(f"✗ {each['code']}: {each['message']} {each['mend']}")
     for name, records in answer["customers"].items():
-        if records is None:
-            out.print(f"{name}: not shared")
+        if not records:
+            out.print(f"{name}: {'not shared' if records is None else 'no record'}")
         for record in records or ():
             values = ", ".join(f"{key} = {value}" for key, value in record.items())
             out.print(f"{name}: {values}")
