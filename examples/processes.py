@@ -25,6 +25,17 @@ def chain(*, path: Path, port: int, host: str = "127.0.0.1") -> list[str]:
     return command
 
 
+def contract(*, chain: str, settings: Path) -> list[str]:
+    """Give the command that creates the anchor contract, unless it is there; it ends.
+
+    Args:
+        chain: Address of the chain's JSON-RPC.
+        settings: Of the node whose account creates it.
+    """
+    words = ["deploy-contract", chain, "--settings", str(settings)]
+    return [sys.executable, "-m", "node", *words]
+
+
 def node(*, settings: Path) -> list[str]:
     """Give one company's node: its API and its background worker."""
     return [sys.executable, "-m", "node", "serve", "--settings", str(settings)]

@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from examples import processes
+from node.api.app import create_app
 from tests.support import REPOSITORY
 
 COMPOSE: dict[str, Any] = YAML(typ="safe").load(
@@ -26,6 +27,7 @@ DATABASES = {"maker-database", "supplier-database"}
 HERE = Path("somewhere")
 PLAIN = {
     "chain": processes.chain(path=HERE, port=1),
+    "contract": processes.contract(chain="http://somewhere", settings=HERE),
     "node": processes.node(settings=HERE),
     "dashboard": processes.dashboard(settings=HERE),
     "opa": processes.opa(port=1),
@@ -47,6 +49,8 @@ def shape(command: list[str]) -> list[str]:
             next(rest)
         elif word == "--allow-remote":
             continue
+        elif word.startswith("http://"):
+            words.append("http://…")
         elif word.startswith("--addr="):
             words.append("--addr")
         else:
@@ -72,13 +76,20 @@ def test_each_company_has_a_database_a_policy_server_a_node_and_a_dashboard(
     assert SERVICES[f"{company}-database"]["image"].startswith("postgres:")
 
 
-def test_there_is_one_chain() -> None:
-    chains = [
+@pytest.mark.parametrize("part", ["chain", "contract"])
+def test_there_is_one_chain_and_one_contract(part: str) -> None:
+    found = [
         name
         for name in set(SERVICES) - DATABASES
-        if shape(argv(SERVICES[name])) == shape(PLAIN["chain"])
+        if shape(argv(SERVICES[name])) == shape(PLAIN[part])
     ]
-    assert chains == ["chain"]
+    assert found == [part]
+
+
+def test_no_node_serves_before_the_contract_is_there() -> None:
+    for company in ("maker", "supplier"):
+        waits = SERVICES[f"{company}-node"]["depends_on"]
+        assert waits["contract"] == {"condition": "service_completed_successfully"}
 
 
 def test_ports_are_published_on_loopback_only() -> None:
@@ -97,9 +108,20 @@ def test_databases_and_policy_servers_are_on_their_companys_own_network() -> Non
             assert "ports" not in service
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES))
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"contract"}))
 def test_a_container_says_when_it_is_healthy(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+
+
+def test_the_health_of_a_service_is_asked_where_it_answers() -> None:
+    """The paths exist, and a node is asked over the https that it speaks."""
+    node = " ".join(SERVICES["maker-node"]["healthcheck"]["test"])
+    dashboard = " ".join(SERVICES["maker-dashboard"]["healthcheck"]["test"])
+
+    assert "https://127.0.0.1:8101/health/ready" in node
+    assert "/health/ready" in create_app(lambda: None, {}).openapi()["paths"]  # type: ignore[arg-type,return-value]
+    assert "http://127.0.0.1:8201/health/live" in dashboard
+    assert '"/health/live"' in (REPOSITORY / "dashboard" / "app.py").read_text()
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
