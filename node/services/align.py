@@ -120,9 +120,15 @@ class Align:
         await self.store.write(keep)
 
     def again(self, work: UnitOfWork, dataset: str) -> None:
-        """Match every declaration with a dataset's customers after they changed."""
+        """Match every declaration with a dataset's customers after they changed.
+
+        A consumer that has left the registry can ask nothing, so its declarations
+        stay as they are.
+        """
         for kept in work.agreements.all():
-            if kept.role is Role.PROVIDER and kept.agreement.dataset == dataset:
+            known = self.identity.participant(kept.agreement.assignee) is not None
+            provides = kept.role is Role.PROVIDER
+            if provides and known and kept.agreement.dataset == dataset:
                 tokens = work.agreements.declared(kept.agreement.id)
                 self._match(work, kept.agreement, tokens)
 

@@ -587,11 +587,12 @@ class World:
     def body(self, **changes: Any) -> dict[str, Any]:
         """Return a right query, with changes."""
         agreement = changes.get("agreement", self.agreement)
+        if "customers" not in changes:
+            changes["customers"] = [self.customer(SHARED[0], agreement)]
         return {
             "agreement": agreement,
             "purpose": PURPOSE,
             "fields": ["expected_acceptance_date", "project_stage"],
-            "customers": [self.customer(SHARED[0], agreement)],
             **changes,
         }
 
