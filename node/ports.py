@@ -118,12 +118,15 @@ class Identity(Protocol):
     def authenticate(
         self, token: str | None, *, bound_to: str, agreement: str | None
     ) -> Caller:
-        """Check a self-issued token. Never raises: a fault is `Caller.problem`.
+        """Check a self-issued token. A fault of the token is `Caller.problem`.
 
         Args:
             token: What came after `Bearer `, or None.
             bound_to: Hash of the request that the token must name, in hex.
             agreement: Agreement that the token must name, if any.
+
+        Raises:
+            Unavailable: The registry cannot be read, so nobody is known.
         """
         ...
 

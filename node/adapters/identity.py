@@ -13,6 +13,7 @@ Source: Decentralized Claims Protocol 1.0, self-issued ID tokens; RFC 7519.
 """
 
 import json
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from node.domain.disclosure import Caller
 from node.errors import Unavailable
 from node.ports import Clock
 
+_log = logging.getLogger("fieldpact.identity")
 LIFETIME_S = 60
 _LONGEST_S = 300
 _SKEW_S = 30
@@ -76,7 +78,8 @@ class RegistryIdentity:
         """
         own = self._current().get(self._did)
         if own is None or own.keys["ed25519"] != self._signer.public_bytes:
-            detail = f"{self._registry} does not pin this node's keys."
+            _log.error("%s does not pin this node's keys", self._registry)
+            detail = "The registry does not pin this node's keys."
             raise Unavailable("registry.self", detail)
         return own
 
@@ -96,7 +99,8 @@ class RegistryIdentity:
                 self._pins = pins_of(json.loads(self._registry.read_bytes()))
                 self._read_at = version
         except (OSError, ValueError, Malformed) as error:
-            detail = f"The registry {self._registry} cannot be read."
+            _log.error("the registry %s cannot be read", self._registry)
+            detail = "This node cannot read the consortium's registry."
             raise Unavailable("registry.unreadable", detail) from error
         return self._pins
 
@@ -122,7 +126,7 @@ class RegistryIdentity:
     def authenticate(
         self, token: str | None, *, bound_to: str, agreement: str | None
     ) -> Caller:
-        """Check a self-issued token. Never raises: a fault is `Caller.problem`.
+        """Check a self-issued token. A fault of the token is `Caller.problem`.
 
         1. There is one, and it names a registered issuer.
         2. The issuer's pinned key signed it: from here on the caller is known.
