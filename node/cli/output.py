@@ -17,7 +17,7 @@ from node import bootstrap
 from node.config import Settings, load
 from node.errors import NodeError
 
-out = Console(highlight=False)
+out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)
 
 SettingsFile = Annotated[

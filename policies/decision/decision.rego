@@ -41,14 +41,18 @@ obligations contains "personal.protect" if {
 	count(data.fieldpact.consortium.personal) > 0
 }
 
+# Reasons are worked out for refusals only: an allowed call, the common one, pays
+# nothing for them.
 denials contains "request.malformed" if data.fieldpact.shape.valid == false
 
 denials contains code if {
+	allow == false
 	data.fieldpact.shape.valid
 	some code in _open[0]
 }
 
 denied_fields contains name if {
+	allow == false
 	count({code | some code in denials; startswith(code, "field.")}) > 0
 	some name in (data.fieldpact.consortium.denied_fields | data.fieldpact.company.denied_fields)
 }
