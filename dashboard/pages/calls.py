@@ -88,12 +88,13 @@ async def calls(request: Request, person: Person) -> Response:
     )
     check_participant(desk, summary)
     kept = {**window.query, **wanted}
-    template = "calls/log.html" if is_fragment(request) else "calls/page.html"
+    fragment = is_fragment(request)
     return render(
         request,
         reader,
-        template,
+        "calls/log.html" if fragment else "calls/page.html",
         headers={"Vary": "HX-Request-Type"},
+        fragment=fragment,
         window=window,
         lengths=tuple(LENGTHS),
         page=page,

@@ -35,7 +35,9 @@ _EPOCH: Final = datetime.datetime.fromtimestamp(0, datetime.UTC)
 _DAY: Final = datetime.timedelta(days=1)
 _STEPS: Final = ((_DAY * 2, _DAY / 24), (_DAY * 7, _DAY / 6))
 """Widths of the trend's bars, by the longest window that has them."""
-_MOST_LABELS: Final = 8
+_MOST_LABELS: Final = 7
+_LABEL: Final = 36
+"""Width of a day's name on the x axis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,9 +203,10 @@ def trend_view(
             date=date, allowed=day.allowed + allowed, denied=day.denied + denied
         )
     every = -(-len(starts) // _MOST_LABELS)
+    labels = [start for start in starts[::every] if start[0] < bars.width - _LABEL / 2]
     return TrendView(
         bars=bars,
-        labels=tuple(starts[::every]),
+        labels=tuple(labels),
         days=tuple(days.values()),
         offset=speech.offset(window.end),
     )

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from dashboard.errors import NodeError, NotFound
 from dashboard.pages.base import desk_of, read_reader, render
 from dashboard.pages.sign_in import who
+from dashboard.security import HEADERS
 
 _log = logging.getLogger("dashboard")
 
@@ -38,8 +39,13 @@ async def refused(request: Request, error: Exception) -> Response:
 
 
 async def broken(request: Request, error: Exception) -> Response:
-    """Say that the dashboard itself failed."""
-    return _problem(request, "broken", 500, error)
+    """Say that the dashboard itself failed.
+
+    Starlette answers this outside of all middleware, so the headers are set here.
+    """
+    response = _problem(request, "broken", 500, error)
+    response.headers.update(HEADERS | {"Cache-Control": "no-store"})
+    return response
 
 
 def _problem(request: Request, code: str, status: int, error: Exception) -> Response:

@@ -10,6 +10,7 @@ The address holds the receipt's id, and the id is what the record's hash must be
 a page for one receipt cannot be made to show another.
 """
 
+import asyncio
 import json
 import re
 from typing import Any, Final
@@ -68,13 +69,15 @@ async def receipt(request: Request, person: Person) -> Response:
 async def check_material(request: Request, person: Person) -> Response:
     """Answer with what the browser checks, and with what it checks it against."""
     desk, reader = desk_of(request), read_reader(request, person)
-    evidence = await desk.client.evidence(_receipt_id(request))
+    evidence, titles = await asyncio.gather(
+        desk.client.evidence(_receipt_id(request)), _titles(desk, reader)
+    )
     return JSONResponse(
         {
             "evidence": evidence,
             "registry": desk.registry.to_json(),
             "participant": desk.settings.participant,
-            "titles": await _titles(desk, reader),
+            "titles": titles,
             "words": _words(reader),
         }
     )

@@ -264,6 +264,9 @@ def test_filters_live_in_the_address_and_survive_a_reload(opens: Opens) -> None:
     choose(page, "Decision", "Denied")
     expect(page).to_have_url(re.compile(r"decision=deny"))
     assert not re.search(r"=(&|$)", page.url)  # nothing empty in it
+    page.get_by_role("link", name="30 days").click()  # keeps what was set in place
+    expect(page).to_have_url(re.compile("window=30d"))
+    expect(page.get_by_label("Decision")).to_have_value("deny")
     rows = page.locator(".calls tbody tr")
     expect(rows.first).to_contain_text("Denied")
     page.reload()

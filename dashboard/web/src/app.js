@@ -17,6 +17,7 @@ document.addEventListener("htmx:config:request", (event) => {
 });
 
 document.addEventListener("htmx:after:swap", () => {
+  showAges();
   checkReceipts();
   const receipt = drawerBody?.querySelector("[data-receipt]");
   if (receipt && !drawer.open && !receipt.dataset.shown) {

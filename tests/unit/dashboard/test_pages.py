@@ -333,6 +333,21 @@ async def test_another_companys_node_is_refused(world: World, site: Site) -> Non
     assert answer.status_code == 502
 
 
+async def test_a_fault_of_its_own_is_a_page_with_the_headers_too(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a fault of this test")
+
+    monkeypatch.setattr("dashboard.pages.overview.matrix_view", fail)
+    answer = await site.get("/")
+    assert answer.status_code == 500
+    assert "The dashboard failed" in answer.text
+    assert "a fault of this test" not in answer.text
+    assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+    assert answer.headers["cache-control"] == "no-store"
+
+
 async def test_data_requests_get_problems_as_data(site: Site) -> None:
     site.audit.failure = 500
     answer = await site.get(f"/receipts/{site.receipt_id()}/check.json")
