@@ -27,9 +27,13 @@ CONTEXT = "https://w3id.org/dspace/2025/1/context.jsonld"
 PROFILE = "urn:fieldpact:odrl-profile:1"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,127}")
+_DATASET = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_DID = re.compile(r"did:web:[A-Za-z0-9._:%-]{1,200}")
 _FIELDS, _CUSTOMERS = "fieldpact:field", "fieldpact:customers"
 _CALLS, _ROWS = "fieldpact:callsPerHour", "fieldpact:rowsPerCall"
 _CAP = 1_000_000
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+"""Policies count seconds from here, and read no negative ones."""
 
 
 class Status(StrEnum):
@@ -92,8 +96,12 @@ class Terms:
             _refuse("fields", "A field of mode never cannot be agreed on.")
         if not self.purposes or not all(map(_ID.fullmatch, self.purposes)):
             _refuse("purposes", "Name at least one purpose of the registry.")
+        if len(set(self.purposes)) != len(self.purposes):
+            _refuse("purposes", "Name each purpose once.")
         if self.valid_from >= self.valid_to:
             _refuse("validity", "The end must come after the start.")
+        if self.valid_from < _EPOCH:
+            _refuse("validity", "The start must not lie before 1970.")
         for cap in (self.calls_per_hour, self.rows_per_call):
             if not 1 <= cap <= _CAP:
                 _refuse("caps", f"Caps lie between 1 and {_CAP}.")
@@ -242,8 +250,10 @@ def _parties(policy: Any) -> dict[str, Any]:
         }
     except (KeyError, TypeError, ValueError) as error:
         raise _unknown_policy() from error
-    if not all(isinstance(v, str) and len(v) <= 256 for v in parties.values()):
-        raise _unknown_policy()
+    forms = {"id": _ID, "dataset": _DATASET, "assigner": _DID, "assignee": _DID}
+    for name, value in parties.items():
+        if not isinstance(value, str) or not forms[name].fullmatch(value):
+            raise _unknown_policy()
     return parties | {"terms": Terms.from_permission(permission)}
 
 
