@@ -264,8 +264,11 @@ class Agreements(Protocol):
         """Insert or replace a negotiation."""
         ...
 
-    def negotiation(self, pid: str) -> Negotiation | None:
-        """Return the negotiation with this id on our side, or None."""
+    def hold_negotiation(self, pid: str) -> Negotiation | None:
+        """Return the negotiation with this id on our side, or None.
+
+        Holds it for this transaction, so that nobody else moves it.
+        """
         ...
 
     def negotiations(self) -> Sequence[Negotiation]:

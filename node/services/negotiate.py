@@ -10,10 +10,12 @@ States, message names and ids are those of the Dataspace Protocol. `accept` may
 be called again after a lost connection: both sides resume where they stand.
 """
 
+import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 from crypto.encoding import b64u, unb64u
 from crypto.errors import CryptoError
@@ -34,6 +36,9 @@ from node.ports import (
 )
 
 _C, _P = Role.CONSUMER, Role.PROVIDER
+_AGREED = frozenset({State.AGREED, State.VERIFIED, State.FINALIZED})
+_URN = re.compile(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_Step: TypeAlias = Callable[[UnitOfWork, Negotiation], Negotiation]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +131,9 @@ class Negotiate:
             BadRequest: The provider's agreement is not what it offered.
             Unavailable: The provider's node did not answer; call again.
         """
-        negotiation = await self._negotiation(pid, role=_C)
-        if negotiation.state is State.OFFERED:
-            negotiation = await self._keep(
-                negotiation.advance(State.ACCEPTED, sender=_C)
-            )
+        negotiation = await self._move(pid, _C, None, _begin_to_accept)
+        if negotiation.state is State.FINALIZED:
+            return await self._agreed_before(negotiation)
         provider = self._participant(negotiation.partner)
         pids = {
             "consumerPid": negotiation.consumer_pid,
@@ -147,12 +150,8 @@ class Negotiate:
         _check_is_offered(agreement, negotiation.offer)
         theirs = _signature(answer)
         _verify(provider, agreement, theirs)
+        await self._move(pid, _C, None, partial(_agree_on, agreement))
         ours = self._sign(agreement)
-        if negotiation.state is State.ACCEPTED:
-            negotiation = negotiation.advance(
-                State.AGREED, sender=_P, agreement=agreement
-            )
-            await self._keep(negotiation)
         verification = pids | {
             "@context": [CONTEXT],
             "@type": "ContractAgreementVerificationMessage",
@@ -165,10 +164,14 @@ class Negotiate:
             status=Status.ACTIVE,
             signatures={"assigner": theirs, "assignee": ours},
         )
-        done = negotiation.advance(State.VERIFIED, sender=_C).advance(
-            State.FINALIZED, sender=_P
-        )
-        await self._keep(done, kept)
+        await self._move(pid, _C, None, partial(_finalize, kept))
+        return kept
+
+    async def _agreed_before(self, negotiation: Negotiation) -> KeptAgreement:
+        agreement = _agreed(negotiation)
+        kept = await self.store.read(lambda view: view.agreements.get(agreement.id))
+        if kept is None:
+            raise NotFound("agreement.unknown", "There is no such agreement.")
         return kept
 
     async def receive_event(
@@ -176,28 +179,25 @@ class Negotiate:
     ) -> Mapping[str, Any]:
         """Take a consumer's acceptance; return the agreement with our signature.
 
+        Said again, it is answered again with the same agreement.
+
         Raises:
             NotFound: The sender has no such negotiation with us.
+            BadRequest: The message names another one.
             Conflict: It is not on offer (any more).
         """
         if _member(message, "eventType") != "ACCEPTED":
             raise BadRequest("event.unknown", "A consumer can only send ACCEPTED.")
-        negotiation = await self._negotiation(pid, role=_P, partner=sender)
-        if negotiation.state is not State.AGREED:
-            offer = negotiation.offer
-            agreement = Agreement(
-                id=self._urn(),
-                dataset=offer.dataset,
-                assigner=offer.assigner,
-                assignee=offer.assignee,
-                terms=offer.terms,
-                timestamp=self.clock.now(),
-            )
-            negotiation = await self._keep(
-                negotiation.advance(State.ACCEPTED, sender=_C).advance(
-                    State.AGREED, sender=_P, agreement=agreement
-                )
-            )
+
+        def agree(_: UnitOfWork, found: Negotiation) -> Negotiation:
+            _check_names(message, found)
+            if found.state in _AGREED:
+                return found
+            accepted = found.advance(State.ACCEPTED, sender=_C)
+            agreement = self._draw_up(found.offer)
+            return accepted.advance(State.AGREED, sender=_P, agreement=agreement)
+
+        negotiation = await self._move(pid, _P, sender, agree)
         agreement = _agreed(negotiation)
         return {
             "@context": [CONTEXT],
@@ -208,6 +208,16 @@ class Negotiate:
             "signature": self._sign(agreement),
         }
 
+    def _draw_up(self, offer: Offer) -> Agreement:
+        return Agreement(
+            id=self._urn(),
+            dataset=offer.dataset,
+            assigner=offer.assigner,
+            assignee=offer.assignee,
+            terms=offer.terms,
+            timestamp=self.clock.now(),
+        )
+
     async def receive_verification(
         self, sender: str, pid: str, message: Any
     ) -> Negotiation:
@@ -216,24 +226,28 @@ class Negotiate:
         Raises:
             NotFound: The sender has no such negotiation with us.
             Conflict: There is no agreement to verify yet.
-            BadRequest: The signature is not the consumer's over the agreement.
+            BadRequest: The message names another negotiation, or the signature is
+                not the consumer's over the agreement.
         """
-        negotiation = await self._negotiation(pid, role=_P, partner=sender)
-        if negotiation.state is State.FINALIZED:
-            return negotiation
-        done = negotiation.advance(State.VERIFIED, sender=_C).advance(
-            State.FINALIZED, sender=_P
-        )
-        agreement = _agreed(negotiation)
         theirs = _signature(message)
-        _verify(self._participant(sender), agreement, theirs)
-        kept = KeptAgreement(
-            agreement=agreement,
-            role=_P,
-            status=Status.ACTIVE,
-            signatures={"assigner": self._sign(agreement), "assignee": theirs},
-        )
-        return await self._keep(done, kept)
+        consumer = self._participant(sender)
+
+        def finish(work: UnitOfWork, found: Negotiation) -> Negotiation:
+            _check_names(message, found)
+            if found.state not in _AGREED:
+                detail = "There is no agreement to verify yet."
+                raise Conflict("negotiation.state", detail)
+            agreement = _agreed(found)
+            _verify(consumer, agreement, theirs)
+            kept = KeptAgreement(
+                agreement=agreement,
+                role=_P,
+                status=Status.ACTIVE,
+                signatures={"assigner": self._sign(agreement), "assignee": theirs},
+            )
+            return _finalize(kept, work, found)
+
+        return await self._move(pid, _P, sender, finish)
 
     def _participant(self, did: str) -> Participant:
         found = self.identity.participant(did)
@@ -242,28 +256,31 @@ class Negotiate:
             raise NotFound("participant.unknown", detail)
         return found
 
-    async def _negotiation(
-        self, pid: str, *, role: Role, partner: str | None = None
-    ) -> Negotiation:
-        found = await self.store.read(lambda view: view.agreements.negotiation(pid))
-        if (
-            found is None
-            or found.role is not role
-            or partner not in {None, found.partner}
-        ):
-            raise NotFound("negotiation.unknown", "There is no such negotiation.")
-        return found
-
-    async def _keep(
-        self, negotiation: Negotiation, agreement: KeptAgreement | None = None
-    ) -> Negotiation:
-        def keep(work: UnitOfWork) -> None:
-            work.agreements.keep_negotiation(negotiation)
-            if agreement is not None:
-                work.agreements.add(agreement)
-
-        await self.store.write(keep)
+    async def _keep(self, negotiation: Negotiation) -> Negotiation:
+        await self.store.write(
+            lambda work: work.agreements.keep_negotiation(negotiation)
+        )
         return negotiation
+
+    async def _move(
+        self, pid: str, role: Role, partner: str | None, step: _Step
+    ) -> Negotiation:
+        """Take one step of a negotiation whole: nobody else takes one meanwhile."""
+
+        def act(work: UnitOfWork) -> Negotiation:
+            found = work.agreements.hold_negotiation(pid)
+            if (
+                found is None
+                or found.role is not role
+                or partner not in {None, found.partner}
+            ):
+                raise NotFound("negotiation.unknown", "There is no such negotiation.")
+            moved = step(work, found)
+            if moved is not found:
+                work.agreements.keep_negotiation(moved)
+            return moved
+
+        return await self.store.write(act)
 
     async def _send(self, partner: Participant, path: str, body: Any) -> Any:
         token = self.identity.issue(
@@ -286,6 +303,37 @@ class Negotiate:
 
     def _urn(self) -> str:
         return uuid.UUID(bytes=self.randomness(16), version=4).urn
+
+
+def _begin_to_accept(_: UnitOfWork, found: Negotiation) -> Negotiation:
+    """Accept what is on offer; go on where an acceptance has begun already."""
+    if found.state in {State.ACCEPTED, *_AGREED}:
+        return found
+    return found.advance(State.ACCEPTED, sender=_C)
+
+
+def _agree_on(
+    agreement: Agreement, work: UnitOfWork, found: Negotiation
+) -> Negotiation:
+    """Keep the provider's agreement before we sign it: there is only one."""
+    if found.agreement is not None and found.agreement != agreement:
+        detail = "The provider has drawn up another agreement before."
+        raise BadRequest("agreement.not_offered", detail)
+    if found.state is not State.ACCEPTED:
+        return found
+    if work.agreements.get(agreement.id) is not None:
+        detail = "The agreement has the id of another one."
+        raise BadRequest("agreement.not_new", detail)
+    return found.advance(State.AGREED, sender=_P, agreement=agreement)
+
+
+def _finalize(kept: KeptAgreement, work: UnitOfWork, found: Negotiation) -> Negotiation:
+    """Let the agreement hold, unless it does already."""
+    if found.state is State.FINALIZED:
+        return found
+    work.agreements.add(kept)
+    verified = found.advance(State.VERIFIED, sender=_C)
+    return verified.advance(State.FINALIZED, sender=_P)
 
 
 def _agreed(negotiation: Negotiation) -> Agreement:
@@ -330,10 +378,13 @@ def _signature(message: Any) -> dict[str, str]:
 
 def _urn_in(message: Any, name: str) -> str:
     value = _member(message, name)
-    if (
-        not isinstance(value, str)
-        or not value.startswith("urn:uuid:")
-        or len(value) != 45
-    ):
+    if not isinstance(value, str) or not _URN.fullmatch(value):
         raise BadRequest("message.malformed", f"`{name}` must be a urn:uuid.")
     return value
+
+
+def _check_names(message: Any, negotiation: Negotiation) -> None:
+    """Check that a message speaks of the negotiation that it was sent to."""
+    named = _member(message, "consumerPid"), _member(message, "providerPid")
+    if named != (negotiation.consumer_pid, negotiation.provider_pid):
+        raise BadRequest("message.pids", "The message names another negotiation.")

@@ -84,9 +84,14 @@ class SqlAgreements:
                 )
             )
 
-    def negotiation(self, pid: str) -> Negotiation | None:
-        """Return the negotiation with this id on our side, or None."""
+    def hold_negotiation(self, pid: str) -> Negotiation | None:
+        """Return the negotiation with this id on our side, or None.
+
+        On PostgreSQL its row stays locked until the commit; on SQLite the whole
+        database is.
+        """
         statement = sa.select(t.negotiations).where(t.negotiations.c.pid == pid)
+        statement = statement.with_for_update()
         row = (self._connection.execute(statement)).one_or_none()
         return None if row is None else _negotiation(row)
 
