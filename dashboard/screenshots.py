@@ -93,12 +93,9 @@ class _Camera:
             self._shoot(out, name, language, theme, width)
 
     def _receipt(self) -> None:
-        """Open the oldest receipt, which has come furthest."""
-        self._open("/calls")
-        self._page.locator(".pager a").last.click()
-        self._page.wait_for_load_state("networkidle")
-        link = self._page.locator("a.hash").last
-        self._open(link.get_attribute("href") or "/")
+        """Open the receipt of the oldest allowed call, which has come furthest."""
+        self._open("/calls?window=90d&decision=allow&after=0")
+        self._open(self._page.locator("a.hash").last.get_attribute("href") or "/")
         self._checked()
 
     def _drawer(self) -> None:

@@ -4,7 +4,7 @@
 // the digest of the sources (second argument).
 import { build } from "esbuild";
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
@@ -24,8 +24,9 @@ const put = async (name, data) => {
   await writeFile(join(out, `${name}.gz`), gzipSync(data, { level: 9 }));
 };
 
-await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
+const manifest = join(out, "manifest.json");
+const before = await readFile(manifest, "utf8").then((text) => JSON.parse(text).files, () => ({}));
 
 const files = {};
 for (const path of [font, "src/mark.svg"]) {
@@ -53,4 +54,10 @@ for (const { path, contents } of result.outputFiles) {
   await put(files[basename(path)], text);
 }
 
-await writeFile(join(out, "manifest.json"), JSON.stringify({ sources, files }, null, 2) + "\n");
+await writeFile(manifest, JSON.stringify({ sources, files }, null, 2) + "\n");
+
+// A dashboard that runs on the build before this one keeps its files.
+const kept = [...Object.values(before), ...Object.values(files), "manifest.json"];
+for (const name of await readdir(out)) {
+  if (!kept.includes(name.replace(/\.(br|gz)$/, ""))) await rm(join(out, name));
+}

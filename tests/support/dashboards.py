@@ -22,6 +22,7 @@ from starlette.applications import Starlette
 from dashboard.app import create_app
 from dashboard.screenshots import FLAGS
 from dashboard.settings import read_settings
+from dashboard.system import Clock
 from tests.support.audit_api import SimulatedAudit, write_settings
 from tests.support.audit_world import World
 
@@ -66,22 +67,21 @@ def serving(app: Starlette, listener: socket.socket) -> Iterator[None]:
 
 
 @contextmanager
-def running_site(*, calls: int = 1200) -> Iterator[Site]:
-    """Run a simulated node and a dashboard that audits it."""
+def running_site(*, calls: int = 1200, clock: Clock | None = None) -> Iterator[Site]:
+    """Run a simulated node and a dashboard that audits it; at `NOW` unless told."""
+    clock = clock or FixedClock()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         node, port = (each.getsockname()[1] for each in sockets)
-        audit = SimulatedAudit(World(now=NOW, calls=calls))
+        audit = SimulatedAudit(World(now=clock.now(), calls=calls))
         stack.enter_context(serving(audit.app(), sockets[0]))
         path = write_settings(
             directory, audit, node=f"http://127.0.0.1:{node}", port=port
         )
-        app = create_app(
-            read_settings(path), clock=FixedClock(), chain=audit.world.chain
-        )
+        app = create_app(read_settings(path), clock=clock, chain=audit.world.chain)
         stack.enter_context(serving(app, sockets[1]))
         yield Site(url=f"http://127.0.0.1:{port}", audit=audit)
 
