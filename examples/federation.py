@@ -1,31 +1,178 @@
-"""A company's node, set up and used as the company's own people would.
+"""Companies on one machine: nodes behind taps, on one chain or on none.
 
-The functions here do what the command line does (`fieldpact init`, `partner
-add`, `dataset publish`, `offer`, `accept`, `align`, `ask`), for programs.
+    node ◄── tap ◄── partners
+      └────► chain
+
+Each is a process of its own, with its command from `examples.processes`. A node
+listens behind its tap (`examples.tap`), which has the company's address.
 """
 
 import contextlib
-import datetime
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 from ruamel.yaml import YAML
 
+from examples import processes
+from examples.desk import Desk
 from examples.supervisor import NotStarted, Supervisor
+from examples.tap import Tap
+from ledger.participants import Pins
+from ledger.rpc_reader import RpcChainReader
 from node import bootstrap
 from node.config import Settings, load
-from node.domain.agreement import render_instant
 
-START_S = 60.0
+START_S: Final = 60.0
+TIMES: Final = {"epoch_s": 2.0, "integrate_every_s": 0.2}
+"""Far more often than a company would: nobody wants to wait here."""
 
 
-class Refused(Exception):
-    """A node answered its own people with a problem document."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A company's node, its people's desk, and what partners say to it.
+
+    Attributes:
+        environment: Variables of its process, for what its datasets name.
+    """
+
+    key: str
+    folder: Path
+    desk: Desk
+    tap: Tap
+    environment: Mapping[str, str]
+
+    @property
+    def settings(self) -> Path:
+        """Return its settings file."""
+        return self.folder / "node.yaml"
+
+
+class Federation:
+    """Nodes that pin each other.
+
+    Args:
+        folder: Holds everything that they keep.
+    """
+
+    def __init__(self, folder: Path, supervisor: Supervisor, stack: ExitStack) -> None:
+        self.folder, self.supervisor, self._stack = folder, supervisor, stack
+        self.registry = folder / "registry.json"
+        self.nodes: dict[str, Node] = {}
+        self.chain_url, self.contract = "", ""
+
+    def start_chain(self, port: int) -> None:
+        """Start a chain, without waiting for it. Before `pin`, if at all."""
+        self.chain_url = f"http://127.0.0.1:{port}"
+        command = processes.chain(path=self.folder / "chain", port=port)
+        self.supervisor.start("chain", command)
+
+    def add(
+        self,
+        key: str,
+        name: Mapping[str, str],
+        *,
+        address: int,
+        port: int,
+        environment: Mapping[str, str],
+    ) -> Node:
+        """Make a node: keys, tokens, settings.
+
+        Args:
+            key: Short name, also of its folder.
+            name: By language, `en` and `zh`.
+            address: Port under which partners reach it.
+            port: Where it listens.
+            environment: See `Node`.
+        """
+        folder = self.folder / key
+        url, listen = f"http://127.0.0.1:{address}", f"127.0.0.1:{port}"
+        bootstrap.new_node(folder, name=name, url=url, listen=listen)
+        (folder / "participants.json").unlink()
+        settings = configure(folder, participants="../registry.json", **TIMES)
+        desk = Desk(settings)
+        self._stack.callback(desk.close)
+        self.nodes[key] = Node(
+            key=key,
+            folder=folder,
+            desk=desk,
+            tap=self._stack.enter_context(Tap(address, port)),
+            environment=environment,
+        )
+        return self.nodes[key]
+
+    def pin(self) -> None:
+        """Have all pin each other, and agree on a contract if there is a chain.
+
+        Raises:
+            NotStarted: The chain did not come up.
+        """
+        settings = [node.desk.settings for node in self.nodes.values()]
+        pin(self.registry, settings)
+        if not self.chain_url:
+            return
+        self.wait("chain", self._chain_answers)
+        self.contract = bootstrap.deploy_contract(settings[0], self.chain_url)
+        for node in self.nodes.values():
+            chain = {"url": self.chain_url, "contract": self.contract}
+            configure(node.folder, chain=chain)
+
+    def start(self, *keys: str) -> None:
+        """Start nodes, without waiting for them."""
+        for key in keys:
+            node = self.nodes[key]
+            command = processes.node(settings=node.settings)
+            self.supervisor.start(key, command, node.environment)
+
+    def await_ready(self, *keys: str) -> None:
+        """Wait until nodes are ready. Raises `NotStarted`."""
+        for key in keys:
+            self.wait(key, self.nodes[key].desk.is_ready)
+
+    def wait(self, name: str, ready: Callable[[], bool]) -> None:
+        """Wait until a process says that it is ready.
+
+        Raises:
+            NotStarted: It ended, or took longer than `START_S` seconds.
+        """
+        until = time.monotonic() + START_S
+        while not ready():
+            self.supervisor.check(name)
+            if time.monotonic() > until:
+                raise NotStarted(f"{name} was not ready in {START_S:.0f} s")
+            time.sleep(0.05)
+
+    @property
+    def pins(self) -> Pins:
+        """Return the participants as every node pins them."""
+        return {each.did: each for each in bootstrap.read_registry(self.registry)}
+
+    @cached_property
+    def chain(self) -> RpcChainReader:
+        """Return the anchor contract, read with nothing but HTTP."""
+        reader = RpcChainReader(self.chain_url, self.contract)
+        self._stack.callback(reader.close)
+        return reader
+
+    def _chain_answers(self) -> bool:
+        ask = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
+        try:
+            return httpx.post(self.chain_url, json=ask, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+
+@contextmanager
+def federation(folder: Path) -> Iterator[Federation]:
+    """Give a federation that has no node yet; end its processes with the block."""
+    with Supervisor(folder) as supervisor, ExitStack() as stack:
+        yield Federation(folder, supervisor, stack)
 
 
 def free_ports(*wanted: int) -> list[int]:
@@ -49,23 +196,8 @@ def _bound(stack: contextlib.ExitStack, port: int) -> int:
     return found
 
 
-def new_node(
-    folder: Path, *, name: Mapping[str, str], port: int, address: int | None = None
-) -> Settings:
-    """Make a node on loopback: keys, tokens, settings.
-
-    Args:
-        folder: A new folder.
-        name: By language, `en` and `zh`.
-        port: Where the node listens.
-        address: Port under which partners reach it, if that is another one.
-    """
-    url, listen = f"http://127.0.0.1:{address or port}", f"127.0.0.1:{port}"
-    return load(bootstrap.new_node(folder, name=name, url=url, listen=listen))
-
-
 def configure(folder: Path, **more: Any) -> Settings:
-    """Change settings of a node that is not running."""
+    """Change settings of a node that is not running; return them all."""
     file, yaml = folder / "node.yaml", YAML()
     values = yaml.load(file)
     values.update(more)
@@ -76,128 +208,3 @@ def configure(folder: Path, **more: Any) -> Settings:
 def pin(registry: Path, members: Iterable[Settings]) -> None:
     """Write the registry that every member trusts."""
     bootstrap.write_registry(registry, map(bootstrap.own_record, members))
-
-
-def instant(seconds: float = 0.0) -> str:
-    """Return the instant that lies so many seconds from now, as agreements say it."""
-    ahead = datetime.timedelta(seconds=seconds)
-    return render_instant(datetime.datetime.now(datetime.UTC) + ahead)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What one company offers another."""
-
-    dataset: str
-    fields: Sequence[str]
-    purposes: Sequence[str] = ("joint-delivery",)
-    valid_to: str = ""
-    calls_per_hour: int = 600
-    rows_per_call: int = 1000
-
-    def to_json(self, partner: str) -> dict[str, Any]:
-        """Return the offer as the management API takes it; half a year if not told."""
-        return {
-            "partner": partner,
-            "dataset": self.dataset,
-            "fields": dict.fromkeys(self.fields, "plain"),
-            "purposes": list(self.purposes),
-            "valid_from": instant(-60),
-            "valid_to": self.valid_to or instant(180 * 86400),
-            "calls_per_hour": self.calls_per_hour,
-            "rows_per_call": self.rows_per_call,
-        }
-
-
-class Desk:
-    """Where a company's own people talk to their node."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        token = settings.operators[0].token.read_text().strip()
-        self._client = httpx.Client(
-            base_url=f"http://{settings.listen}",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=120,
-            trust_env=False,
-        )
-
-    @property
-    def did(self) -> str:
-        """Return the company's DID."""
-        return self.settings.did
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
-
-    def get(self, path: str) -> Any:
-        """Get JSON. Raises `Refused`."""
-        return _answer(self._client.get(path))
-
-    def post(self, path: str, body: Any) -> Any:
-        """Post JSON. Raises `Refused`."""
-        return _answer(self._client.post(path, json=body))
-
-    def is_ready(self) -> bool:
-        """Tell whether the node answers that it is."""
-        try:
-            return self._client.get("/health/ready", timeout=5).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    def publish(self, file: Path) -> dict[str, Any]:
-        """Publish a declared dataset; return the report."""
-        declaration = bootstrap.read_declaration(file)
-        answer = self.post("/management/datasets", declaration)
-        report: dict[str, Any] = answer["report"]
-        return report
-
-    def agree(self, consumer: "Desk", terms: Terms) -> str:
-        """Offer terms to a partner, which accepts; return the agreement's id."""
-        offered = self.post("/management/offers", terms.to_json(consumer.did))
-        path = f"/management/negotiations/{offered['consumerPid']}/accept"
-        return str(consumer.post(path, {})["agreement"]["@id"])
-
-    def declare(self, agreement: str, customers: Iterable[str]) -> int:
-        """Declare our customers under an agreement; return how many tokens went."""
-        path = f"/management/agreements/{agreement}/customers"
-        return int(self.post(path, {"customers": sorted(customers)})["sent"])
-
-    def ask(
-        self,
-        agreement: str,
-        customers: Sequence[str],
-        fields: Sequence[str],
-        purpose: str = "joint-delivery",
-    ) -> dict[str, Any]:
-        """Ask a partner for fields of customers; return what our node made of it."""
-        question = {
-            "agreement": agreement,
-            "purpose": purpose,
-            "fields": sorted(fields),
-            "customers": list(customers),
-        }
-        answer: dict[str, Any] = self.post("/management/ask", question)
-        return answer
-
-
-def _answer(response: httpx.Response) -> Any:
-    body = response.json()
-    if response.status_code >= 400:
-        raise Refused(f"{body.get('code')}: {body.get('detail')}")
-    return body
-
-
-def wait_ready(supervisor: Supervisor, name: str, ready: Any) -> None:
-    """Wait until a process says that it is ready.
-
-    Raises:
-        NotStarted: It ended, or took longer than `START_S` seconds.
-    """
-    until = time.monotonic() + START_S
-    while not ready():
-        supervisor.check(name)
-        if time.monotonic() > until:
-            raise NotStarted(f"{name} was not ready in {START_S:.0f} s")
-        time.sleep(0.05)

@@ -129,7 +129,7 @@ class Calls:
         self.tell.more(codes[expect])
 
     def _count(self, provider: Member, customers: dict[str, Any]) -> None:
-        told = self.authorised.setdefault(provider.company.key, Counter())
+        told = self.authorised.setdefault(provider.key, Counter())
         for records in customers.values():
             for each in records or ():
                 told.update(json.dumps(value) for value in each.values())

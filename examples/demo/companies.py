@@ -121,7 +121,7 @@ MAKER: Final = Company(
     due_field="expected_acceptance_date",
     stages=("quotation", "prototype", "sample approval", "pilot run", "series"),
     customers=tuple(range(2000)),
-    file="crm.sqlite",
+    file="maker.sqlite",
     port=8101,
 )
 SUPPLIER: Final = Company(
@@ -132,7 +132,7 @@ SUPPLIER: Final = Company(
     due_field="next_delivery_date",
     stages=("ordered", "cells reserved", "in assembly", "delivered"),
     customers=tuple(range(1200, 3200)),
-    file="crm.sqlite",
+    file="supplier.sqlite",
     port=8102,
 )
 OPERATOR: Final = Company(
@@ -143,7 +143,7 @@ OPERATOR: Final = Company(
     due_field="power_on_date",
     stages=("survey", "permit", "construction", "grid connection", "in operation"),
     customers=(*range(1600, 2000), *range(2800, 4400)),
-    file="crm.csv",
+    file="operator.csv",
     port=8103,
 )
 COMPANIES: Final = (MAKER, SUPPLIER, OPERATOR)

@@ -70,7 +70,8 @@ def stay(world: Consortium, tell: Teller) -> None:
     for each in world.members:
         tell.plain(f"\n    {each.name}")
         tell.plain(f"    {each.dashboard.url}  {each.dashboard.access_key}")
-    tell.plain(f"\nSettings, keys and logs are in {world.folder}. Ctrl-C stops it all.")
+    folder = world.federation.folder
+    tell.plain(f"\nSettings, keys and logs are in {folder}. Ctrl-C stops it all.")
     while True:
         time.sleep(1)
-        world.check()
+        world.federation.supervisor.check_all()

@@ -48,7 +48,9 @@ def verify(world: Consortium, call: Call) -> Sequence[Step]:
             a node of its own may lack the countersignature, and nothing else.
     """
     evidence = json.dumps(_evidence(call)).encode()
-    steps = verify_evidence(evidence, world.pins, world.chain, receipt_id=call.receipt)
+    steps = verify_evidence(
+        evidence, world.federation.pins, world.federation.chain, receipt_id=call.receipt
+    )
     for each in steps:
         unsigned = each.name == "countersignature" and call.asker is None
         fine = {State.CHECKED, State.PENDING} if unsigned else {State.CHECKED}
@@ -92,10 +94,12 @@ def unauthorised_values(world: Consortium, calls: Calls) -> int:
     Raises:
         Unexpected: The search is blind.
     """
-    public = [file.read_bytes() for file in (world.folder / "chain").iterdir()]
+    public = [
+        file.read_bytes() for file in (world.federation.folder / "chain").iterdir()
+    ]
     count = 0
     for member in world.members:
-        allowed = calls.authorised[member.company.key]
+        allowed = calls.authorised[member.key]
         try:
             found = told([*_sent(world, member), *public], member.company.values())
         except CannotLook as error:

@@ -14,7 +14,7 @@ from examples.demo.companies import MAKER, SUPPLIER
 from examples.demo.consortium import Consortium, Member
 from examples.demo.customers import credit_code
 from examples.demo.narration import Teller
-from examples.federation import Terms, instant
+from examples.desk import Terms, instant
 from node.adapters.identity import RegistryIdentity
 from node.adapters.keyring import load_keys
 from node.adapters.system import SystemClock, system_randomness
@@ -35,6 +35,7 @@ class Story:
 
     def __init__(self, world: Consortium, tell: Teller) -> None:
         self.world, self.tell = world, tell
+        self.nodes = world.federation
         self.maker, self.supplier, self.operator = world.members
         self.calls = Calls(tell)
 
@@ -51,8 +52,8 @@ class Story:
         )
         self.tell.chapter("An agreement")
         with self.tell.waiting("starting the car maker's and the supplier's nodes"):
-            self.world.start(self.maker, self.supplier)
-            self.world.await_nodes(self.maker, self.supplier)
+            self.nodes.start("maker", "supplier")
+            self.nodes.await_ready("maker", "supplier")
         self.tell.step("The car maker publishes its vehicle projects.")
         self._publish(self.maker)
         self.tell.step(
@@ -70,7 +71,7 @@ class Story:
     def ask(self) -> None:
         """Ask for what was agreed, and for what was not."""
         self.tell.chapter("What was agreed, and what was not")
-        self.world.start(self.operator)
+        self.nodes.start("operator")
         self.world.start_dashboards()
         self.tell.step("It asks about four customers at once. One is not shared.")
         self._ask(*_SHARED[1:4], _MAKERS_OWN)
@@ -122,7 +123,7 @@ class Story:
         """Everybody is a provider, too."""
         self.tell.chapter("The other way round")
         with self.tell.waiting("waiting for the charging operator's node"):
-            self.world.await_nodes(self.operator)
+            self.nodes.await_ready("operator")
         for provider in (self.supplier, self.operator):
             self.tell.step(f"{provider.name} publishes, and the car maker asks.")
             self._publish(provider)

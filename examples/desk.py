@@ -1,0 +1,132 @@
+"""A company's node, used as the company's own people would.
+
+What the command line does (`fieldpact dataset publish`, `offer`, `accept`,
+`align`, `ask`), for programs: through the management API.
+"""
+
+import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from node import bootstrap
+from node.config import Settings
+from node.domain.agreement import render_instant
+
+
+class Refused(Exception):
+    """A node answered its own people with a problem document."""
+
+
+def instant(seconds: float = 0.0) -> str:
+    """Return the instant that lies so many seconds from now, as agreements say it."""
+    ahead = datetime.timedelta(seconds=seconds)
+    return render_instant(datetime.datetime.now(datetime.UTC) + ahead)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What one company offers another."""
+
+    dataset: str
+    fields: Sequence[str]
+    purposes: Sequence[str] = ("joint-delivery",)
+    valid_to: str = ""
+    calls_per_hour: int = 600
+    rows_per_call: int = 1000
+
+    def to_json(self, partner: str) -> dict[str, Any]:
+        """Return the offer as the management API takes it; half a year if not told."""
+        return {
+            "partner": partner,
+            "dataset": self.dataset,
+            "fields": dict.fromkeys(self.fields, "plain"),
+            "purposes": list(self.purposes),
+            "valid_from": instant(-60),
+            "valid_to": self.valid_to or instant(180 * 86400),
+            "calls_per_hour": self.calls_per_hour,
+            "rows_per_call": self.rows_per_call,
+        }
+
+
+class Desk:
+    """Where a company's own people talk to their node."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        token = settings.operators[0].token.read_text().strip()
+        self._client = httpx.Client(
+            base_url=f"http://{settings.listen}",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=120,
+            trust_env=False,
+        )
+
+    @property
+    def did(self) -> str:
+        """Return the company's DID."""
+        return self.settings.did
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def get(self, path: str) -> Any:
+        """Get JSON. Raises `Refused`."""
+        return _answer(self._client.get(path))
+
+    def post(self, path: str, body: Any) -> Any:
+        """Post JSON. Raises `Refused`."""
+        return _answer(self._client.post(path, json=body))
+
+    def is_ready(self) -> bool:
+        """Tell whether the node answers that it is."""
+        try:
+            return self._client.get("/health/ready", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def publish(self, file: Path) -> dict[str, Any]:
+        """Publish a declared dataset; return the report."""
+        declaration = bootstrap.read_declaration(file)
+        answer = self.post("/management/datasets", declaration)
+        report: dict[str, Any] = answer["report"]
+        return report
+
+    def agree(self, consumer: "Desk", terms: Terms) -> str:
+        """Offer terms to a partner, which accepts; return the agreement's id."""
+        offered = self.post("/management/offers", terms.to_json(consumer.did))
+        path = f"/management/negotiations/{offered['consumerPid']}/accept"
+        return str(consumer.post(path, {})["agreement"]["@id"])
+
+    def declare(self, agreement: str, customers: Iterable[str]) -> int:
+        """Declare our customers under an agreement; return how many tokens went."""
+        path = f"/management/agreements/{agreement}/customers"
+        return int(self.post(path, {"customers": sorted(customers)})["sent"])
+
+    def ask(
+        self,
+        agreement: str,
+        customers: Sequence[str],
+        fields: Sequence[str],
+        purpose: str = "joint-delivery",
+    ) -> dict[str, Any]:
+        """Ask a partner for fields of customers; return what our node made of it."""
+        question = {
+            "agreement": agreement,
+            "purpose": purpose,
+            "fields": sorted(fields),
+            "customers": list(customers),
+        }
+        answer: dict[str, Any] = self.post("/management/ask", question)
+        return answer
+
+
+def _answer(response: httpx.Response) -> Any:
+    body = response.json()
+    if response.status_code >= 400:
+        raise Refused(f"{body.get('code')}: {body.get('detail')}")
+    return body
