@@ -29,8 +29,12 @@ def told(sent: Iterable[bytes], values: Iterable[str]) -> Counter[str]:
 
     Raises:
         CannotLook: Values could hide in how the bytes are written.
+        ValueError: A value is too short to be looked for.
     """
     needles = _needles(set(values))
+    if any(len(start) < _START for start in needles):
+        message = f"a value is shorter than {_START} bytes"
+        raise ValueError(message)
     found: Counter[str] = Counter()
     for said in sent:
         if _OPAQUE.search(said):

@@ -56,15 +56,6 @@ def test_credit_codes_are_valid_and_of_no_real_authority() -> None:
             assert code[2:4] == "99"
 
 
-def test_every_value_is_long_enough_to_be_searched_for() -> None:
-    shortest = min(
-        (value for company in COMPANIES for value in company.values()),
-        key=lambda value: len(value.encode()),
-    )
-
-    assert len(shortest.encode()) >= 6
-
-
 # --- the search
 
 
@@ -96,6 +87,11 @@ def test_a_value_is_not_found_where_it_is_not() -> None:
 def test_bytes_that_cannot_be_looked_into_are_refused(header: str) -> None:
     with pytest.raises(CannotLook):
         told([f"HTTP/1.1 200 OK\r\n{header}\r\n\r\n".encode()], [PHONE])
+
+
+def test_a_value_too_short_to_be_found_is_refused() -> None:
+    with pytest.raises(ValueError, match="shorter than 6"):
+        told([b"..."], ['"Won"'])
 
 
 # --- the tap
