@@ -73,6 +73,7 @@ _log = logging.getLogger("fieldpact")
 _PROVING_THREADS = 2
 _POLICY_CHECK_S, _FORGET_S = 10.0, 60.0
 _SECRETS = "FIELDPACT_KEY_"
+_SHORTEST_TOKEN = 32
 
 
 def application(settings: Settings) -> FastAPI:
@@ -252,6 +253,11 @@ def _operators(settings: Settings) -> dict[str, str]:
         except (OSError, ValueError) as error:
             detail = f"The operator token {each.token} cannot be read."
             raise BadRequest("token.unreadable", detail) from error
+        if len(token) < _SHORTEST_TOKEN:
+            detail = (
+                f"Write at least {_SHORTEST_TOKEN} random characters to {each.token}."
+            )
+            raise BadRequest("token.short", detail)
         operators[hashlib.sha256(token.encode()).hexdigest()] = each.role
     return operators
 

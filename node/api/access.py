@@ -32,11 +32,12 @@ def operator(role: str) -> Callable[[Request], Awaitable[None]]:
 
     async def check(request: Request) -> None:
         known: Mapping[str, str] = request.app.state.operators
-        digest = hashlib.sha256((bearer(request) or "").encode()).hexdigest()
+        token = bearer(request)
+        digest = hashlib.sha256((token or "").encode()).hexdigest()
         allowed = False
         for hashed, owner in known.items():
             same = hmac.compare_digest(hashed, digest)
-            allowed |= same and owner in _ROLES[role]
+            allowed |= token is not None and same and owner in _ROLES[role]
         if not allowed:
             detail = f"Send the bearer token of an operator with the role {role}."
             raise Unauthenticated("operator.unknown", detail)
