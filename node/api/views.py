@@ -47,6 +47,4 @@ async def checkpoint(request: Request) -> str:
 @router.get("/log/proof/{receipt_id}")
 async def proof(receipt_id: Annotated[Digest, Path()], request: Request) -> Any:
     """Return where a receipt stands in the log: to whoever can name it."""
-    evidence = await services(request).evidence(receipt_id)
-    members = ("salt", "index", "inclusion", "checkpoint", "anchor")
-    return {name: evidence.to_json()[name] for name in members}
+    return await services(request).evidence.proof(receipt_id)

@@ -5,8 +5,9 @@ anchor. For an answer that we received: the receipt, our signature, what was
 disclosed, and the place in the provider's log as the provider shows it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from crypto import merkle
 from crypto.errors import Malformed
@@ -26,6 +27,9 @@ from node.ports import (
     UnitOfWork,
 )
 from node.services.keep_log import over_nodes
+
+_PROOF: Final = ("salt", "index", "inclusion", "checkpoint", "anchor")
+"""What a provider tells of a receipt's place in its log, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +52,27 @@ class GiveEvidence:
             return found
         return await self._received(found)
 
+    async def proof(self, receipt_id: str) -> Mapping[str, Any]:
+        """Return where a receipt stands in our own log. Nobody else is asked.
+
+        Raises:
+            NotFound: This node wrote no such receipt.
+        """
+        found = await self.store.read(lambda view: self._written(view, receipt_id))
+        if found is None:
+            raise _unknown()
+        told = found.to_json()
+        return {name: told[name] for name in _PROOF}
+
     def _look(self, view: UnitOfWork, receipt_id: str) -> Evidence | Received:
+        found = self._written(view, receipt_id) or view.receipts.received(receipt_id)
+        if found is None:
+            raise _unknown()
+        return found
+
+    def _written(self, view: UnitOfWork, receipt_id: str) -> Evidence | None:
         entry = view.receipts.entry(receipt_id)
-        if entry is not None:
-            return self._own(view, entry)
-        received = view.receipts.received(receipt_id)
-        if received is None:
-            raise NotFound("receipt.unknown", "This node holds no such receipt.")
-        return received
+        return None if entry is None else self._own(view, entry)
 
     async def _received(self, received: Received) -> Evidence:
         """Join what we hold with the proofs that the provider gives out for it."""
@@ -72,13 +89,13 @@ class GiveEvidence:
             ).to_json()
         }
         provider = self.identity.participant(receipt.provider)
-        if provider is None:
+        if provider is None or provider.did == self.identity.me.did:
             return evidence_of(mine)
         try:
             reply = await self.peers.get(provider, f"/log/proof/{receipt.receipt_id}")
-            theirs = reply.body if reply.status == 200 else {}
-            return evidence_of(mine | theirs)
-        except (Unavailable, Malformed, TypeError):
+            # Only the place in its log: what we hold is not its to replace.
+            return evidence_of(mine | {name: reply.body[name] for name in _PROOF})
+        except (Unavailable, Malformed, KeyError, TypeError):
             # Without the provider, its proofs are what is still pending.
             return evidence_of(mine)
 
@@ -145,3 +162,7 @@ class GiveEvidence:
             if did is not None
         )
         return tuple(participant for participant in known if participant is not None)
+
+
+def _unknown() -> NotFound:
+    return NotFound("receipt.unknown", "This node holds no such receipt.")

@@ -1,0 +1,88 @@
+"""What a node tells about a receipt, and whom it asks to do so."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.receipts import SignedReceipt, parse_receipt, stream_id
+from node.ports import Received, Reply
+from tests.support.node import PURPOSE, SHARED, START, World, open_world
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with open_world(tmp_path) as world:
+        yield world
+
+
+async def _ask(world: World, customer: str = SHARED[0]) -> str:
+    question = {
+        "agreement": world.agreement,
+        "purpose": PURPOSE,
+        "fields": ["units"],
+        "customers": [customer],
+    }
+    answer = await world.supplier.manage("/management/ask", question)
+    receipt: str = answer["receipt"]
+    return receipt
+
+
+async def test_a_provider_cannot_replace_what_its_consumer_holds(world: World) -> None:
+    mine, other = await _ask(world), await _ask(world, SHARED[1])
+    before: dict[str, Any] = await world.supplier.manage(f"/audit/receipts/{mine}")
+    swapped = await world.supplier.manage(f"/audit/receipts/{other}")
+    lie = {**swapped, "countersignature": None, "participants": []}
+    world.wire.forge[f"/log/proof/{mine}"] = Reply(status=200, body=lie)
+    after = await world.supplier.manage(f"/audit/receipts/{mine}")
+    assert after == {**before, "salt": lie["salt"]}
+    assert after["countersignature"] is not None
+
+
+@pytest.mark.parametrize("body", [{}, [], None, "no", {"salt": "AA"}, {"index": 1}])
+async def test_a_provider_that_talks_nonsense_leaves_its_proofs_pending(
+    world: World, body: Any
+) -> None:
+    receipt = await _ask(world)
+    world.wire.forge["/log/proof/"] = Reply(status=200, body=body)
+    evidence = await world.supplier.manage(f"/audit/receipts/{receipt}")
+    assert evidence["inclusion"] is None
+    assert evidence["receipt"]["consumer"] == world.supplier.did
+
+
+async def test_a_proof_is_given_of_the_nodes_own_log_only(world: World) -> None:
+    receipt = await _ask(world)
+    world.wire.exchanges.clear()
+    reply = await world.supplier.client.get(f"/log/proof/{receipt}")
+    assert reply.status_code == 404
+    assert len(world.wire.exchanges) == 1
+    reply = await world.maker.client.get(f"/log/proof/{receipt}")
+    assert set(reply.json()) == {"salt", "index", "inclusion", "checkpoint", "anchor"}
+
+
+async def test_a_node_does_not_ask_itself_for_a_receipt_it_never_wrote(
+    world: World,
+) -> None:
+    honest = (await world.query()).receipt
+    me = world.supplier.did
+    stream = stream_id(provider=me, consumer=me, agreement=honest.agreement)
+    forged = parse_receipt(
+        replace(
+            honest, provider=me, consumer=me, stream=stream, key_id=f"{me}#x"
+        ).to_json()
+    )
+    received = Received(
+        signed=SignedReceipt(receipt=forged, signature=bytes(64)),
+        at=START,
+        verified=False,
+        checks=(),
+        disclosure=None,
+    )
+    await world.supplier.services.store.write(
+        lambda work: work.receipts.receive(received)
+    )
+    world.wire.exchanges.clear()
+    await world.supplier.manage(f"/audit/receipts/{forged.receipt_id}")
+    assert len(world.wire.exchanges) == 1
