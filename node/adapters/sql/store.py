@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from node.adapters.sql.agreements import SqlAgreements
@@ -34,20 +34,26 @@ def engine_for(url: str) -> sa.Engine:
         url: `sqlite:///path` or `postgresql://…`.
 
     Raises:
-        Unavailable: Any other database.
+        Unavailable: Any other database, or no URL. The text may hold a password,
+            so it is not repeated.
     """
-    target = sa.make_url(url)
-    driver = _DRIVERS.get(target.get_backend_name())
-    if driver is None:
-        detail = "The node's own database is SQLite or PostgreSQL."
-        raise Unavailable("store.unsupported", detail)
-    threads = _READERS + _WRITERS
+    try:
+        target = sa.make_url(url)
+        driver = _DRIVERS[target.get_backend_name()]
+    except (ArgumentError, ValueError, KeyError):
+        detail = "The node's own database is SQLite or PostgreSQL, named by a URL."
+        raise Unavailable("store.unsupported", detail) from None
+    # What is written is about customers: it stays out of the texts of errors.
+    options: dict[str, Any] = {
+        "pool_size": _READERS + _WRITERS,
+        "hide_parameters": True,
+    }
     if driver != "sqlite":
         return sa.create_engine(
-            target.set(drivername=driver), pool_size=threads, pool_timeout=5
+            target.set(drivername=driver), pool_timeout=5, **options
         )
     engine = sa.create_engine(
-        target, pool_size=threads, connect_args={"timeout": 10, "isolation_level": None}
+        target, connect_args={"timeout": 10, "isolation_level": None}, **options
     )
 
     @sa.event.listens_for(engine, "connect")
