@@ -204,7 +204,7 @@ class SharedPolicy:
 
 
 @cache
-def _empty_store() -> bytes:
+def empty_store() -> bytes:
     """Return a SQLite store that is migrated and empty."""
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "empty.sqlite"
@@ -342,7 +342,7 @@ def found(folder: Path, name: str, port: int, registry: Path) -> None:
         "participants: participants.json", f"participants: {registry}"
     )
     settings.write_text(text)
-    (folder / "node.sqlite").write_bytes(_empty_store())
+    (folder / "node.sqlite").write_bytes(empty_store())
     own = json.loads((folder / "participants.json").read_text())
     known = json.loads(registry.read_text()) if registry.exists() else []
     registry.write_text(json.dumps(known + own))

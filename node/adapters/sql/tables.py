@@ -78,7 +78,7 @@ nonces = sa.Table(
 usage = sa.Table(
     "usage",
     metadata,
-    Column("agreement", String(128), primary_key=True),
+    Column("agreement", String(144), primary_key=True),
     Column("hour", BigInteger, primary_key=True),
     Column("calls", Integer, nullable=False),
 )
@@ -108,7 +108,7 @@ receipts = sa.Table(
     Column("at", BigInteger, nullable=False, index=True),
     Column("partner", String(256), nullable=True, index=True),
     Column("agreement", String(128), nullable=True, index=True),
-    Column("dataset", String(64), nullable=True),
+    Column("dataset", String(128), nullable=True),
     Column("purpose", String(128), nullable=True),
     Column("decision", String(8), nullable=False),
     Column("customers", Integer, nullable=False),

@@ -149,7 +149,7 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("partner", sa.String(length=256), nullable=True),
         sa.Column("agreement", sa.String(length=128), nullable=True),
-        sa.Column("dataset", sa.String(length=64), nullable=True),
+        sa.Column("dataset", sa.String(length=128), nullable=True),
         sa.Column("purpose", sa.String(length=128), nullable=True),
         sa.Column("decision", sa.String(length=8), nullable=False),
         sa.Column("customers", sa.Integer(), nullable=False),
@@ -219,7 +219,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "usage",
-        sa.Column("agreement", sa.String(length=128), nullable=False),
+        sa.Column("agreement", sa.String(length=144), nullable=False),
         sa.Column("hour", sa.BigInteger(), nullable=False),
         sa.Column("calls", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("agreement", "hour"),

@@ -111,7 +111,7 @@ def changed(data: st.DataObject, policy: Any) -> Any:
 def test_a_changed_policy_is_refused_or_means_what_it_says(
     kind: type[Agreement] | type[Offer], data: st.DataObject
 ) -> None:
-    drawn: Agreement | Offer = data.draw(AGREEMENTS if kind is Agreement else OFFERS)
+    drawn = data.draw(AGREEMENTS) if kind is Agreement else data.draw(OFFERS)
     policy = drawn.to_odrl()
     other = changed(data, policy)
     try:
