@@ -30,7 +30,7 @@ def bearer(request: Request) -> str | None:
 def operator(role: str) -> Callable[[Request], Awaitable[None]]:
     """Return a dependency that lets only operators of a role pass."""
 
-    async def check(request: Request) -> None:
+    async def _check(request: Request) -> None:
         known: Mapping[str, str] = request.app.state.operators
         token = bearer(request)
         digest = hashlib.sha256((token or "").encode()).hexdigest()
@@ -42,7 +42,7 @@ def operator(role: str) -> Callable[[Request], Awaitable[None]]:
             detail = f"Send the bearer token of an operator with the role {role}."
             raise Unauthenticated("operator.unknown", detail)
 
-    return check
+    return _check
 
 
 async def partner(request: Request, body: Any, agreement: str | None = None) -> str:

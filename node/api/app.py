@@ -68,7 +68,7 @@ def create_app(start: Starter, operators: Mapping[str, str]) -> FastAPI:
     """
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with start() as services:
             app.state.services = services
             yield
@@ -77,7 +77,7 @@ def create_app(start: Starter, operators: Mapping[str, str]) -> FastAPI:
         title="Fieldpact node",
         summary="Field-level authorised CRM views, with proofs and receipts.",
         version="0.1.0",
-        lifespan=lifespan,
+        lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
     )

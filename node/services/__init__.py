@@ -54,7 +54,7 @@ class Services:
             Conflict: It is revoked, which is for good.
         """
 
-        def keep(work: UnitOfWork) -> None:
+        def _keep(work: UnitOfWork) -> None:
             kept = work.agreements.get(agreement)
             if kept is None:
                 raise NotFound("agreement.unknown", "There is no such agreement.")
@@ -63,5 +63,5 @@ class Services:
                 raise Conflict("agreement.revoked", detail)
             work.agreements.set_status(agreement, status)
 
-        await self.store.write(keep)
+        await self.store.write(_keep)
         return status

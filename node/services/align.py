@@ -111,13 +111,13 @@ class Align:
         tokens = _tokens(body)
         day = int(self.clock.now().timestamp()) // 86400
 
-        def keep(work: UnitOfWork) -> None:
+        def _keep(work: UnitOfWork) -> None:
             if not work.receipts.count_call(f"{agreement_id}#declared", day, 1):
                 detail = "Customers can be declared once a day (UTC)."
                 raise Conflict("customers.declared", detail)
             self._match(work, kept.agreement, tokens)
 
-        await self.store.write(keep)
+        await self.store.write(_keep)
 
     def again(self, work: UnitOfWork, dataset: str) -> None:
         """Match every declaration with a dataset's customers after they changed.

@@ -69,7 +69,7 @@ class Countersign:
         consumer = self.identity.participant(sender)
         items: Sequence[Mapping[str, str]] = body["countersignatures"]
 
-        def keep(work: UnitOfWork) -> int:
+        def _keep(work: UnitOfWork) -> int:
             for item in items:
                 entry = work.receipts.entry(item["receipt"])
                 if entry is None or consumer is None:
@@ -78,7 +78,7 @@ class Countersign:
                 work.receipts.countersign(item["receipt"], given)
             return len(items)
 
-        return await self.store.write(keep)
+        return await self.store.write(_keep)
 
 
 def _checked(

@@ -189,7 +189,7 @@ class Negotiate:
         if _member(message, "eventType") != "ACCEPTED":
             raise BadRequest("event.unknown", "A consumer can only send ACCEPTED.")
 
-        def agree(_: UnitOfWork, found: Negotiation) -> Negotiation:
+        def _agree(_: UnitOfWork, found: Negotiation) -> Negotiation:
             _check_names(message, found)
             if found.state in _AGREED:
                 return found
@@ -197,7 +197,7 @@ class Negotiate:
             agreement = self._draw_up(found.offer)
             return accepted.advance(State.AGREED, sender=_P, agreement=agreement)
 
-        negotiation = await self._move(pid, _P, sender, agree)
+        negotiation = await self._move(pid, _P, sender, _agree)
         agreement = _agreed(negotiation)
         return {
             "@context": [CONTEXT],
@@ -232,7 +232,7 @@ class Negotiate:
         theirs = _signature(message)
         consumer = self._participant(sender)
 
-        def finish(work: UnitOfWork, found: Negotiation) -> Negotiation:
+        def _finish(work: UnitOfWork, found: Negotiation) -> Negotiation:
             _check_names(message, found)
             if found.state not in _AGREED:
                 detail = "There is no agreement to verify yet."
@@ -247,7 +247,7 @@ class Negotiate:
             )
             return _finalize(kept, work, found)
 
-        return await self._move(pid, _P, sender, finish)
+        return await self._move(pid, _P, sender, _finish)
 
     def _participant(self, did: str) -> Participant:
         found = self.identity.participant(did)

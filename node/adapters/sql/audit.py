@@ -157,11 +157,11 @@ class SqlAudit:
     async def agreements(self, at: datetime.datetime) -> Sequence[Mapping[str, Any]]:
         """Return agreements with their use."""
 
-        def ask() -> Sequence[Mapping[str, Any]]:
+        def _ask() -> Sequence[Mapping[str, Any]]:
             with self._engine.connect() as connection:
                 return self._agreements(connection, at)
 
-        return await asyncio.to_thread(ask)
+        return await asyncio.to_thread(_ask)
 
     def _agreements(
         self, connection: Connection, at: datetime.datetime
