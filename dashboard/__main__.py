@@ -29,6 +29,7 @@ def main() -> None:
         port=settings.listen.port,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,  # whoever asks could choose the address that is throttled
     )
 
 

@@ -118,6 +118,8 @@ def _node(settings: Settings) -> httpx.AsyncClient:
         base_url=settings.node.url,
         headers={"Authorization": f"Bearer {read_token(settings.node.token_file)}"},
         timeout=settings.node.timeout_s,
+        # Servers commonly close idle connections after 5 s; do not meet them there.
+        limits=httpx.Limits(keepalive_expiry=2),
         trust_env=False,
         verify=believed(settings.node.authorities),
     )

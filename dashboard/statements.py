@@ -4,14 +4,14 @@ Every value of this module is the node's word: it was not checked, and pages
 say so. Only receipts can be checked, which is why `AuditClient.evidence` hands
 out the bytes and leaves the parsing to the verifier.
 
-Unknown keys are ignored, so that a newer node can be audited; a missing or
-mistyped one is `NodeNonsense`.
+Only what pages read is named here. Other keys are ignored, so that a newer node
+can be audited; a missing or mistyped one is `NodeNonsense`.
 """
 
 import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 
 
 def _utc(value: datetime.datetime) -> datetime.datetime:
@@ -34,13 +34,6 @@ class Party(_Statement):
     name: Names
 
 
-class Span(_Statement):
-    """The half-open stretch of time that the figures cover."""
-
-    start: Instant = Field(alias="from")
-    end: Instant = Field(alias="to")
-
-
 class Calls(_Statement):
     """How many calls were answered each way."""
 
@@ -53,43 +46,19 @@ class Calls(_Statement):
         return self.allowed + self.denied
 
 
-class AgreementCounts(_Statement):
-    """How many agreements stand in each state."""
-
-    total: int
-    active: int
-    expired: int
-    suspended: int
-    revoked: int
-    dormant: int
-
-
 class ReceiptCounts(_Statement):
     """How far receipts have come on their way to the chain."""
 
     total: int
-    integrated: int
     anchored: int
-    countersigned: int
     oldest_unanchored_at: Instant | None
-
-
-class Checkpoint(_Statement):
-    """The newest published state of the log."""
-
-    size: int
-    root: str
-    at: Instant
 
 
 class Anchor(_Statement):
     """The newest anchor that the node says it wrote."""
 
-    epoch: int
     at: Instant
-    block: int | None
     transaction: str | None
-    state: str
 
 
 class DatasetField(_Statement):
@@ -99,7 +68,6 @@ class DatasetField(_Statement):
     title: Names
     grade: Literal["core", "important", "general"]
     personal: bool
-    modes: tuple[str, ...]
 
 
 class Dataset(_Statement):
@@ -156,11 +124,8 @@ class Summary(_Statement):
     """`GET /audit/summary`."""
 
     participant: Party
-    window: Span
     calls: Calls
-    agreements: AgreementCounts
     receipts: ReceiptCounts
-    checkpoint: Checkpoint | None
     anchor: Anchor | None
     matrix: Matrix
     trend: tuple[TrendPoint, ...]
@@ -184,8 +149,6 @@ class Call(_Statement):
     customers: int
     records: int
     state: Literal["sequenced", "integrated", "anchored"]
-    countersigned: bool
-    duration_ms: int | float | None = None
 
 
 class FacetValue(_Statement):
@@ -211,14 +174,10 @@ class Agreement(_Statement):
     id: str
     role: Literal["provider", "consumer"]
     partner: str
-    dataset: str
-    fields: dict[str, str]
-    purposes: tuple[str, ...]
     valid_from: Instant
     valid_to: Instant
     status: str
     last_used_at: Instant | None
-    calls: int
 
 
 class AgreementList(_Statement):

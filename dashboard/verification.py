@@ -21,7 +21,7 @@ from crypto.errors import Malformed
 from dashboard.i18n import Speech
 from dashboard.registry import Registry
 from ledger.errors import ChainUnavailable
-from ledger.evidence import Evidence, parse_evidence
+from ledger.evidence import parse_evidence
 from ledger.ports import ChainReader
 from ledger.steps import State, Step, verdict
 from ledger.verify import verify_evidence
@@ -112,18 +112,21 @@ def ask_chain(
     """Ask the chain what the provider's pinned account anchored.
 
     Returns:
-        A JSON object: `state` is `held`, `absent`, `unavailable` or `unasked`;
-        with an answer also `commitment` (hex or None), `epoch`, `member`,
+        A JSON object: `state` is `held`, `absent`, `unavailable` (no answer),
+        `unasked` (no chain) or `unreadable` (no anchor to ask for); with an
+        answer also `commitment` (hex or None), `epoch`, `member`,
         `chain_id` and `contract`, all of the account and contract that were
         asked, not of those that the evidence names.
     """
+    if chain is None:
+        return {"state": "unasked"}
     try:
-        evidence: Evidence = parse_evidence(json.dumps(file_of(answer)).encode())
+        evidence = parse_evidence(json.dumps(file_of(answer)).encode())
     except Malformed:
-        return {"state": "unasked"}
+        return {"state": "unreadable"}
     provider = registry.find(evidence.signed.receipt.provider)
-    if chain is None or provider is None or evidence.anchor is None:
-        return {"state": "unasked"}
+    if provider is None or evidence.anchor is None:
+        return {"state": "unreadable"}
     epoch = evidence.anchor.epoch
     try:
         held = chain.commitment(provider.chain_address, epoch)

@@ -9,7 +9,8 @@ the browser's language and the settings' zone. They need no script.
 import datetime
 import zoneinfo
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -22,6 +23,7 @@ from dashboard.access import Door, Person, Sessions, Throttle
 from dashboard.assets import Assets
 from dashboard.client import AuditClient
 from dashboard.i18n import HTML_LANG, LANGUAGES, Speech
+from dashboard.pages.window import Window
 from dashboard.registry import Registry
 from dashboard.settings import Settings
 from dashboard.statements import Summary
@@ -36,8 +38,6 @@ _WISHES: Final = {
 _YEAR_S: Final = 365 * 86_400
 NAVIGATION: Final = (("ours", (("overview", "/"), ("calls", "/calls"))),)
 """Groups of pages, as in the rail. A page is listed once it exists."""
-
-
 UNKNOWN: Final = "unknown"
 """What the audit API calls a value that a call did not have, when it counts."""
 
@@ -47,6 +47,7 @@ class Snapshot:
     """The newest summary that the node gave, for when it no longer answers."""
 
     summary: Summary
+    window: Window
     at: datetime.datetime
 
 
@@ -64,7 +65,7 @@ class Desk:
     throttle: Throttle
     sessions: Sessions
     templates: jinja2.Environment
-    snapshot: Snapshot | None = field(default=None)
+    snapshot: Snapshot | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +145,11 @@ def address(path: str, query: Mapping[str, str]) -> str:
     return f"{path}?{urlencode(kept)}" if kept else path
 
 
+def here(request: Request, **changes: str) -> str:
+    """Write the address that was asked for, with changes to its query."""
+    return address(request.url.path, dict(request.query_params) | changes)
+
+
 def is_fragment(request: Request) -> bool:
     """Say whether only a part of the page is wanted, by a script that swaps it in."""
     return request.headers.get("hx-request-type") == "partial"
@@ -152,10 +158,6 @@ def is_fragment(request: Request) -> bool:
 def _frame(request: Request, desk: Desk, reader: Reader) -> dict[str, Any]:
     speech = reader.speech
     own = desk.registry.find(desk.settings.participant)
-
-    def here(**changes: str) -> str:
-        query = dict(request.query_params) | changes
-        return address(request.url.path, query)
 
     def partner(did: str | None) -> object:
         if did is None or did == UNKNOWN:
@@ -170,7 +172,7 @@ def _frame(request: Request, desk: Desk, reader: Reader) -> dict[str, Any]:
         "html_lang": HTML_LANG[reader.language],
         "other_language": "en" if reader.language == "zh" else "zh",
         "asset": desk.assets.url,
-        "here": here,
+        "here": partial(here, request),
         "path": request.url.path,
         "navigation": NAVIGATION,
         "company": speech.name(own.name) if own else desk.settings.participant,

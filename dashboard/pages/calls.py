@@ -10,6 +10,7 @@ heading; without, the same form is sent by its button.
 """
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -36,7 +37,8 @@ FILTERS: Final = ("partner", "field", "purpose", "decision", "code")
 FIXED: Final = ("dataset", "agreement")
 """Filters that a link sets and a reader can only take away."""
 PAGE_SIZE: Final = 50
-_LONGEST: Final = 512
+_LONGEST: Final = 256
+_CURSOR: Final = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +52,9 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """One filter and its values; `chosen` is empty for any."""
+    """One filter and its values."""
 
     name: str
-    chosen: str
     options: tuple[Option, ...]
 
 
@@ -122,7 +123,6 @@ def filters(page: CallPage, wanted: Mapping[str, str]) -> tuple[Filter, ...]:
     return tuple(
         Filter(
             name=name,
-            chosen=wanted.get(name, ""),
             options=_options(page.facets.get(name, ()), wanted.get(name, "")),
         )
         for name in FILTERS
@@ -145,9 +145,8 @@ def pager(page: CallPage, kept: Mapping[str, str], query: Mapping[str, str]) -> 
     """Return the addresses of the neighbouring pages."""
 
     def to(name: str, cursor: int | str | None) -> str | None:
-        return (
-            None if cursor is None else address("/calls", {**kept, name: str(cursor)})
-        )
+        found = {**kept, name: str(cursor)}
+        return None if cursor is None else address("/calls", found)
 
     away = "before" in query or "after" in query
     return Pager(
@@ -162,17 +161,13 @@ def pager(page: CallPage, kept: Mapping[str, str], query: Mapping[str, str]) -> 
 def _question(
     query: Mapping[str, str], window: Window, wanted: Mapping[str, str]
 ) -> dict[str, str]:
-    cursors = {name: query[name] for name in ("before", "after") if query.get(name)}
+    cursors = {name: query.get(name, "") for name in ("before", "after")}
     return {
         "from": rfc3339(window.start),
         "to": rfc3339(window.end),
         "limit": str(PAGE_SIZE),
         **wanted,
-        **{
-            name: value
-            for name, value in cursors.items()
-            if value.lstrip("-").isdigit() and len(value) < 20
-        },
+        **{name: it for name, it in cursors.items() if _CURSOR.fullmatch(it)},
     }
 
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dashboard.errors import NodeError, NotFound
-from dashboard.pages.base import desk_of, read_reader, render
+from dashboard.pages.base import desk_of, here, read_reader, render
 from dashboard.pages.sign_in import who
 from dashboard.security import HEADERS
 
@@ -54,6 +54,8 @@ def _problem(request: Request, code: str, status: int, error: Exception) -> Resp
     _log.warning("%s %s: %r", reference, code, error, exc_info=trace)
     if request.url.path.endswith(".json"):
         return JSONResponse({"code": code, "reference": reference}, status)
+    if "hx-request" in request.headers:  # a problem wants the whole page
+        return Response(status_code=status, headers={"HX-Redirect": here(request)})
     desk, person = desk_of(request), who(request)
     if person is None and code == "missing":
         return Response(status_code=404)

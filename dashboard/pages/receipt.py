@@ -41,9 +41,8 @@ async def receipt(request: Request, person: Person) -> Response:
     """Draw the receipt's page, or its part for the drawer."""
     desk, reader = desk_of(request), read_reader(request, person)
     receipt_id = _receipt_id(request)
-    on_server = request.query_params.get("check") == "server"
     checked = None
-    if on_server:
+    if request.query_params.get("check") == "server":
         evidence = await desk.client.evidence(receipt_id)
         checked = await run_in_threadpool(
             check_on_server,
@@ -61,8 +60,6 @@ async def receipt(request: Request, person: Person) -> Response:
         headers={"Vary": "HX-Request-Type"},
         receipt_id=receipt_id,
         checked=checked,
-        registry=desk.registry,
-        chain_asked=desk.chain is not None,
     )
 
 
@@ -76,7 +73,6 @@ async def check_material(request: Request, person: Person) -> Response:
         {
             "evidence": evidence,
             "registry": desk.registry.to_json(),
-            "participant": desk.settings.participant,
             "titles": titles,
             "words": _words(reader),
         }

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from dashboard.access import IDLE, LIFETIME, Person
-from dashboard.pages.base import Desk, desk_of, read_reader, render
+from dashboard.pages.base import Desk, desk_of, here, read_reader, render
 from dashboard.security import from_own_page
 
 _MAX_FORM_BYTES: Final = 4096
@@ -114,10 +114,7 @@ async def _fields(request: Request) -> dict[str, str]:
 
 
 def _to_sign_in(request: Request) -> Response:
-    path = request.url.path
-    if request.url.query:
-        path += f"?{request.url.query}"
-    target = f"/sign-in?next={quote(path)}"
+    target = f"/sign-in?next={quote(here(request))}"
     if "hx-request" in request.headers:
         return Response(status_code=401, headers={"HX-Redirect": target})
     return RedirectResponse(target, 303)

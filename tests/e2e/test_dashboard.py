@@ -454,6 +454,19 @@ def test_evidence_that_cannot_be_had_accuses_nobody(
     )
 
 
+def test_a_filter_that_the_node_cannot_answer_leads_to_an_honest_page(
+    opens: Opens, site: Site, guard: Guard
+) -> None:
+    guard.tolerated.append("502")
+    page = opens("/calls?lang=en")
+    site.audit.failure = 500
+    choose(page, "Decision", "Denied")
+    expect(page.get_by_role("heading", level=1)).to_have_text(
+        "The node reports a failure"
+    )
+    expect(page).to_have_url(re.compile("decision=deny"))
+
+
 def test_the_drawer_opens_and_closes_by_keyboard_and_gives_focus_back(
     opens: Opens,
 ) -> None:

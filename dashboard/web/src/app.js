@@ -35,8 +35,14 @@ drawer?.addEventListener("close", () => drawerBody.replaceChildren());
 async function checkReceipts() {
   for (const receipt of document.querySelectorAll("[data-receipt]:not([data-checked])")) {
     receipt.dataset.checked = "running";
-    const { check } = await import(receipt.dataset.script);
-    await check(receipt);
+    try {
+      const { check } = await import(receipt.dataset.script);
+      await check(receipt);
+    } catch {
+      const verdict = receipt.querySelector("[data-verdict]");
+      verdict.className = "verdict is-stated";
+      verdict.replaceChildren(receipt.querySelector("[data-unavailable]").content.cloneNode(true));
+    }
     receipt.dataset.checked = "done";
   }
 }

@@ -1,16 +1,15 @@
 // The ledger's formats, read and checked with the browser's own cryptography.
 //
-// Each function here throws `Wrong` with the name of the sentence that says what
-// is wrong, or returns what it established. Nothing here touches the page.
+// Nothing here touches the page. `Wrong` carries the name of the sentence that says
+// what is wrong, and the state it leaves a line in.
 //
 // Formats: RFC 8785 (canonical JSON), RFC 9162 2.1 (Merkle trees), C2SP signed
 // notes and checkpoints, RFC 8032 (Ed25519), RFC 7638 (key names).
 
 export class Wrong extends Error {
-  constructor(words, proof = []) {
+  constructor(words, proof = [], state = "failed") {
     super(words);
-    this.words = words;
-    this.proof = proof;
+    Object.assign(this, { words, proof, state });
   }
 }
 

@@ -14,14 +14,10 @@ const ZEROS = "0".repeat(64);
 const MAIN = ["at", "provider", "consumer", "dataset", "fields", "purpose", "decision", "denials", "customers", "records"];
 const MORE = ["agreement", "agreement_hash", "stream", "sequence", "previous", "request_hash", "response_hash", "nonce", "policy", "key_id"];
 
+// Throws when there is nothing to check: that says nothing about the receipt.
 export async function check(article) {
   const id = article.dataset.receipt;
-  let material;
-  try {
-    material = await fetched(`/receipts/${id}/check.json`);
-  } catch {
-    return unavailable(article);
-  }
+  const material = await fetched(`/receipts/${id}/check.json`);
   const paper = new Paper(article, material);
   const found = { id, ...material };
   await paper.line("record", () => record(found));
@@ -70,8 +66,7 @@ async function log(found) {
 }
 
 async function signature(found) {
-  const { evidence, bytes, core, participant } = found;
-  if (core.provider !== participant && core.consumer !== participant) throw new Wrong("check.signature.foreign");
+  const { evidence, bytes, core } = found;
   const { pin, publicKey } = provider(found);
   const proof = [["check.p.key", core.key_id], ["check.p.source", source(found)]];
   if (core.key_id !== (await keyId(core.provider, publicKey))) throw new Wrong("check.signature.other_key", proof);
@@ -86,13 +81,11 @@ async function countersignature({ evidence, core, id, registry }, signed) {
   const counter = evidence.countersignature;
   if (counter === null) return { state: "pending", words: "check.signature.alone" };
   const pin = registry.pins.find(({ did }) => did === core.consumer);
-  const publicKey = pin && b64u(pin.keys.ed25519);
+  if (!pin) return { state: "stated", words: "check.signature.counter_unpinned" };
+  const publicKey = b64u(pin.keys.ed25519);
   const message = tagged("countersignature", unhex(id), signed);
-  const right =
-    pin &&
-    counter.key_id === (await keyId(pin.did, publicKey)) &&
-    (await signedBy(publicKey, message, b64u(counter.signature)));
-  if (!right) throw new Wrong("check.signature.counter_wrong");
+  const named = counter.key_id === (await keyId(pin.did, publicKey));
+  if (!named || !(await signedBy(publicKey, message, b64u(counter.signature)))) throw new Wrong("check.signature.counter_wrong");
   return { words: "check.signature.countersigned", values: { name: pin.name } };
 }
 
@@ -120,7 +113,7 @@ async function anchor(found) {
   } catch {
     answer = { state: "unavailable" };
   }
-  if (answer.state === "unasked" || answer.state === "unavailable") {
+  if (answer.state !== "held" && answer.state !== "absent") {
     return { state: "stated", words: `check.anchor.${answer.state}`, proof };
   }
   if (!same(stated.chain_id, answer.chain_id) || !same(stated.contract, answer.contract)) {
@@ -135,7 +128,7 @@ async function anchor(found) {
 
 function provider({ core, registry }) {
   const pin = registry.pins.find(({ did }) => did === core.provider);
-  if (!pin) throw new Wrong("check.signature.unpinned");
+  if (!pin) throw new Wrong("check.signature.unpinned", [], "stated");
   return { pin, publicKey: b64u(pin.keys.ed25519) };
 }
 
@@ -187,8 +180,8 @@ class Paper {
     place.className = `verdict is-${weakest}`;
     const heading = element("h2", glyph(this.article, weakest), element("span", this.words[`check.verdict.${weakest}`]));
     place.replaceChildren(heading, element("p", this.words[`check.verdict.${weakest}.browser`]));
-    const [record, , signature] = this.states;
-    const trusted = core && record !== "failed" && ["checked", "pending"].includes(signature) && weakest !== "failed";
+    const [, , signature] = this.states;
+    const trusted = core && ["checked", "pending"].includes(signature) && weakest !== "failed";
     const about = this.article.querySelector("[data-facts-about]");
     about.textContent = this.words[trusted ? "check.titles" : "check.withheld"];
     if (trusted) this.facts(core);
@@ -219,7 +212,7 @@ class Paper {
     if (item === null || (name === "previous" && item === ZEROS)) return ["–"];
     if (name === "provider" || name === "consumer") {
       const pin = this.registry.pins.find(({ did }) => did === item);
-      return [pin ? element("strong", this.shown(pin.name)) : "", element("br"), code(item)];
+      return pin ? [element("strong", this.shown(pin.name)), element("br"), code(item)] : [code(item)];
     }
     if (name === "decision" || name === "denials") {
       const word = this.words[`${name === "decision" ? name : "code"}.${item}`];
@@ -233,18 +226,11 @@ class Paper {
 }
 
 function failure(name, error, states) {
-  if (error instanceof Wrong) return { state: "failed", words: error.message, proof: error.proof };
+  if (error instanceof Wrong) return error;
   if (error?.name === "NotSupportedError") return { state: "stated", words: "check.unsupported" };
   if (states[0] === "failed") return { state: "stated", words: "check.skipped" }; // no record to go on from
   const words = { record: "check.record.form", log: "check.log.path", signature: "check.signature.wrong", anchor: "check.anchor.opening" };
   return { state: "failed", words: words[name] };
-}
-
-function unavailable(article) {
-  const verdict = article.querySelector("[data-verdict]");
-  const words = article.querySelector("[data-unavailable]").content.cloneNode(true);
-  verdict.className = "verdict is-stated";
-  verdict.replaceChildren(words);
 }
 
 const blank = (value) => value === null || (Array.isArray(value) && value.length === 0);

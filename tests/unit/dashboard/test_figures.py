@@ -12,7 +12,7 @@ from dashboard.i18n import Speech
 from dashboard.pages.attention import Seen, findings
 from dashboard.pages.calls import applied, chosen_filters, filters, pager
 from dashboard.pages.matrix import matrix_view
-from dashboard.pages.overview import trend_view
+from dashboard.pages.trend import trend_view
 from dashboard.pages.window import Window, read_window
 from dashboard.statements import (
     Agreement,
@@ -303,7 +303,7 @@ def test_filters_are_taken_away_one_by_one() -> None:
 
 
 def test_an_overlong_filter_is_dropped() -> None:
-    assert chosen_filters({"field": "x" * 513, "code": "", "decision": "deny"}) == {
+    assert chosen_filters({"field": "x" * 257, "code": "", "decision": "deny"}) == {
         "decision": "deny"
     }
 

@@ -295,9 +295,12 @@ async def test_without_an_answer_the_newest_figures_are_shown_with_their_age(
     assert (await site.get("/")).status_code == 200
     site.audit.failure = 500
     site.clock.at = NOW + datetime.timedelta(minutes=12)
-    answer = await site.get("/")
+    answer = await site.get("/?window=30d")
     assert answer.status_code == 503
     assert "2026-11-22 18:20:04 +08:00, 12 min old" in answer.text
+    assert (
+        "In the last 7 days" in answer.text
+    )  # what the figures are of, not what was asked
     assert "Disconnected" in answer.text
 
 
