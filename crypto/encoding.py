@@ -32,7 +32,9 @@ _MAX_DEPTH: Final = 64
 _THING: Final = re.compile(r"[a-z]+(-[a-z]+)*")
 _B64U: Final = re.compile(r"[A-Za-z0-9_-]*")
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-_BRACKET: Final = re.compile(rb"[\[\]{}]")
+_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def sha256(*parts: bytes) -> bytes:
@@ -149,11 +151,12 @@ def check_depth(data: bytes) -> None:
     """
     if data.count(b"[") + data.count(b"{") <= _MAX_DEPTH:
         return
+    rest = _STRING.sub(b"", data).translate(_BRACKETS, _NO_BRACKETS)
     depth = 0
-    for bracket in _BRACKET.findall(_STRING.sub(b"", data)):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > _MAX_DEPTH:
-            raise Malformed("nested too deeply")
+    while b"[]" in rest and depth <= _MAX_DEPTH:  # take off the innermost level
+        rest, depth = rest.replace(b"[]", b""), depth + 1
+    if depth + rest.count(b"[") > _MAX_DEPTH:
+        raise Malformed("nested too deeply")
 
 
 def _check(value: object, depth: int) -> None:
@@ -190,7 +193,7 @@ def _check_text(text: str) -> None:
         return
     if not unicodedata.is_normalized("NFC", text):
         raise Malformed("text that is not in Unicode normalisation form C")
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if _SURROGATE.search(text):
         raise Malformed("text with a lone surrogate")
 
 

@@ -36,6 +36,22 @@ def test_brackets_in_text_are_not_nesting() -> None:
     assert encoding.parse_json(text.encode()) == ["[" * 1000 + '"' + "{" * 1000]
 
 
+@pytest.mark.parametrize("levels", [63, 64, 65, 66, 130])
+def test_sixty_four_levels_of_either_kind_are_read_and_no_more(levels: int) -> None:
+    text = b"0"
+    for level in range(levels):
+        beside = b'[],{},"]",' * 30
+        text = b"[" + beside + text + b"]" if level % 2 else b'{"[":' + text + b"}"
+    with expectation("success" if levels <= 64 else "Malformed"):
+        encoding.check_depth(text)
+
+
+@pytest.mark.timeout(10)
+def test_megabytes_of_brackets_are_measured_quickly() -> None:
+    encoding.check_depth(b"[" + b"[]," * 10_000_000 + b"0]")
+    encoding.check_depth((b"[" * 64 + b"]" * 64) * 50_000)
+
+
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize("unit", [b'"', b'\\"', b'"\\', b"\\", b"[]", b'""'])
 def test_a_megabyte_of_nonsense_is_refused_quickly(unit: bytes) -> None:
