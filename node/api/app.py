@@ -1,22 +1,32 @@
 """The node's HTTP application."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crypto.encoding import check_depth
 from crypto.errors import Malformed
 from node.api import audit, management, negotiations, problems, views, wellknown
+from node.api.access import is_known
 from node.services import Services
 
 _BODY_BYTES, _DECLARATION_BYTES = 2**20, 64 * 2**20
+_DECLARATION = re.compile("(/management)?/agreements/[^/]+/customers")
+_LONG = 2**16
+"""Bytes from which on a body is looked at in a thread: 1 ms."""
 Starter = Callable[[], AbstractAsyncContextManager[Services]]
 
 
 class BodyLimit:
-    """Refuses bodies that are larger, or nested deeper, than any that is read."""
+    """Refuses bodies that are larger, or nested deeper, than any that is read.
+
+    A declaration of customers may be large, and only from somebody we know:
+    strangers must not make the node hold and read it.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -26,9 +36,9 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        large = scope["path"].endswith("/customers")
-        most = _DECLARATION_BYTES if large else _BODY_BYTES
-        taken = False
+        most, taken = _BODY_BYTES, False
+        if _DECLARATION.fullmatch(scope["path"]) and is_known(Request(scope)):
+            most = _DECLARATION_BYTES
 
         async def limited() -> Message:
             nonlocal taken
@@ -53,7 +63,10 @@ async def _whole(receive: Receive, most: int) -> Message:
         more = message.get("more_body", False)
     whole = bytes(body)
     try:
-        check_depth(whole)
+        if len(whole) < _LONG:
+            check_depth(whole)
+        else:
+            await asyncio.to_thread(check_depth, whole)
     except Malformed as error:
         raise problems.TooDeep from error
     return {"type": "http.request", "body": whole, "more_body": False}

@@ -1,12 +1,20 @@
 """The shapes of what partners and operators send. Unknown members are refused.
 
-A list is read up to its first mistake: to describe each of a million costs a
-gigabyte, which a stranger can ask for in three.
+Lists are read up to their first mistake, and objects of many members not at all:
+to describe each of a million mistakes costs a gigabyte, which any stranger could
+ask for in three megabytes.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    model_validator,
+)
 
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
@@ -19,8 +27,19 @@ Instant = Annotated[
 Did = Annotated[str, Field(pattern=r"^did:web:[A-Za-z0-9._:%-]{1,200}$")]
 
 
+_MEMBERS = 32
+
+
+def _few(value: Any) -> Any:
+    if isinstance(value, dict) and len(value) > _MEMBERS:
+        message = f"more than {_MEMBERS} members"
+        raise ValueError(message)
+    return value
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
+    _few_members = model_validator(mode="before")(_few)
 
 
 class Query(_Body):
@@ -76,7 +95,7 @@ class ContractAgreementVerificationMessage(BaseModel):
     """Dataspace Protocol 2025-1, with the consumer's signature."""
 
     model_config = ConfigDict(extra="allow", strict=True)
-    signature: dict[str, str]
+    signature: Annotated[dict[str, str], BeforeValidator(_few)]
 
 
 class NewOffer(_Body):
@@ -85,9 +104,7 @@ class NewOffer(_Body):
     partner: Did
     dataset: Identifier
     fields: dict[Name, Literal["plain", "predicate", "aggregate"]]
-    purposes: Annotated[
-        list[Identifier], FailFast(), Field(min_length=1, max_length=32)
-    ]
+    purposes: Annotated[list[Identifier], Field(min_length=1, max_length=32)]
     valid_from: Instant
     valid_to: Instant
     calls_per_hour: Annotated[int, Field(ge=1, le=1_000_000)]
