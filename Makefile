@@ -91,8 +91,8 @@ bench: $(SETUP)/dev $(SETUP)/web ## Measure, and print the figures of docs/perfo
 	@exec $(PY) -m benchmarks $(ARGS)
 
 .PHONY: screenshots
-screenshots: $(SETUP)/dev $(SETUP)/web ## Take the pictures of docs/images from the running demo
-	@exec $(PY) -m examples.screenshots $(ARGS)
+screenshots: $(SETUP)/dev ## Take pictures of a running dashboard (URL=... KEY=...) into docs/images/demo
+	@exec $(PY) -m dashboard.screenshots --url "$(URL)" --key "$(KEY)" --out docs/images/demo $(ARGS)
 
 # --- test -------------------------------------------------------------------
 
