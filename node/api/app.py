@@ -14,18 +14,17 @@ from node.api import audit, management, negotiations, problems, views, wellknown
 from node.api.access import is_known
 from node.services import Services
 
-_BODY_BYTES, _DECLARATION_BYTES = 2**20, 64 * 2**20
+_STRANGER_BYTES, _BODY_BYTES, _DECLARATION_BYTES = 2**16, 2**20, 64 * 2**20
+_QUERY = re.compile("/views/[^/]+/query")
 _DECLARATION = re.compile("(/management)?/agreements/[^/]+/customers")
-_LONG = 2**16
-"""Bytes from which on a body is looked at in a thread: 1 ms."""
 Starter = Callable[[], AbstractAsyncContextManager[Services]]
 
 
 class BodyLimit:
     """Refuses bodies that are larger, or nested deeper, than any that is read.
 
-    A declaration of customers may be large, and only from somebody we know:
-    strangers must not make the node hold and read it.
+    A stranger may send little: reading what is large takes the time of others. Only
+    a query may be of some size whoever sends it, as it leaves a receipt.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -36,34 +35,42 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most, taken = _BODY_BYTES, False
-        if _DECLARATION.fullmatch(scope["path"]) and is_known(Request(scope)):
-            most = _DECLARATION_BYTES
+        taken = False
 
         async def limited() -> Message:
             nonlocal taken
             if taken:
                 return await receive()
             taken = True
-            return await _whole(receive, most)
+            return await _whole(receive, Request(scope))
 
         await self._app(scope, limited, send)
 
 
-async def _whole(receive: Receive, most: int) -> Message:
+def _most(request: Request) -> int:
+    """Return how many bytes a caller may send to an address."""
+    if is_known(request):
+        declares = _DECLARATION.fullmatch(request.url.path)
+        return _DECLARATION_BYTES if declares else _BODY_BYTES
+    return _BODY_BYTES if _QUERY.fullmatch(request.url.path) else _STRANGER_BYTES
+
+
+async def _whole(receive: Receive, request: Request) -> Message:
     """Return the body in one message."""
-    body, more = bytearray(), True
+    body, more, most = bytearray(), True, _STRANGER_BYTES
     while more:
         message = await receive()
         if message["type"] != "http.request":
             return message
         body += message.get("body", b"")
+        if len(body) > _STRANGER_BYTES == most:
+            most = _most(request)
         if len(body) > most:
             raise problems.TooLarge
         more = message.get("more_body", False)
     whole = bytes(body)
     try:
-        if len(whole) < _LONG:
+        if len(whole) <= _STRANGER_BYTES:
             check_depth(whole)
         else:
             await asyncio.to_thread(check_depth, whole)
