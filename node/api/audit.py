@@ -14,7 +14,7 @@ router = APIRouter(
     prefix="/audit", tags=["audit"], dependencies=[Depends(operator("audit"))]
 )
 _WINDOW = datetime.timedelta(days=7)
-_Text = Annotated[str | None, Query(max_length=256)]
+_Text = Annotated[str | None, Query(max_length=256, pattern=r"^[^\x00]*$")]
 _Sequence = Annotated[int | None, Query(ge=0, le=2**62)]
 _Limit = Annotated[int, Query(ge=1, le=200)]
 _From = Annotated[Instant | None, Query(alias="from")]

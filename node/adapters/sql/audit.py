@@ -7,15 +7,19 @@ comes from the receipts themselves.
 import asyncio
 import datetime
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from node.adapters.sql import tables as t
 from node.domain.agreement import Agreement, render_instant
 from node.domain.declaration import dataset_from_json
+from node.errors import Unavailable
 from node.ports import Identity
 
 _R = t.receipts.c
@@ -35,6 +39,15 @@ class SqlAudit:
         self._identity = identity
         self._purposes = purposes
 
+    @contextmanager
+    def _open(self) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except (DBAPIError, PoolTimeout) as error:
+            detail = "The node's own database did not answer."
+            raise Unavailable("store.unavailable", detail) from error
+
     async def summary(
         self, since: datetime.datetime, until: datetime.datetime
     ) -> Mapping[str, Any]:
@@ -46,7 +59,7 @@ class SqlAudit:
     ) -> Mapping[str, Any]:
         window = _window(since, until)
         me = self._identity.me
-        with self._engine.connect() as connection:
+        with self._open() as connection:
             decisions = dict(_counts(connection, "decision", window))
             codes = _counts(connection, "code", window)
             agreements = self._agreements(connection, until)
@@ -133,7 +146,7 @@ class SqlAudit:
         most: int,
     ) -> Mapping[str, Any]:
         matching = sa.and_(_window(*window), *_conditions(filters))
-        with self._engine.connect() as connection:
+        with self._open() as connection:
             rows = _page(connection, matching, before, after, most)
             anchored = _anchored_size(connection)
             items = [_call(row, anchored) for row in rows]
@@ -158,7 +171,7 @@ class SqlAudit:
         """Return agreements with their use."""
 
         def _ask() -> Sequence[Mapping[str, Any]]:
-            with self._engine.connect() as connection:
+            with self._open() as connection:
                 return self._agreements(connection, at)
 
         return await asyncio.to_thread(_ask)
@@ -192,7 +205,7 @@ class SqlAudit:
         statement = sa.select(t.received).order_by(c.sequence.desc()).limit(most + 1)
         if before is not None:
             statement = statement.where(c.sequence < before)
-        with self._engine.connect() as connection:
+        with self._open() as connection:
             rows = list(connection.execute(statement))
         return {
             "items": [_received(row) for row in rows[:most]],
