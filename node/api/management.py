@@ -1,5 +1,6 @@
 """What the company's own people do: publish, offer, accept, suspend, ask."""
 
+import json
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -10,6 +11,7 @@ from node.api.negotiations import state
 from node.domain.agreement import Status, Terms, instant
 from node.domain.dataset import Mode
 from node.domain.declaration import dataset_from_json
+from node.errors import BadRequest
 
 router = APIRouter(
     prefix="/management",
@@ -21,6 +23,11 @@ router = APIRouter(
 @router.post("/datasets", status_code=201)
 async def publish(body: dict[str, Any], request: Request) -> Any:
     """Publish a dataset; answer with the report of what was left out, and why."""
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        detail = "The declaration holds text that is not Unicode."
+        raise BadRequest("declaration.invalid", detail) from error
     return await services(request).publish(dataset_from_json(body))
 
 

@@ -12,6 +12,7 @@ from node.api.models import (
     ContractAgreementVerificationMessage,
     ContractNegotiationEventMessage,
     ContractOfferMessage,
+    Identifier,
 )
 from node.domain.agreement import CONTEXT
 from node.domain.negotiation import Negotiation
@@ -40,7 +41,7 @@ async def offers(body: ContractOfferMessage, request: Request) -> Any:
 
 @router.post("/{pid}/events")
 async def events(
-    pid: str, body: ContractNegotiationEventMessage, request: Request
+    pid: Identifier, body: ContractNegotiationEventMessage, request: Request
 ) -> Any:
     """Take a consumer's acceptance; answer with the signed agreement."""
     message = body.model_dump(by_alias=True)
@@ -50,7 +51,7 @@ async def events(
 
 @router.post("/{pid}/agreement/verification")
 async def verification(
-    pid: str, body: ContractAgreementVerificationMessage, request: Request
+    pid: Identifier, body: ContractAgreementVerificationMessage, request: Request
 ) -> Any:
     """Take the consumer's signature; the agreement holds from here on."""
     message = body.model_dump(by_alias=True)

@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem documents. The only module that knows HTTP statuses."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,12 +50,23 @@ _NOT_OURS = {
 }
 
 
+class _Problem(JSONResponse):
+    """Written in ASCII: what it repeats may hold what UTF-8 cannot say."""
+
+    media_type = "application/problem+json"
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, separators=(",", ":")).encode("ascii")
+
+
 def problem(
     status: int,
     title: str,
     code: str,
     detail: str,
     extra: Mapping[str, Any] | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """Return a problem document."""
     content = {
@@ -65,8 +77,8 @@ def problem(
         "detail": detail,
         **(extra or {}),
     }
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return JSONResponse(content, status, headers, media_type="application/problem+json")
+    told = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    return _Problem(content, status, {**told, **(headers or {})})
 
 
 def install(app: FastAPI) -> None:
@@ -91,7 +103,8 @@ def install(app: FastAPI) -> None:
     async def _http(_: Request, error: HTTPException) -> JSONResponse:
         code = _NOT_OURS.get(error.status_code, "request.malformed")
         detail = str(error.detail)
-        return problem(error.status_code, "Not served", code, detail)
+        status, headers = error.status_code, error.headers
+        return problem(status, "Not served", code, detail, headers=headers)
 
     @app.exception_handler(Exception)
     async def _bug(_: Request, __: Exception) -> JSONResponse:
