@@ -290,3 +290,18 @@ DENIALS: Final[Mapping[str, Denial]] = MappingProxyType(
     }
 )
 """Every denial code, in the order in which a call meets them."""
+
+
+def explained(codes: Iterable[str]) -> list[dict[str, str]]:
+    """Return codes with what they mean and what mends it, for a person.
+
+    A code that is not ours, from a partner's receipt, explains itself or does not.
+    """
+    return [
+        {
+            "code": code,
+            "message": DENIALS[code].message.en if code in DENIALS else "",
+            "mend": DENIALS[code].mend.en if code in DENIALS else "",
+        }
+        for code in codes
+    ]

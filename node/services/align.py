@@ -63,6 +63,22 @@ class Align:
             partner.keys["x25519"], agreement.id, agreement.assigner
         )
 
+    def tokens(
+        self, agreement: Agreement, customers: Sequence[str]
+    ) -> dict[bytes, str]:
+        """Return the token of each customer under an agreement, with the customer.
+
+        Raises:
+            NotFound: The partner has left the registry.
+            BadRequest: A customer is empty or not in Unicode form C.
+        """
+        key = self.token_key(agreement)
+        try:
+            return {customer_token(key, customer): customer for customer in customers}
+        except Malformed as error:
+            detail = "Name customers by their normalised keys, in Unicode form C."
+            raise BadRequest("customers.malformed", detail) from error
+
     async def declare(self, agreement_id: str, customers: Sequence[str]) -> int:
         """Declare our customers to the provider of an agreement.
 
@@ -74,12 +90,11 @@ class Align:
 
         Raises:
             NotFound: We have no such agreement as consumer.
-            BadRequest: More than a million customers.
+            BadRequest: More than a million customers, or one that has no token.
             Unavailable: The provider's node did not take them.
         """
         agreement = (await self._kept(agreement_id, Role.CONSUMER)).agreement
-        key = self.token_key(agreement)
-        tokens = {customer_token(key, customer) for customer in customers}
+        tokens = set(self.tokens(agreement, customers))
         size = _padded(len(tokens))
         while len(tokens) < size:
             tokens.add(self.randomness(32))

@@ -11,12 +11,12 @@ from typing import Any
 
 from crypto.encoding import b64u
 from crypto.errors import CryptoError
-from crypto.tokens import customer_token
 from ledger.participants import Participant
 from ledger.response import Asked, Response, parse_response, verify_response
 from ledger.steps import Step, verdict
 from ledger.wording import State
 from node.domain.agreement import Agreement
+from node.domain.decision import explained
 from node.domain.disclosure import Request
 from node.domain.negotiation import Role
 from node.errors import NotFound, Unavailable
@@ -56,11 +56,11 @@ class Ask:
 
         Raises:
             NotFound: We have no such agreement as consumer.
+            BadRequest: A customer is empty or not in Unicode form C.
             Unavailable: The provider did not answer, or not with a receipt.
         """
         agreement, provider = await self._agreement(agreement_id)
-        key = self.align.token_key(agreement)
-        tokens = {customer_token(key, name): name for name in customers}
+        tokens = self.align.tokens(agreement, customers)
         request = Request(
             dataset=agreement.dataset,
             agreement=agreement_id,
@@ -68,7 +68,7 @@ class Ask:
             fields=tuple(sorted(set(fields))),
             customers=tuple(tokens),
         )
-        response, asked, problem = await self._send(agreement, request, provider)
+        response, asked = await self._send(agreement, request, provider)
         steps = verify_response(response, asked, provider)
         verified = verdict(steps) is State.CHECKED
         await self._keep(response, steps, verified=verified)
@@ -78,7 +78,7 @@ class Ask:
             "receipt": response.signed.receipt.receipt_id,
             "allowed": response.disclosure is not None,
             "verified": verified,
-            "denials": problem.get("denials", []),
+            "denials": explained(response.signed.receipt.denials),
             "customers": _by_name(response, tokens) if verified else {},
             "checks": [step.to_json() for step in steps],
         }
@@ -95,7 +95,7 @@ class Ask:
 
     async def _send(
         self, agreement: Agreement, request: Request, provider: Participant
-    ) -> tuple[Response, Asked, Mapping[str, Any]]:
+    ) -> tuple[Response, Asked]:
         nonce = b64u(self.randomness(32))
         token = self.identity.issue(
             audience=provider.did,
@@ -113,7 +113,7 @@ class Ask:
             body=request.body(),
         )
         try:
-            return parse_response(reply.body), asked, reply.body
+            return parse_response(reply.body), asked
         except CryptoError as error:
             body = reply.body if isinstance(reply.body, dict) else {}
             code = str(body.get("code", ""))[:64]

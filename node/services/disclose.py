@@ -30,7 +30,7 @@ from ledger.receipts import (
     stream_id,
 )
 from node.domain.agreement import render_instant
-from node.domain.decision import DENIALS, Decision
+from node.domain.decision import DENIALS, Decision, explained
 from node.domain.disclosure import Caller, Company, Request, Situation, question
 from node.errors import NodeError, Refused, Unauthenticated, Unavailable
 from node.ports import (
@@ -228,14 +228,7 @@ def _refusal(decision: Decision, caller: Caller, signed: SignedReceipt) -> NodeE
     code = decision.denials[0]
     named = ", ".join(decision.denied_fields)
     detail = f"{DENIALS[code].message.en}{f' ({named})' if named else ''}"
-    denials = [
-        {
-            "code": each,
-            "message": DENIALS[each].message.en,
-            "mend": DENIALS[each].mend.en,
-        }
-        for each in decision.denials
-    ]
+    denials = explained(decision.denials)
     extra: dict[str, Any] = {"denials": denials, **signed.to_json()}
     if decision.denied_fields:
         extra["denied_fields"] = list(decision.denied_fields)
