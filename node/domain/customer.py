@@ -161,7 +161,7 @@ def _name(raw: str, _: str | None) -> str:
 
 
 def _exact(raw: str, _: str | None) -> str:
-    return raw
+    return unicodedata.normalize("NFC", raw)  # two spellings of the same characters
 
 
 def _rule(name: str, en: str, zh: str, apply: Callable[[str, str | None], str]) -> Rule:
