@@ -32,6 +32,7 @@ MOST_FIELDS: Final = 256
 Value: TypeAlias = str | int | bool | None
 """A field's value on the wire."""
 
+_UNIT: Final = re.compile("[^\\s\x00-\x1f\x7f\ud800-\udfff]{1,32}")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -51,7 +52,8 @@ class SchemaField:
 
     Attributes:
         name: `[a-z][a-z0-9_]{0,63}`.
-        unit: ISO 4217 currency for money, a unit symbol for integers, or None.
+        unit: ISO 4217 currency for money, a unit symbol in any script for
+            integers, or None.
         scale: Digits after the decimal point, 0 to 18; 0 unless it is money.
     """
 
@@ -62,7 +64,8 @@ class SchemaField:
 
     def __post_init__(self) -> None:
         shape.field_name(self.name, "name")
-        shape.optional(shape.text)(self.unit, "unit")
+        if self.unit is not None and not _is_unit(self.unit):
+            raise Malformed("a unit is 1 to 32 characters without white space")
         limit = 18 if self.type is FieldType.MONEY else 0
         if shape.count(self.scale, "scale") > limit:
             raise Malformed("a scale is for money only, and at most 18")
@@ -191,6 +194,10 @@ def messages(schema: Schema, values: Mapping[str, object]) -> list[bytes]:
     """
     shape.members(values, {field.name for field in schema}, "record")
     return [field.message(values[field.name]) for field in schema]
+
+
+def _is_unit(value: object) -> bool:
+    return isinstance(value, str) and _UNIT.fullmatch(value) is not None
 
 
 def _is_date(value: str) -> bool:

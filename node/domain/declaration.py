@@ -23,6 +23,7 @@ on every call; here it is refused early, while somebody is there to mend it.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -187,8 +188,10 @@ def _field(holder: Part, name: str, owners: dict[str, str]) -> Field:
         # Two names for one column could carry two different sets of modes.
         message = f"is also the column of `{owner}`"
         part.note("column", message, "declare each column once")
-    form = "an ISO 4217 code, as in CNY" if type_ is FieldType.MONEY else "a symbol"
-    currency = "[A-Z]{3}" if type_ is FieldType.MONEY else None
+    money = type_ is FieldType.MONEY
+    form = "an ISO 4217 code, as in CNY" if money else "a symbol, as in kWh or 台"
+    symbol = "[A-Z]{3}" if money else r"[^\s\x00-\x1f\x7f\ud800-\udfff]{1,32}"
+    unit = unicodedata.normalize("NFC", part.text("unit", symbol, form))
     values = part.list("values")
     if not all(isinstance(value, str) for value in values):
         part.note("values", "holds something else than text", "put it into quotes")
@@ -200,7 +203,7 @@ def _field(holder: Part, name: str, owners: dict[str, str]) -> Field:
         grade=grade or Grade.CORE,
         personal=part.flag("personal"),
         modes=_modes(part, grade),
-        unit=part.text("unit", currency, form) or None,
+        unit=unit or None,
         scale=int(part.number("scale", 0, above=-1, most=6)),
         values=tuple(str(value) for value in values),
     )
