@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from crypto.encoding import b64u
-from crypto.keys import Suite, key_id
+from crypto.errors import Malformed
+from crypto.keys import Suite, check_ed25519_public, key_id
 from ledger import shape
 
 _KEYS: Final[Mapping[Suite, int]] = {
@@ -65,18 +66,22 @@ def parse_participant(value: object, what: str = "participant") -> Participant:
     """Read a registry record.
 
     Raises:
-        Malformed: A member is missing, unknown or of the wrong form or size.
+        Malformed: A member is missing, unknown or of the wrong form or size, or the
+            Ed25519 key is one that anybody can sign for.
     """
     wanted = {"did", "name", "url", "keys", "chain_address"}
     found = shape.members(value, wanted, what)
     name = shape.members(found["name"], {"en", "zh"}, "name")
     keys = shape.members(found["keys"], _KEYS, "keys")
-    sizes = _KEYS.items()
+    public = {
+        suite: shape.octets(size)(keys[suite], suite) for suite, size in _KEYS.items()
+    }
+    check_ed25519_public(public["ed25519"])
     return Participant(
         did=shape.did(found["did"], "did"),
         name={language: shape.prose(name[language], "name") for language in name},
         url=shape.prose(found["url"], "url"),
-        keys={suite: shape.octets(size)(keys[suite], suite) for suite, size in sizes},
+        keys=public,
         chain_address=shape.account(found["chain_address"], "chain_address"),
     )
 
@@ -85,7 +90,10 @@ def pins_of(records: object) -> Pins:
     """Read a registry: an array of participant records, as pins.
 
     Raises:
-        Malformed: A record does not parse.
+        Malformed: A record does not parse, or a DID is pinned twice.
     """
     found = shape.each(parse_participant, most=1000)(records, "participants")
-    return {participant.did: participant for participant in found}
+    pins = {participant.did: participant for participant in found}
+    if len(pins) != len(found):
+        raise Malformed("participants pins a DID twice")
+    return pins
