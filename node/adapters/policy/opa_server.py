@@ -13,11 +13,13 @@ What the client does that must be known here:
 * Its default `retries` repeats deterministic errors for a second: 0 here.
 * Without `rego_compat=False` it may rewrite a policy before uploading it.
 * Paths are put into the URL unquoted, so they are constants.
+* It follows redirects to any host, and takes what it finds for an answer.
 * It works only inside `async with`, and its errors share no base class.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -157,13 +159,26 @@ class OpaServer(PolicyEngine):
                 raise PolicyFault("policy.malformed")
 
 
+class _Client(AsyncOpaClient):  # type: ignore[misc]  # the package has no types
+    """The client, told to take decisions from the server it was given only."""
+
+    @asynccontextmanager
+    async def _request(self, method: str, url: str, **more: Any) -> AsyncIterator[Any]:
+        asks = method == "POST"  # OPA itself sends on what manages its policies
+        more["allow_redirects"] = not asks
+        async with super()._request(method, url, **more) as response:
+            if asks and 300 <= response.status < 400:
+                raise ConnectionError("the policy server sends us elsewhere")
+            yield response
+
+
 def _client(url: str, token: str | None, timeout_s: float) -> AsyncOpaClient:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or parts.path.strip("/") or parts.query:
         message = f"an OPA server's address is http(s)://host:port, not {url!r}"
         raise ValueError(message)
     host = parts.hostname or "localhost"
-    return AsyncOpaClient(
+    return _Client(
         host=f"[{host}]" if ":" in host else host,
         port=parts.port or 8181,
         ssl=parts.scheme == "https",
