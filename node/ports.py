@@ -252,6 +252,13 @@ class Agreements(Protocol):
         """Return an agreement, or None."""
         ...
 
+    def hold(self, agreement: str) -> KeptAgreement | None:
+        """Return an agreement, or None.
+
+        Holds it for this transaction, so that its status does not change.
+        """
+        ...
+
     def all(self) -> Sequence[KeptAgreement]:
         """Return every agreement, newest first."""
         ...

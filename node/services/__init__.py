@@ -55,7 +55,7 @@ class Services:
         """
 
         def _keep(work: UnitOfWork) -> None:
-            kept = work.agreements.get(agreement)
+            kept = work.agreements.hold(agreement)
             if kept is None:
                 raise NotFound("agreement.unknown", "There is no such agreement.")
             if kept.status is Status.REVOKED and status is not Status.REVOKED:

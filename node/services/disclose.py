@@ -241,7 +241,7 @@ def _refusal(decision: Decision, caller: Caller, signed: SignedReceipt) -> NodeE
 def _check_still_holds(work: UnitOfWork, case: _Case) -> None:
     """Check that the agreement still stands, and use up one call of its rate."""
     seen = case.situation.agreement
-    kept = work.agreements.get(seen.id) if seen else None
+    kept = work.agreements.hold(seen.id) if seen else None
     if seen is None or kept is None or kept.status is not case.situation.status:
         raise Outdated
     if not work.receipts.count_call(seen.id, case.hour, seen.terms.calls_per_hour):

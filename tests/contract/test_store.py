@@ -7,6 +7,7 @@ import datetime
 import os
 import secrets
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -898,6 +899,28 @@ class TestAgreements:
 
         moved = await asyncio.gather(*(store.write(move) for _ in range(8)))
         assert sum(moved) == 1
+
+    async def test_who_holds_an_agreement_keeps_its_status(
+        self, store: SqlStore
+    ) -> None:
+        await store.write(lambda w: w.agreements.add(kept()))
+
+        def decide(work: UnitOfWork) -> bool:
+            found = work.agreements.hold(agreement().id)
+            assert found is not None
+            return found.status is Status.ACTIVE
+
+        def change(work: UnitOfWork) -> bool:
+            if not decide(work):
+                return False
+            time.sleep(0.05)  # whoever looks meanwhile must wait
+            work.agreements.set_status(agreement().id, Status.REVOKED)
+            return True
+
+        changed = await asyncio.gather(*(store.write(change) for _ in range(4)))
+        assert sum(changed) == 1
+        assert not await store.write(decide)
+        assert await store.write(lambda w: w.agreements.hold("urn:uuid:none")) is None
 
     async def test_negotiations_are_listed_newest_first(self, store: SqlStore) -> None:
         pids = [f"urn:uuid:{n}" for n in (5, 1, 3)]

@@ -45,6 +45,12 @@ class SqlAgreements:
         row = (self._connection.execute(statement)).one_or_none()
         return None if row is None else _kept(row)
 
+    def hold(self, agreement: str) -> KeptAgreement | None:
+        """Return an agreement, or None; see `hold_negotiation`."""
+        statement = sa.select(t.agreements).where(t.agreements.c.id == agreement)
+        row = self._connection.execute(statement.with_for_update()).one_or_none()
+        return None if row is None else _kept(row)
+
     def all(self) -> Sequence[KeptAgreement]:
         """Return every agreement, newest first."""
         c = t.agreements.c
