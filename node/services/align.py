@@ -11,6 +11,7 @@ it can guess, and a consumer can declare customers it does not have. See
 `docs/limitations.md`.
 """
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from crypto.errors import Malformed
 from crypto.keys import X25519Key
 from crypto.tokens import customer_token
 from ledger.receipts import request_hash
-from node.domain.agreement import Agreement
+from node.domain.agreement import Agreement, Status
 from node.domain.negotiation import Role
 from node.errors import BadRequest, Conflict, NotFound, Unavailable
 from node.ports import (
@@ -94,7 +95,7 @@ class Align:
             Unavailable: The provider's node did not take them.
         """
         agreement = (await self._kept(agreement_id, Role.CONSUMER)).agreement
-        tokens = set(self.tokens(agreement, customers))
+        tokens = set(await asyncio.to_thread(self.tokens, agreement, customers))
         size = _padded(len(tokens))
         while len(tokens) < size:
             tokens.add(self.randomness(32))
@@ -110,7 +111,9 @@ class Align:
         )
         reply = await self.peers.post(provider, path, body, token=token)
         if reply.status >= 300:
-            detail = f"{agreement.assigner} answered {reply.status} to the declaration."
+            code = reply.body.get("code", "") if isinstance(reply.body, dict) else ""
+            said = f"{reply.status} {code!s:.64}"
+            detail = f"{agreement.assigner} answered {said} to the declaration."
             raise Unavailable("partner.refused", detail)
         return size
 
@@ -120,11 +123,16 @@ class Align:
         Raises:
             NotFound: The sender has no such agreement with us.
             BadRequest: Not a padded set of tokens, each once.
-            Conflict: It has declared its customers today already.
+            Conflict: It has declared its customers today already, or the agreement
+                is not in force.
         """
         kept = await self._kept(agreement_id, Role.PROVIDER, partner=sender)
-        tokens = _tokens(body)
-        day = int(self.clock.now().timestamp()) // 86400
+        now = self.clock.now()
+        if kept.status is not Status.ACTIVE or now >= kept.agreement.terms.valid_to:
+            detail = "The agreement is suspended, revoked or over."
+            raise Conflict("agreement.not_in_force", detail)
+        tokens = await asyncio.to_thread(_tokens, body)
+        day = int(now.timestamp()) // 86400
 
         def _keep(work: UnitOfWork) -> None:
             if not work.receipts.count_call(f"{agreement_id}#declared", day, 1):
