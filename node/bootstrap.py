@@ -38,12 +38,14 @@ from node.adapters.sql.store import SqlStore, engine_for
 from node.adapters.system import SystemClock, system_randomness
 from node.api.app import create_app
 from node.config import Settings, environment, load
-from node.domain.checking import InvalidDeclaration
-from node.domain.declaration import dataset_to_json
+from node.domain.checking import InvalidDeclaration, did_you_mean
+from node.domain.customer import rule_problem
+from node.domain.dataset import Source
+from node.domain.declaration import FILES, dataset_to_json
 from node.domain.disclosure import Company
 from node.domain.preview import preview
-from node.domain.publication import check_columns, examine
-from node.errors import BadRequest, NodeError
+from node.domain.publication import check_columns, customers_in, examine
+from node.errors import BadRequest, Conflict, NodeError
 from node.migrations import upgrade
 from node.services import Services
 from node.services.align import Align
@@ -58,26 +60,21 @@ from node.services.prove import Prove
 from node.services.publish import Publish
 from node.services.read import Read
 
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": "INFO"},
-    # httpx logs every address it calls, and an address can name an agreement.
-    "loggers": {"httpx": {"level": "WARNING"}},
-}
 _log = logging.getLogger("fieldpact")
 _PROVING_THREADS = 2
-_POLICY_CHECK_S, _FORGET_S = 10.0, 60.0
+_POLICY_CHECK_S, _FORGET_S, _PUBLISH_S = 10.0, 60.0, 10.0
 _SECRETS = "FIELDPACT_KEY_"
 _SHORTEST_TOKEN = 32
 
 
 def application(settings: Settings) -> FastAPI:
-    """Return the node's HTTP application, ready to be served."""
+    """Return the node's HTTP application, ready to be served.
+
+    Raises:
+        BadRequest: A token or a dataset's declaration cannot be used.
+    """
+    for file in settings.datasets:
+        load_declaration(file)
     return create_app(lambda: running(settings), _operators(settings))
 
 
@@ -286,6 +283,8 @@ async def _background(
 
     keeper = services.keep_log
     async with asyncio.TaskGroup() as group:
+        for file in settings.datasets:
+            group.create_task(_publish(services, file))
         group.create_task(repeat(keeper.integrate, settings.integrate_every_s))
         group.create_task(repeat(keeper.anchor, settings.epoch_s))
         group.create_task(repeat(policy.ready, _POLICY_CHECK_S))
@@ -295,31 +294,85 @@ async def _background(
             group.create_task(repeat(services.publish.again, settings.publish_every_s))
 
 
+async def _publish(services: Services, file: Path) -> None:
+    """Publish a dataset of the settings, as soon as its source is there."""
+    while True:
+        try:
+            answer = await services.publish(load_declaration(file))
+        except NodeError as error:
+            _log.warning("%s: %s", file, error)
+        except Exception:  # noqa: BLE001  # as in `_background`
+            _log.exception("%s could not be published", file)
+        else:
+            sound, rows = answer["report"]["publishable"], answer["report"]["rows"]
+            _log.info("%s: published %d of %d rows", answer["dataset"], sound, rows)
+            return
+        await asyncio.sleep(_PUBLISH_S)
+
+
 async def _stop(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
 def new_node(folder: Path, *, name: Mapping[str, str], url: str, listen: str) -> Path:
-    """Write a new node: keys, operator tokens, settings, its own registry record.
+    """Write a new node: settings, and what `complete` makes for them.
 
     Returns:
         The settings file.
 
     Raises:
-        Conflict: The folder holds keys already; nothing was written.
+        Conflict: The folder holds settings or keys already; nothing was written.
+        BadRequest: The settings would be wrong; nothing was written.
     """
-    keys = folder / "keys"
-    generate_keys(keys, system_randomness)
-    for role in ("management", "audit"):
-        write_secret(folder / f"{role}.token", system_randomness(32))
     settings = folder / "node.yaml"
+    for there in (settings, *(folder / "keys").glob("*.key")):
+        if there.exists():
+            detail = f"{there} is there already; move it away first."
+            raise Conflict("node.exists", detail)
     text = _SETTINGS.format(
         name=json.dumps(dict(name), ensure_ascii=False), url=url, listen=listen
     )
+    folder.mkdir(parents=True, exist_ok=True)
     settings.write_text(text, encoding="utf-8")
-    write_registry(folder / "participants.json", [own_record(load(settings))])
+    try:
+        made = load(settings)
+    except BadRequest:
+        settings.unlink()
+        raise
+    complete(made)
     return settings
+
+
+def complete(settings: Settings) -> list[Path]:
+    """Make what settings name and what is not there yet.
+
+    Four keys where there is none, a token for each operator that has none, and
+    the node's own record in the registry.
+
+    Returns:
+        The files and folders that were made or changed.
+
+    Raises:
+        Conflict: The registry pins keys for this node, and they are not here.
+    """
+    registry, made = settings.participants, list[Path]()
+    known = {each.did: each for each in read_registry(registry)}
+    given = any(name.startswith(_SECRETS) for name in environment())
+    if not given and not any(settings.keys.glob("*.key")):
+        if settings.did in known:
+            detail = f"{registry} pins keys for {settings.did}: put them here."
+            raise Conflict("keys.missing", f"{settings.keys} holds no keys. {detail}")
+        generate_keys(settings.keys, system_randomness)
+        made.append(settings.keys)
+    for operator in settings.operators:
+        if not operator.token.exists():
+            write_secret(operator.token, system_randomness(32))
+            made.append(operator.token)
+    if settings.did not in known:
+        write_registry(registry, [*known.values(), own_record(settings)])
+        made.append(registry)
+    return made
 
 
 def own_record(settings: Settings) -> Participant:
@@ -440,6 +493,40 @@ def read_declaration(file: Path) -> dict[str, Any]:
     return dataset_to_json(load_declaration(file))
 
 
+def read_customers(
+    file: Path, column: str, rule: str
+) -> tuple[set[str], Mapping[str, int]]:
+    """Read who a company's customers are, from its CRM.
+
+    Args:
+        file: A dataset's declaration, which says where and how; or a CSV or
+            Parquet file.
+        column: Of such a file; what identifies a customer.
+        rule: For such a file.
+
+    Returns:
+        The normalised keys; and how many rows have none, by what is wrong.
+
+    Raises:
+        BadRequest: The declaration, the column or the rule is wrong.
+        Unavailable: The source did not answer.
+    """
+    if file.suffix.lower() in FILES:
+        if problem := rule_problem(rule):
+            raise BadRequest("rule.unknown", f"`{rule}` is no rule; {problem}.")
+        place = Source(url=str(file.resolve()), relation="", record=column)
+    else:
+        declared = load_declaration(file)
+        column, rule = declared.customer.column, declared.customer.rule
+        place = declared.source
+    with closing(open_source(place, environment())) as source:
+        columns = source.check().columns
+        if column not in columns:
+            mend = did_you_mean(column, columns)
+            raise BadRequest("column.unknown", f"{file} has no `{column}`; {mend}.")
+        return customers_in(source, column, rule)
+
+
 _SETTINGS = """\
 # A node's settings. Paths are relative to this file. Everything that can be set,
 # and what it means, stands in node/config.py.
@@ -453,6 +540,7 @@ operators:
   - {{role: management, token: management.token}}
   - {{role: audit, token: audit.token}}
 policy: embedded
+datasets: []  # declarations, published when the node starts
 purposes:
   - {{id: joint-delivery, title: {{en: Joint delivery, zh: 联合交付}}}}
   - {{id: service-quality, title: {{en: Service quality, zh: 服务质量}}}}

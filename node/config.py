@@ -98,6 +98,7 @@ class Settings(BaseSettings):
         authorities: PEM file with the certificate authorities that https is
             believed by; the public ones when left out.
         policy: `embedded`, or the URL of an OPA server.
+        datasets: Declarations that are published when the node starts.
         integrate_every_s: Pause between two rounds of the log keeper.
         epoch_s: Time between two anchors.
         publish_every_s: Pause between two publications of each dataset; 0 for never.
@@ -121,6 +122,7 @@ class Settings(BaseSettings):
     policy: str = "embedded"
     policies: Path = POLICIES
     chain: Chain | None = None
+    datasets: tuple[Path, ...] = ()
     purposes: tuple[Purpose, ...] = ()
     company: CompanyPolicy = CompanyPolicy()
     tls: Tls | None = None
@@ -184,7 +186,8 @@ def load(path: Path) -> Settings:
             values = YAML(typ="safe").load(file) or {}
         settings = Settings(**_absolute(values, path.resolve().parent))
     except (OSError, YAMLError, TypeError) as error:
-        detail = f"{path} cannot be read as settings: {type(error).__name__}."
+        why = error.strerror if isinstance(error, OSError) else type(error).__name__
+        detail = f"{path} cannot be read as settings: {why}."
         raise BadRequest("settings.unreadable", detail) from error
     except ValidationError as error:
         wrong = "; ".join(
@@ -204,6 +207,8 @@ def _absolute(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
             out[name] = base / out[name]
     if isinstance(out.get("tls"), dict):
         out["tls"] = {name: base / str(file) for name, file in out["tls"].items()}
+    if isinstance(out.get("datasets"), list):
+        out["datasets"] = [base / str(file) for file in out["datasets"]]
     operators = out.get("operators")
     if isinstance(operators, list):
         out["operators"] = [

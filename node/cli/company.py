@@ -1,5 +1,6 @@
 """`init`, `serve`, `keys`, `partner`, `contract`: what a company sets up once."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,8 @@ from crypto.keys import fragment
 from ledger.errors import LedgerError
 from ledger.participants import Participant, parse_participant
 from node import bootstrap
-from node.cli.output import Exit, SettingsFile, err, out, print_json, reported, table
+from node.cli.logs import LOGGING
+from node.cli.output import Exit, SettingsFile, err, out, print_json, reported, show
 from node.config import Settings, load
 
 
@@ -33,23 +35,34 @@ def init(
     err.print(f"Next: fieldpact serve --settings {settings}")
 
 
-def serve(settings_file: SettingsFile) -> None:
-    """Run the node until it is stopped."""
+def serve(
+    settings_file: SettingsFile,
+    create: Annotated[
+        bool,
+        typer.Option("--create", help="First make keys and tokens that are missing."),
+    ] = False,
+) -> None:
+    """Run the node until it is stopped. It publishes the datasets of its settings."""
     with reported():
         settings = load(settings_file)
+        for made in bootstrap.complete(settings) if create else ():
+            err.print(f"made {made}", soft_wrap=True)
         app = bootstrap.application(settings)
     tls = settings.tls
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=bootstrap.LOGGING,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-        ssl_certfile=tls.certificate if tls else None,
-        ssl_keyfile=tls.key if tls else None,
-    )
+    with suppress(SystemExit):  # uvicorn's own exit codes mean something else here
+        uvicorn.run(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=LOGGING,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+            ssl_certfile=tls.certificate if tls else None,
+            ssl_keyfile=tls.key if tls else None,
+        )
+        return
+    raise typer.Exit(Exit.ERROR)
 
 
 def keys(
@@ -143,8 +156,12 @@ def _check_document(found: Participant, document: dict[str, object]) -> None:
 
 
 def _show(participants: list[Participant]) -> None:
-    rows = table("participant", "address", "keys")
-    for each in participants:
-        prints = "\n".join(fragment(suite, key) for suite, key in each.keys.items())
-        rows.add_row(f"{each.name['en']}\n{each.name['zh']}", each.url, prints)
-    out.print(rows)
+    rows = (
+        (
+            f"{each.name['en']}\n{each.name['zh']}",
+            each.url,
+            "\n".join(fragment(suite, key) for suite, key in each.keys.items()),
+        )
+        for each in participants
+    )
+    show(("participant", "address", "keys"), rows)

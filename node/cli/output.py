@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -12,6 +12,7 @@ import httpx
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from node import bootstrap
 from node.config import Settings, load
@@ -40,12 +41,37 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
-def table(*columns: str) -> Table:
-    """Return an empty table in the house's style."""
+def show(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; where nobody looks on, lines with tabs and nothing folded.
+
+    In a terminal the first column is never folded: an id is there to be copied.
+    """
+    if not out.is_terminal:
+        for row in (columns, *rows):
+            sys.stdout.write("\t".join(cell.replace("\n", " ") for cell in row) + "\n")
+        return
     made = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    return made
+    for number, column in enumerate(columns):
+        made.add_column(column, overflow="fold", no_wrap=number == 0)
+    for row in rows:
+        made.add_row(*map(Text, row))
+    out.print(made)
+
+
+def modes(pairs: Iterable[str]) -> dict[str, str]:
+    """Return the mode of each field, as given on the command line.
+
+    Raises:
+        BadParameter: One is not `field:mode`.
+    """
+    found = {}
+    for pair in pairs:
+        name, _, mode = pair.partition(":")
+        if not name or not mode:
+            message = f"{pair}: write field:mode, as in {name or 'stage'}:plain"
+            raise typer.BadParameter(message)
+        found[name] = mode
+    return found
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """`dataset`, `offer`, `accept`, `align`, `agreement`, `ask`: sharing and asking."""
 
-import csv
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +13,15 @@ from node.cli.output import (
     Management,
     SettingsFile,
     err,
+    modes,
     out,
     print_json,
     reported,
-    table,
+    show,
 )
-from node.domain.customer import BadCustomer, normalise
+from node.domain.agreement import instant, render_instant
+from node.domain.customer import BadCustomer, normalise, rule_problem
+from node.errors import BadRequest
 
 dataset = typer.Typer(help="What the company could share.")
 agreement = typer.Typer(help="What the company has agreed on.")
@@ -38,7 +40,7 @@ def check(
 ) -> None:
     """Check a declaration and its source, and preview what would be published."""
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    granted = dict(each.split(":", 1) for each in grant) if grant else None
+    granted = modes(grant) if grant else None
     with reported(), Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task("reading the source")
         found = bootstrap.examine_file(
@@ -50,14 +52,12 @@ def check(
         print_json(found)
         return
     _show_report(found["report"])
-    fields = table("field", "grade", "modes", "partner sees")
+    rows = []
     for each in found["fields"]:
-        personal = " · personal" if each["personal"] else ""
-        sees = each["granted"] or f"nothing ({each['why']})"
-        fields.add_row(
-            each["name"], each["grade"] + personal, " ".join(each["modes"]), sees
-        )
-    out.print(fields)
+        grade = each["grade"] + (" · personal" if each["personal"] else "")
+        sees = [each["granted"] or f"nothing ({each['why']})"] if granted else []
+        rows.append([each["name"], grade, " ".join(each["modes"]), *sees])
+    show(["field", "grade", "modes", *(["partner sees"] if granted else [])], rows)
 
 
 @dataset.command()
@@ -79,8 +79,12 @@ def offer(
     settings_file: SettingsFile,
     field: Annotated[list[str], typer.Option(help="field:mode, one or more.")],
     purpose: Annotated[list[str], typer.Option(help="A purpose's id.")],
-    valid_from: Annotated[str, typer.Option(help="As 2026-11-22T00:00:00Z.")],
-    valid_to: Annotated[str, typer.Option(help="As 2027-05-22T00:00:00Z.")],
+    valid_from: Annotated[
+        str, typer.Option(help="2026-11-22 or 2026-11-22T08:00:00Z, UTC.")
+    ],
+    valid_to: Annotated[
+        str, typer.Option(help="The first instant after it, likewise.")
+    ],
     calls_per_hour: int = 600,
     rows_per_call: int = 1000,
 ) -> None:
@@ -90,10 +94,10 @@ def offer(
         {
             "partner": partner,
             "dataset": dataset_id,
-            "fields": dict(each.split(":", 1) for each in field),
+            "fields": modes(field),
             "purposes": purpose,
-            "valid_from": valid_from,
-            "valid_to": valid_to,
+            "valid_from": _instant(valid_from),
+            "valid_to": _instant(valid_to),
             "calls_per_hour": calls_per_hour,
             "rows_per_call": rows_per_call,
         },
@@ -119,12 +123,11 @@ def offers(settings_file: SettingsFile, as_json: AsJson = False) -> None:
     if as_json:
         print_json(items)
         return
-    rows = table("id", "partner", "dataset", "state")
-    for each in items:
-        rows.add_row(
-            each["pid"], each["partner"], each["offer"]["target"], each["state"]
-        )
-    out.print(rows)
+    rows = (
+        (each["pid"], each["partner"], each["offer"]["target"], each["state"])
+        for each in items
+    )
+    show(("id", "partner", "dataset", "state"), rows)
 
 
 @agreement.command("list")
@@ -134,19 +137,19 @@ def agreements(settings_file: SettingsFile, as_json: AsJson = False) -> None:
     if as_json:
         print_json(items)
         return
-    rows = table("id", "role", "partner", "dataset", "fields", "status", "calls")
-    for each in items:
-        fields = " ".join(f"{name}:{mode}" for name, mode in each["fields"].items())
-        rows.add_row(
+    rows = (
+        (
             each["id"],
             each["role"],
             each["partner"],
             each["dataset"],
-            fields,
+            " ".join(f"{name}:{mode}" for name, mode in each["fields"].items()),
             each["status"],
             str(each["calls"]),
         )
-    out.print(rows)
+        for each in items
+    )
+    show(("id", "role", "partner", "dataset", "fields", "status", "calls"), rows)
 
 
 @agreement.command("status")
@@ -163,27 +166,26 @@ def status(
 
 def align(
     agreement_id: _Agreement,
-    file: Annotated[Path, typer.Argument(help="CSV file with our customers.")],
-    column: Annotated[str, typer.Option(help="The column that identifies them.")],
-    rule: Annotated[str, typer.Option(help="The normalisation rule: uscc, lei, …")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV or Parquet file with our customers; or a dataset's declaration.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
     settings_file: SettingsFile,
+    column: Annotated[str, typer.Option(help="Of a file: what identifies them.")] = "",
+    rule: Annotated[str, typer.Option(help="For a file: uscc, lei, name, …")] = "",
 ) -> None:
     """Declare our customers to the provider of an agreement, as tokens."""
-    good: set[str] = set()
-    bad = 0
-    with file.open(encoding="utf-8-sig", newline="") as rows:
-        for row in csv.DictReader(rows):
-            try:
-                good.add(normalise(rule, row[column]))
-            except BadCustomer:
-                bad += 1
+    with reported():
+        found, bad = bootstrap.read_customers(file, column, rule)
     path = f"/management/agreements/{agreement_id}/customers"
-    answer = Management.of(settings_file).post(path, {"customers": sorted(good)})
+    answer = Management.of(settings_file).post(path, {"customers": sorted(found)})
     out.print(f"✓ declared {answer['declared']} customers in a set of {answer['sent']}")
-    if bad:
-        err.print(
-            f"{bad} rows left out: their identifier does not fit the rule {rule}."
-        )
+    for kind, count in bad.items():
+        err.print(f"{count} rows left out: customer.{kind}")
 
 
 def ask(
@@ -202,7 +204,7 @@ def ask(
             "agreement": agreement_id,
             "purpose": purpose,
             "fields": sorted(set(field)),
-            "customers": [normalise(rule, each) for each in customer],
+            "customers": [_key(rule, each) for each in customer],
         },
     )
     print_json(answer) if as_json else _show_answer(answer)
@@ -210,6 +212,25 @@ def ask(
         raise typer.Exit(Exit.NOT_VERIFIED)
     if not answer["allowed"]:
         raise typer.Exit(Exit.DENIED)
+
+
+def _key(rule: str, identifier: str) -> str:
+    if problem := rule_problem(rule):
+        raise typer.BadParameter(f"{rule} is no rule; {problem}")
+    try:
+        return normalise(rule, identifier)
+    except BadCustomer as bad:
+        message = f"{identifier} does not fit the rule {rule}: {bad.kind}"
+        raise typer.BadParameter(message) from bad
+
+
+def _instant(text: str) -> str:
+    """Return an instant; of a date, its beginning."""
+    whole = f"{text}T00:00:00Z" if len(text) == 10 else text
+    try:
+        return render_instant(instant(whole))
+    except BadRequest as error:
+        raise typer.BadParameter(f"{text}: write 2026-11-22T08:00:00Z") from error
 
 
 def _show_answer(answer: dict[str, Any]) -> None:
@@ -230,15 +251,11 @@ def _show_report(report: dict[str, Any]) -> None:
         f"{report['rows']:,} rows · {report['publishable']:,} publishable · "
         f"{report['rejected']:,} rejected · {report['customers']:,} customers"
     )
-    if report["findings"]:
-        rows = table("finding", "field", "rows", "rejected", "for example")
-        for each in report["findings"]:
-            shown = [f"{text} ({count})" for text, count in each["spellings"]]
-            rows.add_row(
-                each["code"],
-                each["field"] or "",
-                f"{each['count']:,}",
-                f"{each['rejected']:,}",
-                ", ".join(shown or each["examples"]),
-            )
-        out.print(rows)
+    rows = []
+    for each in report["findings"]:
+        found = [f"{text} ({count})" for text, count in each["spellings"]]
+        shown = ", ".join(found or each["examples"])
+        counts = f"{each['count']:,}", f"{each['rejected']:,}"
+        rows.append((each["code"], each["field"] or "", *counts, shown))
+    if rows:
+        show(("finding", "field", "rows", "rejected", "for example"), rows)

@@ -9,6 +9,7 @@ Finding those needs every key before the first row is judged, so the record
 column is read once on its own; it costs about 100 bytes of memory a row.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -243,3 +244,22 @@ def examine(
     for _ in examination.records():
         pass
     return examination.report()
+
+
+def customers_in(source: Scan, column: str, rule: str) -> tuple[set[str], Counter[str]]:
+    """Return the customers that a column names.
+
+    Returns:
+        Their normalised keys; and how many rows name none, by what is wrong.
+
+    Raises:
+        Unavailable: The source does not answer, or not in time.
+    """
+    found, bad = set[str](), Counter[str]()
+    for rows in source.scan([column]):
+        for row in rows:
+            try:
+                found.add(normalise(rule, row[column]))
+            except BadCustomer as problem:
+                bad[problem.kind] += 1
+    return found, bad
