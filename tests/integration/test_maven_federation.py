@@ -202,6 +202,14 @@ def test_an_account_that_only_the_provider_has_is_not_told_from_one_that_nobody_
     assert "customer.not_shared" in told_apart.pop()
 
 
+def test_customers_cannot_be_declared_again_and_again(
+    pair: tuple[Node, Node], agreement: str
+) -> None:
+    _, consumer = pair
+    with pytest.raises(Refused, match=r"answered 409 customers\.declared"):
+        consumer.desk.declare(agreement, ["one more"])
+
+
 @pytest.mark.parametrize("field", ["close_value", "sales_agent", "product"])
 def test_a_field_that_was_not_agreed_on_is_refused(
     pair: tuple[Node, Node], agreement: str, field: str
