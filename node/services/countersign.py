@@ -69,16 +69,23 @@ class Countersign:
         consumer = self.identity.participant(sender)
         items: Sequence[Mapping[str, str]] = body["countersignatures"]
 
-        def _keep(work: UnitOfWork) -> int:
+        def _check(view: UnitOfWork) -> list[tuple[str, Countersignature]]:
+            given = []
             for item in items:
-                entry = work.receipts.entry(item["receipt"])
+                entry = view.receipts.entry(item["receipt"])
                 if entry is None or consumer is None:
                     raise _wrong()
-                given = _checked(item, entry.signed, consumer)
-                work.receipts.countersign(item["receipt"], given)
-            return len(items)
+                given.append((item["receipt"], _checked(item, entry.signed, consumer)))
+            return given
 
-        return await self.store.write(_keep)
+        def _keep(work: UnitOfWork) -> None:
+            for receipt_id, signature in given:
+                work.receipts.countersign(receipt_id, signature)
+
+        # A receipt never changes, so it is checked without keeping writers waiting.
+        given = await self.store.read(_check)
+        await self.store.write(_keep)
+        return len(given)
 
 
 def _checked(
