@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime
-import os
 import secrets
 import sqlite3
 import time
@@ -54,7 +53,7 @@ from node.ports import (
     UnitOfWork,
 )
 from node.services.keep_log import over_nodes
-from tests.support.node import empty_store
+from tests.support.node import empty_store, postgres_database
 from tests.unit.node.test_negotiation import OFFER
 
 ME, YOU = "did:web:me.test", "did:web:you.test"
@@ -63,31 +62,10 @@ NOW = datetime.datetime(2026, 11, 22, 18, 20, tzinfo=datetime.UTC)
 HOUR = int(NOW.timestamp()) // 3600
 
 
-@contextlib.contextmanager
-def postgres() -> Iterator[str]:
-    """An empty database of the test server, or skip."""
-    server = os.environ.get("FIELDPACT_TEST_POSTGRES")
-    if not server:
-        pytest.skip("needs a server: set FIELDPACT_TEST_POSTGRES to its URL")
-    name = f"store_{secrets.token_hex(6)}"
-    admin = sa.create_engine(
-        sa.make_url(server).set(drivername="postgresql+psycopg"),
-        isolation_level="AUTOCOMMIT",
-    )
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    try:
-        yield sa.make_url(server).set(database=name).render_as_string(False)
-    finally:
-        with admin.connect() as connection:
-            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
-        admin.dispose()
-
-
 @pytest.fixture(scope="module")
 def migrated() -> Iterator[str]:
     """A PostgreSQL database with the schema, for one test after the other."""
-    with postgres() as url:
+    with postgres_database() as url:
         upgrade(url)
         yield url
 
@@ -104,7 +82,7 @@ def fresh(kind: str, tmp_path: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield f"sqlite:///{tmp_path / 'fresh.sqlite'}"
         return
-    with postgres() as url:
+    with postgres_database() as url:
         yield url
 
 
@@ -209,7 +187,9 @@ def append(work: UnitOfWork, **changes: Any) -> SignedReceipt:
     stream = stream_id(provider=ME, **parties)
     sequence, previous = work.receipts.head(stream)
     signed = sign_receipt(receipt(sequence, previous, **changes), KEY)
-    work.receipts.append(signed, salt=secrets.token_bytes(32), token=None, took_ms=1)
+    work.receipts.append(
+        signed, salt=secrets.token_bytes(32), token=None, question="{}", took_ms=1
+    )
     return signed
 
 
@@ -575,7 +555,9 @@ class TestStreams:
 
         def twice(work: UnitOfWork) -> None:
             other = sign_receipt(receipt(0, FIRST), KEY)
-            work.receipts.append(other, salt=bytes(32), token=None, took_ms=0)
+            work.receipts.append(
+                other, salt=bytes(32), token=None, question="{}", took_ms=0
+            )
 
         with pytest.raises(Unavailable):
             await store.write(twice)

@@ -21,6 +21,7 @@ import datetime
 import hashlib
 import json
 import logging
+import os
 import secrets
 import sqlite3
 import tempfile
@@ -33,6 +34,7 @@ from typing import Any, Self
 from unittest import mock
 
 import httpx
+import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
@@ -216,6 +218,27 @@ def empty_store() -> bytes:
         return file.read_bytes()
 
 
+@contextlib.contextmanager
+def postgres_database() -> Iterator[str]:
+    """An empty database of the test server, or skip."""
+    server = os.environ.get("FIELDPACT_TEST_POSTGRES")
+    if not server:
+        pytest.skip("needs a server: set FIELDPACT_TEST_POSTGRES to its URL")
+    name = f"node_{secrets.token_hex(6)}"
+    admin = sa.create_engine(
+        sa.make_url(server).set(drivername="postgresql+psycopg"),
+        isolation_level="AUTOCOMMIT",
+    )
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    try:
+        yield sa.make_url(server).set(database=name).render_as_string(False)
+    finally:
+        with admin.connect() as connection:
+            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+        admin.dispose()
+
+
 @dataclass
 class Node:
     """A running node, its HTTP surface, and the keys to it."""
@@ -332,7 +355,9 @@ async def start(
     )
 
 
-def found(folder: Path, name: str, port: int, registry: Path) -> None:
+def found(
+    folder: Path, name: str, port: int, registry: Path, database: str | None = None
+) -> None:
     """Make a node's folder and add its record to the registry."""
     url = f"http://127.0.0.1:{port}"
     settings = bootstrap.new_node(
@@ -341,6 +366,8 @@ def found(folder: Path, name: str, port: int, registry: Path) -> None:
     text = settings.read_text().replace(
         "participants: participants.json", f"participants: {registry}"
     )
+    if database:
+        text = text.replace("sqlite:///node.sqlite", database)
     settings.write_text(text)
     (folder / "node.sqlite").write_bytes(empty_store())
     own = json.loads((folder / "participants.json").read_text())
@@ -709,21 +736,28 @@ def _forms(value: str) -> tuple[bytes, ...]:
 
 @contextlib.asynccontextmanager
 async def open_world(
-    folder: Path, *, policy: Any = None, settings: str = "", **terms: Any
+    folder: Path,
+    *,
+    policy: Any = None,
+    settings: str = "",
+    database: str | None = None,
+    **terms: Any,
 ) -> AsyncIterator[World]:
-    """Start three companies; publish, agree and align, unless `terms` is None.
+    """Start three companies; publish, agree and align.
 
     Args:
         folder: Where everything is kept.
         policy: Another policy engine for the provider.
         settings: YAML to add to the provider's settings.
+        database: Address of the provider's store; an SQLite file without it.
         terms: Changes to the usual terms of the agreement.
     """
     clock, wire = FixedClock(), Wire()
     registry = folder / "participants.json"
     names = ("maker", "supplier", "charger")
     for number, name in enumerate(names):
-        found(folder / name, name.capitalize(), 8101 + number, registry)
+        place = database if name == "maker" else None
+        found(folder / name, name.capitalize(), 8101 + number, registry, place)
     if settings:
         with (folder / "maker" / "node.yaml").open("a") as file:
             file.write(settings)

@@ -1,0 +1,341 @@
+"""Calls at once, and the world that changes while a call is on its way."""
+
+import asyncio
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from unittest import mock
+
+import pytest
+import pytest_asyncio
+
+from crypto.encoding import b64u
+from node.adapters.sql.receipts import SqlReceipts
+from node.services.read import Draft, Read
+from tests.support.node import (
+    SHARED,
+    START,
+    World,
+    check_log,
+    check_streams,
+    open_world,
+    postgres_database,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="module", params=["sqlite", "postgres"]
+)
+async def one(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[World]:
+    with contextlib.ExitStack() as stack:
+        url = None
+        if request.param == "postgres":
+            url = stack.enter_context(postgres_database())
+        folder = tmp_path_factory.mktemp("world")
+        async with open_world(folder, database=url) as world:
+            yield world
+            receipts = world.maker.receipts()
+            check_streams(receipts, world.maker.me)
+            await world.maker.services.keep_log.integrate()
+            assert check_log(world.maker.database, world.maker.me) == len(receipts)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def world(one: World) -> AsyncIterator[World]:
+    """The world with an agreement that nobody has used."""
+    one.clock.at = START
+    one.agreement = await one.agree()
+    yield one
+    one.clock.at = START
+
+
+async def status(world: World, to: str) -> None:
+    path = f"/management/agreements/{world.agreement}/status"
+    await world.maker.manage(path, {"status": to})
+
+
+@contextlib.contextmanager
+def after_reading(world: World, act: Any) -> Iterator[None]:
+    """Do something once, after a call was decided and read, before it is kept."""
+    disclose = world.maker.services.disclose
+    read = disclose.read
+    left = [act]
+
+    class Interrupted(Read):
+        async def __call__(self, *arguments: Any, **more: Any) -> Draft:
+            draft = await Read.__call__(self, *arguments, **more)
+            if left:
+                await left.pop()()
+            return draft
+
+    changed = Interrupted(store=read.store, sources=read.sources, commit=read.commit)
+    object.__setattr__(disclose, "read", changed)
+    try:
+        yield
+    finally:
+        object.__setattr__(disclose, "read", read)
+
+
+async def test_of_thirty_calls_at_once_under_a_cap_of_ten_ten_are_answered(
+    world: World,
+) -> None:
+    world.agreement = await world.agree(calls_per_hour=10)
+    answers = await asyncio.gather(*(world.query() for _ in range(30)))
+    assert Counter(answer.status for answer in answers) == {200: 10, 403: 20}
+    for answer in answers:
+        if answer.status == 403:
+            assert answer.codes == ["rate.exceeded"]
+        else:
+            world.check(answer)
+    numbers = sorted(answer.receipt.sequence for answer in answers)
+    assert numbers == list(range(30))
+    world.check_refused(await world.query(), "rate.exceeded")
+
+
+async def test_one_nonce_at_once_is_answered_once(world: World) -> None:
+    nonce = b64u(b"at once".ljust(32))
+    answers = await asyncio.gather(*(world.query(nonce=nonce) for _ in range(20)))
+    assert Counter(answer.status for answer in answers) == {200: 1, 403: 19}
+    assert {code for answer in answers for code in answer.codes} == {"nonce.replayed"}
+
+
+async def test_one_nonce_at_once_for_different_questions_is_answered_once(
+    world: World,
+) -> None:
+    nonce = b64u(b"different".ljust(32))
+    fields = [["project_stage"], ["units"], ["delivered"], ["rating"]] * 3
+    answers = await asyncio.gather(
+        *(world.query(nonce=nonce, fields=each) for each in fields)
+    )
+    counted = Counter(code for answer in answers for code in answer.codes or ["allow"])
+    assert counted["nonce.replayed"] == 11
+
+
+@pytest.mark.parametrize("to", ["suspended", "revoked"])
+async def test_a_withdrawal_between_decision_and_receipt_refuses_the_call(
+    world: World, to: str
+) -> None:
+    async def withdraw() -> None:
+        await status(world, to)
+
+    with after_reading(world, withdraw):
+        world.check_refused(await world.query(), f"agreement.{to}")
+    usage = (await world.maker.manage("/audit/agreements"))["items"]
+    assert [each["calls"] for each in usage if each["id"] == world.agreement] == [0]
+
+
+async def test_a_withdrawal_waits_for_an_answer_that_is_being_kept(
+    world: World,
+) -> None:
+    """Once it is acknowledged, no answer is kept any more that was not before."""
+    keeping, go_on = threading.Event(), threading.Event()
+    head = SqlReceipts.head
+
+    def slow(self: SqlReceipts, stream: str) -> tuple[int, str]:
+        keeping.set()
+        assert go_on.wait(10)
+        return head(self, stream)
+
+    with mock.patch.object(SqlReceipts, "head", slow):
+        call = asyncio.create_task(world.query())
+        assert await asyncio.to_thread(keeping.wait, 10)
+        withdrawal = asyncio.create_task(status(world, "revoked"))
+        await asyncio.sleep(0.3)
+        before = withdrawal.done()
+        go_on.set()
+        world.check(await call)
+        await withdrawal
+    assert not before
+    world.check_refused(await world.query(), "agreement.revoked")
+
+
+async def test_a_resumption_between_decision_and_receipt_is_decided_again(
+    world: World,
+) -> None:
+    async def there_and_back() -> None:
+        await status(world, "suspended")
+        await status(world, "active")
+
+    with after_reading(world, there_and_back):
+        world.check(await world.query())
+
+
+async def test_the_last_call_of_an_hour_is_not_given_twice(world: World) -> None:
+    world.agreement = await world.agree(calls_per_hour=1)
+
+    async def another() -> None:
+        world.check(await world.query())
+
+    with after_reading(world, another):
+        world.check_refused(await world.query(), "rate.exceeded")
+
+
+async def test_a_nonce_used_between_decision_and_receipt_refuses_the_call(
+    world: World,
+) -> None:
+    nonce = b64u(b"overtaken".ljust(32))
+
+    async def overtake() -> None:
+        world.check(await world.query(nonce=nonce))
+
+    with after_reading(world, overtake):
+        world.check_refused(await world.query(nonce=nonce), "nonce.replayed")
+
+
+async def test_a_publication_during_a_call_does_not_mix_two_versions(
+    world: World,
+) -> None:
+    """The new version commits to other fields in another order."""
+    body = world.crm.declaration()
+    fields = dict(reversed(body["fields"].items()))
+    fields["rating"] = fields["rating"] | {"modes": ["never"]}
+
+    async def publish() -> None:
+        await world.maker.manage("/management/datasets", body | {"fields": fields})
+
+    with after_reading(world, publish):
+        world.check(await world.query())
+    answer = await world.query(customers=[world.customer(name) for name in SHARED])
+    world.check(answer)
+    await world.maker.manage("/management/datasets", body)
+
+
+async def test_a_publication_that_withholds_a_field_holds_from_the_next_call(
+    world: World,
+) -> None:
+    body = world.crm.declaration()
+    stage = body["fields"]["project_stage"] | {"modes": ["never"]}
+    fields = body["fields"] | {"project_stage": stage}
+    await world.maker.manage("/management/datasets", body | {"fields": fields})
+    world.check_refused(await world.query(), "field.mode")
+    await world.maker.manage("/management/datasets", body)
+    world.check(await world.query())
+
+
+async def test_publications_and_calls_at_once_give_sound_answers(world: World) -> None:
+    body = world.crm.declaration()
+    other = body | {"fields": dict(reversed(body["fields"].items()))}
+
+    async def publish() -> None:
+        for each in (other, body) * 3:
+            await world.maker.manage("/management/datasets", each)
+
+    async def call() -> list[Any]:
+        return [await world.query() for _ in range(6)]
+
+    _, *rounds = await asyncio.gather(publish(), *(call() for _ in range(4)))
+    for answer in (answer for each in rounds for answer in each):
+        if answer.status == 200:
+            world.check(answer)
+        else:  # overtaken again and again: said so, and nothing shown
+            assert (answer.status, answer.code) == (503, "store.contended")
+
+
+async def test_a_record_that_changes_during_calls_is_shown_as_signed(
+    world: World,
+) -> None:
+    token = world.customer(SHARED[1])
+
+    async def change() -> None:
+        for number in range(12):
+            await asyncio.to_thread(
+                world.crm.write,
+                "UPDATE projects SET stage = ? WHERE customer = ?",
+                f"Stage {number}",
+                SHARED[1],
+            )
+            await asyncio.sleep(0.01)
+
+    async def call() -> list[Any]:
+        return [await world.query(customers=[token]) for _ in range(6)]
+
+    _, *rounds = await asyncio.gather(change(), *(call() for _ in range(3)))
+    for answer in (answer for each in rounds for answer in each):
+        if answer.status == 200:
+            world.check(answer)
+        else:
+            world.check_refused(answer, "record.changed")
+    world.check(await world.query(customers=[token]))
+
+
+async def test_the_log_grows_while_calls_are_answered(world: World) -> None:
+    stop = asyncio.Event()
+    keeper = world.maker.services.keep_log
+
+    async def keep() -> None:
+        while not stop.is_set():
+            await keeper.integrate()
+            await keeper.anchor()
+            await asyncio.sleep(0.005)
+
+    keeping = asyncio.create_task(keep())
+    answers = await asyncio.gather(*(world.query() for _ in range(25)))
+    stop.set()
+    await keeping
+    for answer in answers:
+        world.check(answer)
+    await keeper.integrate()
+    held = await keeper.anchor()
+    assert held is not None
+    assert world.chain.commitment(world.chain.member, held.epoch) == held.commitment
+    receipt = answers[-1].receipt.receipt_id
+    evidence = await world.maker.manage(f"/audit/receipts/{receipt}")
+    assert evidence["anchor"]["epoch"] <= held.epoch
+
+
+async def test_a_keeper_that_loses_the_chain_goes_on_where_it_was(
+    world: World,
+) -> None:
+    keeper = world.maker.services.keep_log
+    world.check(await world.query())
+    await keeper.integrate()
+    world.chain.answers = False
+    for _ in range(2):
+        with pytest.raises(Exception, match="does not answer"):
+            await keeper.anchor()
+    world.check(await world.query())
+    await keeper.integrate()
+    world.chain.answers = True
+    first = await keeper.anchor()
+    second = await keeper.anchor()
+    assert first is not None
+    assert second is not None
+    assert (second.epoch, second.size) == (first.epoch + 1, first.size + 1)
+
+
+async def test_two_declarations_at_once_count_as_one(world: World) -> None:
+    agreement = await world.agree(align=False)
+    path = f"/agreements/{agreement}/customers"
+    body = {"customers": [b64u(number.to_bytes(32)) for number in range(64)]}
+
+    async def declare() -> int:
+        token = world.supplier.token(world.maker.did, path, body, agreement=agreement)
+        headers = {"Authorization": f"Bearer {token}"}
+        reply = await world.maker.client.post(path, json=body, headers=headers)
+        return reply.status_code
+
+    statuses = await asyncio.gather(*(declare() for _ in range(5)))
+    assert sorted(statuses) == [200, 409, 409, 409, 409]
+
+
+async def test_an_hour_that_ends_during_a_call_counts_it_where_it_was_decided(
+    world: World,
+) -> None:
+    world.agreement = await world.agree(calls_per_hour=1)
+    world.clock.at = START.replace(minute=59, second=59)
+    decided = world.clock.now()
+
+    async def pass_the_hour() -> None:
+        world.clock.advance(seconds=1)
+
+    with after_reading(world, pass_the_hour):
+        answer = await world.query()
+    assert answer.receipt.at == decided.strftime("%Y-%m-%dT%H:%M:%SZ")
+    world.check(await world.query())
+    world.check_refused(await world.query(), "rate.exceeded")
