@@ -56,14 +56,14 @@ def _prepare(folder: Path) -> None:
 
 def _run(folder: Path, tell: Teller, *, once: bool) -> int:
     # Most of what is imported here takes a second; a mistake above is told at once.
-    from examples.demo.calls import Unexpected  # noqa: PLC0415
     from examples.demo.consortium import consortium  # noqa: PLC0415
-    from examples.demo.performance import perform, stay  # noqa: PLC0415
+    from examples.demo.run import FAULTS, run, stay  # noqa: PLC0415
 
     with consortium(folder) as world:
         try:
-            unauthorised = perform(world, tell, began=BEGAN)
-        except Unexpected as error:
+            unauthorised = run(world, tell, began=BEGAN)
+        except FAULTS as error:
+            world.federation.supervisor.check_all()  # if one ended, that is why
             tell.bad(f"{error}\nThe processes' logs are in {folder / 'logs'}.")
             return 1
         if not once:

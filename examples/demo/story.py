@@ -88,6 +88,9 @@ class Story:
     def attack(self) -> None:
         """Somebody who hears everything tries what can be tried with it."""
         self.tell.chapter("Somebody on the line")
+        self.tell.more(
+            "Here the companies speak plain HTTP. Between machines it is TLS."
+        )
         self.tell.step("The supplier asks again, and somebody listens.")
         self._ask(_SHARED[4])
         heard = self.maker.tap.heard(f"/views/{MAKER.dataset}/query")

@@ -11,7 +11,10 @@ import pytest
 
 from tests.support import REPOSITORY
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc"),
+]
 LAST = re.compile(
     r"demo: (\d+) calls, (\d+) receipts anchored and verified, "
     r"0 unauthorised values disclosed"

@@ -1,21 +1,29 @@
 """From the first process to the last line."""
 
 import time
+from typing import Final
+
+import httpx
 
 from examples.demo import proofs
+from examples.demo.calls import Unexpected
 from examples.demo.consortium import Consortium
 from examples.demo.narration import Teller
 from examples.demo.story import Story
+from examples.desk import Refused
+
+FAULTS: Final = (Unexpected, Refused, httpx.HTTPError)
+"""What ends the story: an answer that is wrong, none, or a node that says no."""
 
 
-def perform(world: Consortium, tell: Teller, *, began: float) -> int:
+def run(world: Consortium, tell: Teller, *, began: float) -> int:
     """Play the story and check all of it; return how many values were let out.
 
     Args:
         began: When the demo was started (`time.monotonic`).
 
     Raises:
-        Unexpected: Something did not go as it must.
+        FAULTS: Something did not go as it must.
         NotStarted: A process did not come up.
     """
     tell.plain("Fieldpact: three companies, one chain, and what each may know.")
