@@ -21,6 +21,7 @@ for command in (
     sharing.ask,
     proving.evidence,
     proving.verify,
+    proving.replay,
 ):
     app.command()(command)
 app.command("deploy-contract")(company.deploy)

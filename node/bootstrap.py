@@ -41,6 +41,7 @@ from node.config import Settings, environment, load
 from node.domain.checking import InvalidDeclaration, did_you_mean
 from node.domain.customer import rule_problem
 from node.domain.dataset import Source
+from node.domain.decision import Decision
 from node.domain.declaration import FILES, dataset_to_json
 from node.domain.disclosure import Company
 from node.domain.preview import preview
@@ -457,6 +458,21 @@ def _is_there(url: str, contract: str) -> bool:
         except ChainUnavailable:
             return False
         return True
+
+
+def decide_again(settings: Settings, question: Mapping[str, Any]) -> Decision:
+    """Let the policies decide a question that was decided before.
+
+    Raises:
+        Unavailable: The policies or their engine are not there.
+    """
+
+    async def decide() -> Decision:
+        async with _policy(settings) as engine:
+            await engine.ready()
+            return await engine.decide(question)
+
+    return asyncio.run(decide())
 
 
 def examine_file(

@@ -359,9 +359,25 @@ class Receipts(Protocol):
         ...
 
     def append(
-        self, signed: SignedReceipt, *, salt: bytes, token: str | None, took_ms: int
+        self,
+        signed: SignedReceipt,
+        *,
+        salt: bytes,
+        token: str | None,
+        question: str,
+        took_ms: int,
     ) -> int:
-        """Append a receipt to its stream and to the log's order."""
+        """Append a receipt to its stream and to the log's order.
+
+        Args:
+            token: The caller's token, which shows that it asked.
+            question: The policy's input, canonical JSON, so that the decision can
+                be made again.
+        """
+        ...
+
+    def question(self, receipt_id: str) -> str | None:
+        """Return the policy's input behind a receipt, or None."""
         ...
 
     def countersign(self, receipt_id: str, countersignature: Countersignature) -> None:

@@ -1,12 +1,13 @@
 """What auditors read: figures, calls, receipts with their evidence. Read-only."""
 
 import datetime
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 
 from crypto.encoding import b64u
-from node.api.access import operator, services
+from node.api.access import found, operator, services
 from node.api.models import Digest, Instant
 from node.domain.agreement import instant
 
@@ -70,6 +71,15 @@ async def receipt(receipt_id: Digest, request: Request) -> Any:
     evidence = await services(request).evidence(receipt_id)
     canonical = evidence.signed.receipt.canonical()
     return evidence.to_json() | {"canonical": b64u(canonical)}
+
+
+@router.get("/receipts/{receipt_id}/question")
+async def question(receipt_id: Digest, request: Request) -> Any:
+    """Return what the policy was asked, so that an auditor can ask it again."""
+    asked = await services(request).store.read(
+        lambda view: view.receipts.question(receipt_id)
+    )
+    return json.loads(found(asked, "receipt"))
 
 
 @router.get("/agreements")

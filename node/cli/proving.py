@@ -25,6 +25,8 @@ from node.cli.output import (
     print_json,
     reported,
 )
+from node.config import load
+from node.domain.decision import AFTER_POLICY
 
 if TYPE_CHECKING:
     from crypto.conformance import Report
@@ -79,6 +81,40 @@ def verify(
             out.print(f"{_MARKS[step.state]} {step.words['en']} · {step.detail}")
     if verdict(steps) is State.FAILED:
         raise typer.Exit(Exit.NOT_VERIFIED)
+
+
+def replay(
+    receipt: Annotated[str, typer.Argument(help="The id of a receipt of ours.")],
+    settings_file: SettingsFile,
+) -> None:
+    """Make the decision behind a receipt again, with the policies of today.
+
+    What the node checks only after the policies have allowed (is the customer
+    shared, did the CRM answer) is not decided again.
+    """
+    api = Management.of(settings_file)
+    core = api.get(f"/audit/receipts/{receipt}")["receipt"]
+    question = api.get(f"/audit/receipts/{receipt}/question")
+    with reported():
+        decision = bootstrap.decide_again(load(settings_file), question)
+    same = {
+        "the question": decision.input_hash == core["policy"]["input_hash"],
+        "the policies": decision.revision == core["policy"]["revision"],
+        "the decision": list(decision.denials) == core["denials"]
+        or (decision.allow and AFTER_POLICY.issuperset(core["denials"])),
+    }
+    for what, unchanged in same.items():
+        out.print(f"{'✓' if unchanged else '✗'} {what}: {_same(unchanged)}")
+    if not same["the decision"]:
+        word = "allow" if decision.allow else " ".join(decision.denials)
+        said = "allow" if core["decision"] == "allow" else " ".join(core["denials"])
+        out.print(f"The policies say {word}; the receipt says {said}.")
+    if not same["the question"]:
+        raise typer.Exit(Exit.NOT_VERIFIED)
+
+
+def _same(unchanged: bool) -> str:
+    return "as the receipt says" if unchanged else "not as the receipt says"
 
 
 conformance = typer.Typer(help="Run a directory of official test vectors.")

@@ -88,6 +88,11 @@ _ENGINE_MEND: Final = (
     "未披露任何数据。请重试；如仍然如此，请告知提供方。",
 )
 
+AFTER_POLICY: Final = frozenset(
+    {"customer.not_shared", "record.changed", "rows.exceeded", "source.unavailable"}
+)
+"""Codes of checks that the node makes after the policies allowed."""
+
 DENIALS: Final[Mapping[str, Denial]] = MappingProxyType(
     {
         "token.missing": _denial(

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from crypto.encoding import canonical
 from crypto.keys import Ed25519Key
 from ledger.receipts import (
     PolicyReference,
@@ -61,6 +62,7 @@ class _Case:
     started_ms: float
 
     situation: Situation
+    question: str
     decision: Decision
     draft: Draft | None
     hour: int
@@ -129,17 +131,16 @@ class Disclose:
                 view.datasets.get(request.dataset),
             )
         )
-        decision = await self.policy.decide(
-            question(
-                request=request,
-                caller=caller,
-                situation=situation,
-                dataset=publication.dataset if publication else None,
-                company=self.company,
-                node=self.identity.me.did,
-                now=int(now.timestamp()),
-            )
+        asked = question(
+            request=request,
+            caller=caller,
+            situation=situation,
+            dataset=publication.dataset if publication else None,
+            company=self.company,
+            node=self.identity.me.did,
+            now=int(now.timestamp()),
         )
+        decision = await self.policy.decide(asked)
         draft = None
         if decision.allow:
             try:
@@ -154,6 +155,7 @@ class Disclose:
             token=token,
             started_ms=started,
             situation=situation,
+            question=canonical(asked).decode(),
             decision=decision,
             draft=draft,
             hour=hour,
@@ -184,6 +186,7 @@ class Disclose:
             signed,
             salt=self.randomness(32),
             token=case.token if case.caller.did else None,
+            question=case.question,
             took_ms=round(self.clock.elapsed_ms() - case.started_ms),
         )
         return signed

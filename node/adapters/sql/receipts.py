@@ -97,7 +97,13 @@ class SqlReceipts:
         return row[0], row[1]
 
     def append(
-        self, signed: SignedReceipt, *, salt: bytes, token: str | None, took_ms: int
+        self,
+        signed: SignedReceipt,
+        *,
+        salt: bytes,
+        token: str | None,
+        question: str,
+        took_ms: int,
     ) -> int:
         """Append a receipt to its stream and to the log's order."""
         receipt = signed.receipt
@@ -111,6 +117,7 @@ class SqlReceipts:
                 signature=signed.signature,
                 salt=salt,
                 token=token,
+                question=question,
                 at=int(instant(receipt.at).timestamp()),
                 partner=receipt.consumer,
                 agreement=receipt.agreement,
@@ -159,6 +166,14 @@ class SqlReceipts:
         statement = sa.select(t.receipts).where(t.receipts.c.receipt_id == receipt_id)
         row = (self._connection.execute(statement)).one_or_none()
         return None if row is None else log_entry(row)
+
+    def question(self, receipt_id: str) -> str | None:
+        """Return the policy's input behind a receipt, or None."""
+        c = t.receipts.c
+        found: str | None = self._connection.scalar(
+            sa.select(c.question).where(c.receipt_id == receipt_id)
+        )
+        return found
 
     def receive(self, received: Received) -> None:
         """Keep what a partner's node answered us; the first answer stays."""

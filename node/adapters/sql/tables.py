@@ -102,6 +102,7 @@ receipts = sa.Table(
     Column("signature", LargeBinary(64), nullable=False),
     Column("salt", LargeBinary(32), nullable=False),
     Column("token", Text, nullable=True),
+    Column("question", Text, nullable=False),
     Column("log_index", BigInteger, nullable=True, unique=True),
     Column("countersigner", String(256), nullable=True),
     Column("countersignature", LargeBinary(64), nullable=True),

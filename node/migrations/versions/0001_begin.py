@@ -143,6 +143,7 @@ def upgrade() -> None:
         sa.Column("signature", sa.LargeBinary(length=64), nullable=False),
         sa.Column("salt", sa.LargeBinary(length=32), nullable=False),
         sa.Column("token", sa.Text(), nullable=True),
+        sa.Column("question", sa.Text(), nullable=False),
         sa.Column("log_index", sa.BigInteger(), nullable=True),
         sa.Column("countersigner", sa.String(length=256), nullable=True),
         sa.Column("countersignature", sa.LargeBinary(length=64), nullable=True),
