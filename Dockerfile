@@ -9,6 +9,8 @@ RUN python -m venv /venv
 WORKDIR /build
 COPY requirements/ requirements/
 RUN /venv/bin/pip install --require-hashes --only-binary :all: -r requirements/main.txt
+COPY .ci/libatomic.py .
+RUN /venv/bin/python libatomic.py
 
 # The front end needs Node; the wheel that carries one stays in this stage.
 FROM packages AS web

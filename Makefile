@@ -52,6 +52,7 @@ $(SETUP)/venv:
 $(SETUP)/main: requirements/main.txt | $(SETUP)/venv
 	@echo "setup: installing what the product runs on (requirements/main.txt)"
 	@$(PIP) -r requirements/main.txt
+	@$(PY) .ci/libatomic.py
 	@sh .ci/launcher.sh $(VENV)
 	@touch $@
 
@@ -59,6 +60,7 @@ $(SETUP)/main: requirements/main.txt | $(SETUP)/venv
 $(SETUP)/dev: requirements/dev.txt requirements/main.txt | $(SETUP)/venv
 	@echo "setup: installing what developers need (requirements/dev.txt)"
 	@$(PIP) -r requirements/dev.txt
+	@$(PY) .ci/libatomic.py
 	@sh .ci/launcher.sh $(VENV)
 	@touch $(SETUP)/main $@
 
