@@ -46,7 +46,7 @@ from node.domain.declaration import FILES, dataset_to_json
 from node.domain.disclosure import Company
 from node.domain.preview import preview
 from node.domain.publication import check_columns, customers_in, examine
-from node.errors import BadRequest, Conflict, NodeError
+from node.errors import BadRequest, Conflict, NodeError, Unavailable
 from node.migrations import upgrade
 from node.services import Services
 from node.services.align import Align
@@ -85,8 +85,9 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
 
     Raises:
         BadRequest: A key or token file cannot be used.
-        Unavailable: The store, the registry or the policy engine is not there,
-            or the engine does not decide as pinned: the node refuses to serve.
+        Unavailable: The store, the registry or the policy engine is not there, the
+            registry pins other keys for this node, or the engine does not decide
+            as pinned: the node refuses to serve.
     """
     keys = load_keys(settings.keys, environment())
     await asyncio.to_thread(upgrade, settings.database)
@@ -94,10 +95,26 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         engine = await stack.enter_async_context(_policy(settings))
         await engine.ready()
         services = _services(settings, keys, engine, stack)
-        _ = services.identity.me  # the registry must hold this node
+        _check_pinned(services.identity.me, _record(settings, keys), settings)
         work = asyncio.create_task(_background(services, engine, settings))
         stack.push_async_callback(_stop, work)
         yield services
+
+
+def _check_pinned(pinned: Participant, own: Participant, settings: Settings) -> None:
+    """Check that partners can verify what this node will sign and anchor.
+
+    With another key pinned they would refuse every answer, after it was disclosed.
+    """
+    others: list[str] = [
+        suite for suite, public in own.keys.items() if pinned.keys[suite] != public
+    ]
+    if pinned.chain_address.lower() != own.chain_address:
+        others.append("chain_address")
+    if others:
+        detail = f"{settings.participants} pins another {', '.join(others)} for this "
+        mend = "node. Have it pin the record that `fieldpact partner show` prints."
+        raise Unavailable("registry.self", detail + mend)
 
 
 def _services(
@@ -382,7 +399,10 @@ def own_record(settings: Settings) -> Participant:
     Raises:
         BadRequest: A key cannot be used.
     """
-    keys = load_keys(settings.keys, environment())
+    return _record(settings, load_keys(settings.keys, environment()))
+
+
+def _record(settings: Settings, keys: Keyring) -> Participant:
     return Participant(
         did=settings.did,
         name=settings.name.model_dump(),
