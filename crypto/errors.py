@@ -5,6 +5,7 @@
     ├── Invalid              parses, and is false
     │   ├── InvalidSignature
     │   └── InvalidProof
+    │       └── InvalidBatch     some of many; says which
     └── Exhausted            a bounded thing is used up
 
 Verification raises and returns nothing, so that a forgotten `if` cannot turn a
@@ -12,6 +13,8 @@ forgery into a success. A caller who wants one answer catches `CryptoError`.
 `TypeError` and `ValueError` are kept for mistakes of our own code. No message
 of these errors ever holds key material or a plaintext value.
 """
+
+from collections.abc import Mapping
 
 
 class CryptoError(Exception):
@@ -32,6 +35,19 @@ class InvalidSignature(Invalid):
 
 class InvalidProof(Invalid):
     """The proof does not show the statement it is presented for."""
+
+
+class InvalidBatch(InvalidProof):
+    """Some of the proofs that were checked together do not hold.
+
+    Attributes:
+        faults: What is wrong with each of those, by its place in the batch.
+    """
+
+    def __init__(self, faults: Mapping[int, CryptoError]) -> None:
+        """Say how many are wrong, and keep what with each."""
+        super().__init__(f"{len(faults)} of the proofs of this batch do not hold")
+        self.faults = dict(faults)
 
 
 class Exhausted(CryptoError):

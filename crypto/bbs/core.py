@@ -22,6 +22,7 @@ from typing import Self, TypeAlias
 
 from crypto.bbs.backends import G1, G2, Backend
 from crypto.bbs.generators import Generators, generators
+from crypto.bbs.moves import Equation, Opening, Reopened
 from crypto.bbs.suite import EXPAND_BYTES, ORDER, Suite
 from crypto.bbs.wire import read_messages, read_proof, read_signature, write_scalars
 from crypto.errors import InvalidProof, InvalidSignature, Malformed
@@ -68,8 +69,7 @@ class Frame:
     ) -> bytes:
         """Sign a record; only `BbsKey` should call this. Source: CoreSign."""
         numbers = self._numbers(messages)
-        octets = write_scalars([secret, *numbers, self.domain])
-        e = self.suite.hash_to_scalar(octets, self.suite.api_id + b"H2S_")
+        e = self._exponent(secret, numbers)
         [rho] = random_scalars(1, random_bytes)
         blinded = self._commit(numbers, rho)
         inverse = pow((secret + e) * rho, -1, ORDER)
@@ -116,28 +116,65 @@ class Frame:
         Raises:
             Malformed: The signature, a scalar or the indexes do not parse.
         """
-        # 1. Read everything, and draw the random scalars.
+        drawn = random_scalars(5 + len(self._hidden(disclosed)), random_bytes)
+        opening = self.open_proof(signature, messages, disclosed=disclosed, drawn=drawn)
+        return self.close_proof(opening, ph=ph)
+
+    def open_proof(
+        self,
+        signature: bytes,
+        messages: Sequence[bytes],
+        *,
+        disclosed: Sequence[int],
+        drawn: Sequence[int],
+    ) -> Opening:
+        """Make the first move of a proof. Source: ProofInit.
+
+        Args:
+            signature: 80 bytes.
+            messages: Scalars of *all* messages of the record.
+            disclosed: Indexes of those named, ascending from 0.
+            drawn: r1, r2, e~, r1~, r3~, and one m~ for each hidden message: fresh
+                `random_scalars`. Hidden messages may share one only where the
+                verifier is to learn how they differ.
+
+        Raises:
+            Malformed: The signature, a scalar or the indexes do not parse.
+        """
+        # 1. Read everything.
         a, e = read_signature(signature, self.backend)
         numbers = self._numbers(messages)
         hidden = self._hidden(disclosed)
-        drawn = random_scalars(5 + len(hidden), random_bytes)
         r1, r2, e_, r1_, r3_, *m_ = drawn  # a trailing _ is the draft's tilde
-        # 2. ProofInit: blind the signature, commit to the hidden.
+        # 2. Blind the signature, commit to the hidden.
         msm = self.backend.msm
         d = self._commit(numbers, r2)
         abar = msm([a], [r1 * r2 % ORDER])
         bbar = msm([d, abar], [r1, ORDER - e])
         t1 = msm([abar, d], [e_, r1_])
         t2 = msm([d, *(self.points.messages[j] for j in hidden)], [r3_, *m_])
-        # 3. ProofChallengeCalculate.
-        blinded = self._encode(abar, bbar, d)
-        named = [numbers[i] for i in disclosed]
-        c = self._challenge(disclosed, named, blinded + self._encode(t1, t2), ph)
-        # 4. ProofFinalize: answer the challenge.
-        r3 = pow(r2, -1, ORDER)
-        answers = [e_ + e * c, r1_ - r1 * c, r3_ - r3 * c]
-        answers += [m + numbers[j] * c for m, j in zip(m_, hidden, strict=True)]
-        return blinded + write_scalars([*answers, c])
+        return Opening(
+            blinded=self.encode(abar, bbar, d),
+            moves=self.encode(t1, t2),
+            d=d,
+            masks=dict(zip(hidden, m_, strict=True)),
+            disclosed=disclosed,
+            numbers=numbers,
+            exponents=[(e_, e), (r1_, -r1), (r3_, -pow(r2, -1, ORDER))],
+        )
+
+    def close_proof(self, opening: Opening, *, ph: bytes) -> bytes:
+        """Answer the challenge, which hashes everything in sight. ProofFinalize.
+
+        Args:
+            opening: What `open_proof` returned; it cannot be used again.
+            ph: Presentation header. A protocol around BBS puts its own statement
+                and first moves here.
+        """
+        commitments = opening.blinded + opening.moves
+        return opening.respond(
+            self._challenge(opening.disclosed, opening.named, commitments, ph)
+        )
 
     def verify_proof(
         self,
@@ -160,28 +197,76 @@ class Frame:
             InvalidProof: The proof does not show these messages under this
                 header and presentation header.
         """
-        # 1. Read everything; numbers and lengths must fit the record.
+        reopened = self.reopen_proof(proof, named, disclosed=disclosed)
+        moves = self.encode(*(self.backend.msm(*one) for one in reopened.equations))
+        self.check_challenge(reopened, moves=moves, ph=ph)
+        parsed = reopened.proof
+        if not self.backend.pairings_equal(parsed.abar, self.key, parsed.bbar):
+            raise InvalidProof("the proof does not rest on a signature of this issuer")
+
+    def reopen_proof(
+        self, proof: bytes, named: Sequence[bytes], *, disclosed: Sequence[int]
+    ) -> Reopened:
+        """Read a proof, and say how its first moves are rebuilt. ProofVerifyInit.
+
+        Nothing is verified yet: the challenge (`check_challenge`) and the pairing
+        are still to be checked.
+
+        Raises:
+            Malformed: The proof, a scalar or the indexes do not parse.
+            InvalidProof: It is about another number of messages.
+        """
+        # Numbers and lengths must fit the record.
         parsed = read_proof(proof, self.backend)
         numbers = read_messages(named)
         hidden = self._hidden(disclosed)
         if len(numbers) != len(disclosed) or len(parsed.hidden) != len(hidden):
             raise InvalidProof("the proof is about another number of messages")
-        # 2. ProofVerifyInit: rebuild the prover's commitments.
         c, points = parsed.challenge, self.points.messages
-        t1 = self.backend.msm(
-            [parsed.bbar, parsed.abar, parsed.d], [c, parsed.e, parsed.r1]
-        )
-        t2 = self.backend.msm(
+        t1 = Equation([parsed.bbar, parsed.abar, parsed.d], [c, parsed.e, parsed.r1])
+        t2 = Equation(
             [self.start, parsed.d, *(points[i] for i in (*disclosed, *hidden))],
             [c, parsed.r3, *(m * c % ORDER for m in numbers), *parsed.hidden],
         )
-        # 3. The challenge must be the hash of them.
-        commitments = parsed.points + self._encode(t1, t2)
-        if c != self._challenge(disclosed, numbers, commitments, ph):
+        responses = dict(zip(hidden, parsed.hidden, strict=True))
+        return Reopened(parsed, tuple(disclosed), tuple(numbers), responses, (t1, t2))
+
+    def check_challenge(self, reopened: Reopened, *, moves: bytes, ph: bytes) -> None:
+        """Check that the challenge is the hash of everything in sight.
+
+        Args:
+            reopened: What `reopen_proof` returned.
+            moves: T1 and T2, 96 bytes, equal to the sums of its equations.
+            ph: The presentation header the verifier expects.
+
+        Raises:
+            InvalidProof: It is not.
+        """
+        commitments = reopened.proof.points + moves
+        expected = self._challenge(reopened.disclosed, reopened.named, commitments, ph)
+        if reopened.proof.challenge != expected:
             raise InvalidProof("the proof was not made for this statement")
-        # 4. The blinded signature must be the issuer's.
-        if not self.backend.pairings_equal(parsed.abar, self.key, parsed.bbar):
-            raise InvalidProof("the proof does not rest on a signature of this issuer")
+
+    def seal(
+        self, secret: int, messages: Sequence[bytes], random_bytes: RandomBytes
+    ) -> tuple[bytes, bytes]:
+        """Return B in 48 bytes, and the signature on it. For `BbsKey` alone.
+
+        B hides the messages only if one of them is a uniform secret.
+        """
+        numbers = self._numbers(messages)
+        e = self._exponent(secret, numbers)
+        [rho] = random_scalars(1, random_bytes)
+        blinded = self._commit(numbers, rho)
+        a, b = (
+            self.backend.msm([blinded], [pow(factor * rho, -1, ORDER)])
+            for factor in (secret + e, 1)
+        )
+        return self.encode(b), self.encode(a) + write_scalars([e])
+
+    def _exponent(self, secret: int, numbers: Sequence[int]) -> int:
+        octets = write_scalars([secret, *numbers, self.domain])
+        return self.suite.hash_to_scalar(octets, self.suite.api_id + b"H2S_")
 
     def _commit(self, numbers: Sequence[int], factor: int) -> G1:
         """Return B * factor."""
@@ -204,7 +289,8 @@ class Frame:
         octets = _eight(len(disclosed)) + statement + commitments + context
         return self.suite.hash_to_scalar(octets, self.suite.api_id + b"H2S_")
 
-    def _encode(self, *points: G1) -> bytes:
+    def encode(self, *points: G1) -> bytes:
+        """Write points in 48 bytes each."""
         return b"".join(map(self.backend.encode_g1, points))
 
     def _numbers(self, messages: Sequence[bytes]) -> list[int]:

@@ -93,3 +93,24 @@ class BbsKey(SecretHandle):
             self._ciphersuite, self._backend, self._public, header, len(scalars)
         )
         return common.sign(self._secret, scalars, random_bytes)
+
+    def seal_scalars(
+        self,
+        header: bytes,
+        scalars: Sequence[bytes],
+        *,
+        suite: Suite,
+        random_bytes: RandomBytes,
+    ) -> tuple[bytes, bytes]:
+        """Commit to a record and sign it: B (48 bytes), signature (80 bytes).
+
+        Args:
+            header: What is bound to the record and always shown.
+            scalars: The mapped messages; one of them uniform and secret, or B
+                does not hide the others.
+            suite: Interface and ciphersuite of the record. One key may serve
+                several interfaces: their tags keep them apart.
+            random_bytes: Blinds the arithmetic; leaves no trace in the result.
+        """
+        common = frame(suite, self._backend, self._public, header, len(scalars))
+        return common.seal(self._secret, scalars, random_bytes)

@@ -36,22 +36,24 @@ Expand = Callable[[bytes, bytes, int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """One ciphersuite with the draft's own Interface (H2G, HM2S).
+    """One ciphersuite, with the draft's own Interface (H2G, HM2S) or another.
 
     Attributes:
         name: How published vectors call it.
         ciphersuite_id: How the draft calls it.
         expand_message: Stretches (message, tag, length); RFC 9380, section 5.3.
+        interface: How generators and messages are made: its ids and its extra.
     """
 
     name: str
     ciphersuite_id: bytes
     expand_message: Expand = field(repr=False)
+    interface: bytes = b"H2G_HM2S_"
 
     @property
     def api_id(self) -> bytes:
         """The Interface: prefix of every domain separation tag."""
-        return self.ciphersuite_id + b"H2G_HM2S_"
+        return self.ciphersuite_id + self.interface
 
     def hash_to_scalar(self, message: bytes, dst: bytes) -> int:
         """Hash to a number below `ORDER`, under a domain separation tag.

@@ -65,3 +65,12 @@ class Backend(Protocol):
     def pairings_equal(self, left: G1, key: G2, right: G1) -> bool:
         """Say whether ``h(left, key) = h(right, BP2)``, BP2 the base point of G2."""
         ...
+
+    def pairing_sums_equal(
+        self, lefts: Sequence[G1], keys: Sequence[G2], right: G1
+    ) -> bool:
+        """Say whether the product of ``h(lefts[i], keys[i])`` is ``h(right, BP2)``.
+
+        One final exponentiation for all; `ValueError` if the lengths differ.
+        """
+        ...

@@ -78,8 +78,17 @@ class Arkworks:
 
     def pairings_equal(self, left: G1, key: G2, right: G1) -> bool:
         """See `Backend`."""
-        points = [_g1(left), _g1(right)]
-        return GT.pairing_check(points, [cast("G2Point", key), _MINUS_BP2])
+        return self.pairing_sums_equal([left], [key], right)
+
+    def pairing_sums_equal(
+        self, lefts: Sequence[G1], keys: Sequence[G2], right: G1
+    ) -> bool:
+        """See `Backend`."""
+        if len(lefts) != len(keys):
+            raise ValueError("as many keys as points")
+        points = [_g1(point) for point in (*lefts, right)]
+        others = [*(cast("G2Point", key) for key in keys), _MINUS_BP2]
+        return GT.pairing_check(points, others)
 
 
 def _g1(point: G1) -> G1Point:

@@ -80,9 +80,17 @@ class PyEcc:
 
     def pairings_equal(self, left: G1, key: G2, right: G1) -> bool:
         """See `Backend`."""
-        one = pairing(cast("G2Uncompressed", key), _g1(left), final_exponentiate=False)
-        other = pairing(curve.neg(curve.G2), _g1(right), final_exponentiate=False)
-        return bool(final_exponentiate(one * other) == PairingValue.one())
+        return self.pairing_sums_equal([left], [key], right)
+
+    def pairing_sums_equal(
+        self, lefts: Sequence[G1], keys: Sequence[G2], right: G1
+    ) -> bool:
+        """See `Backend`."""
+        product = pairing(curve.neg(curve.G2), _g1(right), final_exponentiate=False)
+        for point, key in zip(lefts, keys, strict=True):
+            other = cast("G2Uncompressed", key)
+            product *= pairing(other, _g1(point), final_exponentiate=False)
+        return bool(final_exponentiate(product) == PairingValue.one())
 
 
 def _g1(point: G1) -> G1Uncompressed:

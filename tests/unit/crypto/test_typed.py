@@ -1,0 +1,284 @@
+"""Typed records: which number a value is, and what is refused."""
+
+import dataclasses
+import itertools
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from crypto import bbs, merkle, typed
+from crypto.anchored import leaf, seal
+from crypto.bbs import SUITES
+from crypto.bbs.core import random_scalars
+from crypto.bbs.generators import generators
+from crypto.encoding import sha256
+from crypto.errors import InvalidSignature, Malformed
+from crypto.predicates.bits import BITS
+from crypto.typed import OFFSET, TYPED, Field, Kind, parse_header
+from tests.unit.crypto.typed_world import (
+    HEADER,
+    KEY,
+    LINK,
+    RECORD,
+    SCHEMA,
+    VALUES,
+    sealed,
+    source,
+)
+
+MONEY = Field(name="m", kind=Kind.MONEY, unit="EUR", scale=2)
+WHOLE = Field(name="m", kind=Kind.MONEY, unit="JPY")
+DATE = Field(name="d", kind=Kind.DATE)
+INTEGER = Field(name="i", kind=Kind.INTEGER, unit="kg")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "number"),
+    [
+        (INTEGER, 0, 0),
+        (INTEGER, -1, -1),
+        (INTEGER, 2**53 - 1, 2**53 - 1),
+        (DATE, "1970-01-01", 0),
+        (DATE, "1969-12-31", -1),
+        (DATE, "2026-11-22", 20779),
+        (MONEY, "0.00", 0),
+        (MONEY, "-0.01", -1),
+        (MONEY, "1234.50", 123450),
+        (MONEY, "92233720368547758.07", 2**63 - 1),
+        (MONEY, "-92233720368547758.08", -(2**63)),
+        (WHOLE, "1234", 1234),
+    ],
+)
+def test_numbers_are_signed_as_numbers(
+    field: Field, value: object, number: int
+) -> None:
+    assert field.scalar(value, 5) == number + OFFSET
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (INTEGER, True),
+        (INTEGER, "1"),
+        (INTEGER, 2**53),
+        (INTEGER, 1.0),
+        (DATE, "2026-02-29"),
+        (DATE, "20260228"),
+        (DATE, 1),
+        (MONEY, "1.5"),
+        (MONEY, "1"),
+        (MONEY, "+1.00"),
+        (MONEY, "01.00"),
+        (MONEY, "-0.00"),
+        (MONEY, "1.00\n"),
+        (MONEY, "92233720368547758.08"),
+        (MONEY, "9" * 5000 + ".00"),
+        (WHOLE, "1.0"),
+        (Field(name="t", kind=Kind.TEXT), 1),
+        (Field(name="t", kind=Kind.TEXT), "e\u0301"),
+        (Field(name="b", kind=Kind.BOOLEAN), 0),
+    ],
+)
+def test_a_value_out_of_form_is_not_signed(field: Field, value: object) -> None:
+    with pytest.raises(Malformed):
+        field.scalar(value, 5)
+
+
+def test_a_missing_value_is_another_number_at_each_index() -> None:
+    nulls = [MONEY.scalar(None, index) for index in range(64)]
+    texts = [Field(name="t", kind=Kind.TEXT).scalar(None, index) for index in range(64)]
+    assert nulls == texts
+    for one, other in itertools.combinations(nulls, 2):
+        assert abs(one - other) > 2 * typed.TOP
+    assert min(nulls) - typed.TOP > 2 * typed.TOP
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "A"},
+        {"name": ""},
+        {"kind": "colour"},
+        {"scale": 19},
+        {"scale": -1},
+        {"scale": True},
+        {"unit": 1},
+        {"kind": Kind.TEXT},
+    ],
+)
+def test_a_field_out_of_form_is_malformed(changes: dict[str, Any]) -> None:
+    with pytest.raises(Malformed):
+        dataclasses.replace(MONEY, **changes)
+
+
+def test_the_schema_hash_holds_name_type_unit_and_scale() -> None:
+    others: list[dict[str, Any]] = [
+        {"name": "n"},
+        {"unit": "USD"},
+        {"unit": None},
+        {"scale": 3},
+        {"kind": Kind.INTEGER, "scale": 0},
+    ]
+    hashes = {typed.schema_hash((dataclasses.replace(MONEY, **one),)) for one in others}
+    assert len(hashes | {typed.schema_hash((MONEY,))}) == len(others) + 1
+    assert typed.schema_hash((MONEY, DATE)) != typed.schema_hash((DATE, MONEY))
+
+
+@pytest.mark.parametrize("schema", [(), (MONEY, MONEY), (MONEY, WHOLE)])
+def test_a_schema_names_each_field_once(schema: typed.Schema) -> None:
+    with pytest.raises(Malformed):
+        typed.schema_hash(schema)
+
+
+@pytest.mark.parametrize(
+    ("fields", "messages"), [(1, 16), (14, 16), (15, 32), (30, 32), (31, 64), (62, 64)]
+)
+def test_records_are_padded_to_one_of_three_lengths(fields: int, messages: int) -> None:
+    schema = tuple(
+        Field(name=f"f{number}", kind=Kind.INTEGER) for number in range(fields)
+    )
+    assert typed.size(schema) == messages
+    values = {field.name: 1 for field in schema}
+    scalars = typed.scalars(schema, values, blinder=b"b" * 48, link=LINK)
+    assert len(scalars) == messages
+    assert scalars[2 + fields :] == [bytes(32)] * (messages - 2 - fields)
+
+
+def test_a_schema_has_at_most_62_fields() -> None:
+    schema = tuple(Field(name=f"f{number}", kind=Kind.INTEGER) for number in range(63))
+    with pytest.raises(Malformed):
+        typed.schema_hash(schema)
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {**VALUES, "more": 1}, {**VALUES, "orders": "7"}]
+)
+def test_a_record_has_every_field_and_no_other(values: dict[str, object]) -> None:
+    with pytest.raises(Malformed):
+        sealed(values)
+
+
+def test_a_header_reads_as_it_was_written() -> None:
+    assert parse_header(HEADER.to_bytes()) == HEADER
+    HEADER.check(SCHEMA)
+    with pytest.raises(Malformed):
+        HEADER.check(SCHEMA[1:])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"messages": 17},
+        {"messages": True},
+        {"version": -1},
+        {"version": "0"},
+        {"schema_hash": "00"},
+        {"schema_hash": "G" * 64},
+        {"issuer": 1},
+        {"grant": None},
+    ],
+)
+def test_a_header_out_of_form_is_malformed(changes: dict[str, Any]) -> None:
+    with pytest.raises(Malformed):
+        parse_header(dataclasses.replace(HEADER, **changes).to_bytes())
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", HEADER.to_bytes() + b" "])
+def test_what_is_no_header_is_malformed(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        parse_header(data)
+
+
+def test_the_commitment_is_the_point_under_the_signature() -> None:
+    backend, header = bbs.ARKWORKS, HEADER.to_bytes()
+    frame = bbs.frame(TYPED, backend, KEY.public_bytes, header, 16)
+    numbers = [int.from_bytes(message, "big") for message in RECORD.messages]
+    b = backend.msm([frame.start, *frame.points.messages], [1, *numbers])
+    assert backend.encode_g1(b) == RECORD.commitment
+    frame.verify(RECORD.signature, RECORD.messages)
+    key = bbs.BbsKey.generate(b"k" * 32, suite=TYPED)
+    again = key.sign_scalars(header, RECORD.messages, random_bytes=source("x"))
+    assert again == RECORD.signature
+
+
+def test_a_record_is_committed_to_afresh_each_time() -> None:
+    other = sealed(seed="other")
+    assert other.commitment != RECORD.commitment
+    assert other.messages[0] != RECORD.messages[0]
+    assert other.messages[1:] == RECORD.messages[1:]
+
+
+@pytest.mark.parametrize(
+    "broken", [bytes, lambda count: b"\1" * count, lambda count: b"ab"]
+)
+def test_a_source_of_randomness_that_is_broken_blinds_nothing(
+    broken: Callable[[int], bytes],
+) -> None:
+    with pytest.raises(ValueError, match="random bytes is broken"):
+        _seal(broken)
+
+
+def _seal(random_bytes: Callable[[int], bytes]) -> object:
+    return seal(
+        VALUES,
+        key=KEY,
+        header=HEADER,
+        schema=SCHEMA,
+        link=LINK,
+        random_bytes=random_bytes,
+    )
+
+
+def test_no_point_or_tag_is_shared_with_the_standard_interface() -> None:
+    points = [
+        generators(suite, bbs.ARKWORKS, 64) for suite in (*SUITES.values(), TYPED, BITS)
+    ]
+    encoded = [
+        bbs.ARKWORKS.encode_g1(point)
+        for made in points
+        for point in (made.base, made.header, *made.messages)
+    ]
+    assert len(set(encoded)) == len(encoded)
+
+
+def test_a_signature_of_one_interface_is_none_of_the_other() -> None:
+    frame = bbs.frame(
+        bbs.SHA_256, bbs.ARKWORKS, KEY.public_bytes, HEADER.to_bytes(), 16
+    )
+    with pytest.raises(InvalidSignature):
+        frame.verify(RECORD.signature, RECORD.messages)
+
+
+def test_a_leaf_holds_the_commitment_and_the_header() -> None:
+    tag = b"fieldpact/record-leaf/1\x00"
+    entry = tag + RECORD.commitment + sha256(HEADER.to_bytes())
+    assert leaf(RECORD.commitment, HEADER) == sha256(b"\x00" + entry)
+    later = dataclasses.replace(HEADER, version=1)
+    assert leaf(RECORD.commitment, later) != leaf(RECORD.commitment, HEADER)
+    leaves = [leaf(RECORD.commitment, HEADER), leaf(sealed(seed="o").commitment, later)]
+    merkle.verify_inclusion(
+        leaf=leaves[0], index=0, size=2, proof=[leaves[1]], root=merkle.root(leaves)
+    )
+    with pytest.raises(Malformed):
+        leaf(RECORD.commitment[:-1], HEADER)
+
+
+def test_a_sealed_record_is_not_printed() -> None:
+    assert RECORD.scalars.hex() not in repr(RECORD)
+    assert repr(RECORD.signature) not in repr(RECORD)
+
+
+def test_a_first_move_answers_once() -> None:
+    frame = bbs.frame(TYPED, bbs.ARKWORKS, KEY.public_bytes, HEADER.to_bytes(), 16)
+    drawn = random_scalars(21, secrets.token_bytes)
+    opening = frame.open_proof(
+        RECORD.signature, RECORD.messages, disclosed=[], drawn=drawn
+    )
+    frame.close_proof(opening, ph=b"one")
+    with pytest.raises(ValueError, match="one challenge"):
+        frame.close_proof(opening, ph=b"two")
+    assert repr(opening) == "Opening()"
+    with pytest.raises(TypeError):
+        opening.__reduce__()
