@@ -118,7 +118,8 @@ types: $(SETUP)/dev
 imports: $(SETUP)/dev
 	@$(VENV)/bin/lint-imports
 docstrings: $(SETUP)/dev
-	@$(VENV)/bin/interrogate -q $(CODE)
+	@$(VENV)/bin/interrogate -q $(CODE) || \
+		{ $(VENV)/bin/interrogate -vv $(CODE) 2>&1 | grep MISSED; exit 1; }
 dependencies: $(SETUP)/dev
 	@$(VENV)/bin/deptry .
 spelling: $(SETUP)/dev

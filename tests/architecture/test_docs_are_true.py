@@ -178,6 +178,22 @@ def functions(file: Path) -> set[str]:
     }
 
 
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        ("grant", "授权"), ("revoke", "撤销"), ("allowed", "放行"), ("denied", "拒绝"),
+        ("off purpose", "用途不符"), ("masked", "脱敏"), ("HE aggregate", "同态聚合"),
+        ("ZK proof", "零知识证明"), ("receipt", "访问回执"), ("anchored", "已锚定"),
+        ("evidence bundle", "证据包"), ("dormant grant", "沉睡授权"), ("partner", "伙伴"),
+        ("purpose", "用途"), ("node", "节点"), ("consortium", "联盟"),
+    ],
+)  # fmt: skip
+def test_the_glossary_has_the_words_of_the_pages(english: str, chinese: str) -> None:
+    lines = text("docs/glossary.md").splitlines()
+
+    assert [line for line in lines if english in line and chinese in line]
+
+
 def test_a_newcomer_is_led_through_seven_files() -> None:
     section = (
         text("README.md").split("## Follow one request", 1)[1].split("\n## ", 1)[0]
