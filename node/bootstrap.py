@@ -62,7 +62,7 @@ from node.services.publish import Publish
 from node.services.read import Read
 
 _log = logging.getLogger("fieldpact")
-_PROVING_THREADS = 2
+_PROVING_THREADS, _READING_THREADS = 2, 8
 _POLICY_CHECK_S, _FORGET_S, _PUBLISH_S = 10.0, 60.0, 10.0
 _SECRETS = "FIELDPACT_KEY_"
 _SHORTEST_TOKEN = 32
@@ -140,6 +140,8 @@ def _services(
     stack.callback(sources.close)
     threads = ThreadPoolExecutor(_PROVING_THREADS, thread_name_prefix="prove")
     stack.callback(threads.shutdown)
+    reading = ThreadPoolExecutor(_READING_THREADS, thread_name_prefix="crm")
+    stack.callback(reading.shutdown)
     commit = Commit(did=settings.did, key=keys.bls12381g2, randomness=randomness)
     align = Align(
         store=store,
@@ -187,7 +189,7 @@ def _services(
             store=store,
             policy=policy,
             identity=identity,
-            read=Read(store=store, sources=sources, commit=commit),
+            read=Read(store=store, sources=sources, commit=commit, threads=reading),
             prove=Prove(
                 public=keys.bls12381g2.public_bytes,
                 randomness=randomness,
@@ -487,12 +489,12 @@ def decide_again(settings: Settings, question: Mapping[str, Any]) -> Decision:
         Unavailable: The policies or their engine are not there.
     """
 
-    async def decide() -> Decision:
+    async def _decide() -> Decision:
         async with _policy(settings) as engine:
             await engine.ready()
             return await engine.decide(question)
 
-    return asyncio.run(decide())
+    return asyncio.run(_decide())
 
 
 def examine_file(

@@ -105,6 +105,10 @@ class Disclose:
         caller = self.identity.authenticate(
             token, bound_to=request.hash, agreement=request.agreement
         )
+        if caller.problem:
+            # A token that was signed for something else says nothing about who sent
+            # it here, and no receipt may say that its issuer did.
+            caller = Caller(did=None, problem=caller.problem, nonce=None)
         for _ in range(_ATTEMPTS):
             try:
                 case = await self._consider(request, caller, token, started)

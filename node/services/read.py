@@ -8,7 +8,9 @@ that has left the CRM, or moved to another customer, is not shown any more.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from ledger.disclosure import CustomerAnswer, Disclosure, ShownRecord
@@ -49,11 +51,17 @@ class NotReadable(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """Reads what a decision has allowed."""
+    """Reads what a decision has allowed.
+
+    Attributes:
+        threads: Where the CRM is waited for, so that a slow one holds up nothing
+            but its own readers.
+    """
 
     store: Store
     sources: Sources
     commit: Commit
+    threads: Executor
 
     async def __call__(
         self,
@@ -89,8 +97,9 @@ class Read:
         if len(records) > most:
             raise NotReadable("rows.exceeded")
         fields = [field for field in dataset.fields if field.name in request.fields]
-        found = await asyncio.to_thread(self._values, dataset, records, fields)
-        if changed := await asyncio.to_thread(_changed, dataset, found):
+        run = partial(asyncio.get_running_loop().run_in_executor, self.threads)
+        found = await run(self._values, dataset, records, fields)
+        if changed := await run(_changed, dataset, found):
             found = await self._renew(publication, changed, found)
         header = self.commit.header(dataset).to_bytes()
         return _draft(request, header, dataset, aligned, found)
@@ -132,7 +141,8 @@ class Read:
             now = self._values(dataset, changed, dataset.committed)
             return [self.commit(dataset, _sound(*each)) for each in now]
 
-        signed = await asyncio.to_thread(sign)
+        loop = asyncio.get_running_loop()
+        signed = await loop.run_in_executor(self.threads, sign)
 
         def keep(work: UnitOfWork) -> None:
             _check_current(work, publication)

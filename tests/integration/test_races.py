@@ -74,7 +74,8 @@ def after_reading(world: World, act: Any) -> Iterator[None]:
                 await left.pop()()
             return draft
 
-    changed = Interrupted(store=read.store, sources=read.sources, commit=read.commit)
+    parts = ("store", "sources", "commit", "threads")
+    changed = Interrupted(**{name: getattr(read, name) for name in parts})
     object.__setattr__(disclose, "read", changed)
     try:
         yield
