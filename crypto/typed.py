@@ -19,6 +19,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from crypto.bbs.suite import ORDER, SCALAR_BYTES, SHA_256
@@ -132,6 +133,7 @@ Schema: TypeAlias = tuple[Field, ...]
 """The fields of a dataset's records, in signed order."""
 
 
+@lru_cache(maxsize=256)
 def schema_hash(schema: Schema) -> bytes:
     """Hash names, types, units, scales and how they are mapped: 32 bytes.
 
@@ -221,6 +223,14 @@ class Header:
     grant: str
     version: int
 
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if type(value) is not (int if name in {"messages", "version"} else str):
+                raise Malformed("a member of a header has another type")
+        hashed = re.fullmatch(r"[0-9a-f]{64}", self.schema_hash)
+        if not hashed or self.messages not in SIZES or self.version < 0:
+            raise Malformed("a header with a number or a hash out of form")
+
     @classmethod
     def of(cls, schema: Schema, **names: Any) -> "Header":
         """Return the header of records of a schema; the rest by name."""
@@ -229,13 +239,18 @@ class Header:
 
     def to_bytes(self) -> bytes:
         """Return the octets under the signature: JCS."""
-        return canonical({"typ": HEADER_TYPE} | asdict(self))
+        return _header_octets(self)
 
     def check(self, schema: Schema) -> None:
         """Check that this is a header of records of `schema`. Raises `Malformed`."""
         expected = (schema_hash(schema).hex(), size(schema))
         if (self.schema_hash, self.messages) != expected:
             raise Malformed("the header is of another schema")
+
+
+@lru_cache(maxsize=4096)
+def _header_octets(header: Header) -> bytes:
+    return canonical({"typ": HEADER_TYPE} | asdict(header))
 
 
 def parse_header(data: bytes) -> Header:
@@ -245,20 +260,11 @@ def parse_header(data: bytes) -> Header:
         Malformed: Not canonical JSON of exactly these members.
     """
     found = parse_canonical(data)
-    counted = {"messages", "version"}
-    names = set(Header.__dataclass_fields__)
     if not isinstance(found, dict) or found.pop("typ", None) != HEADER_TYPE:
         raise Malformed("not the header of a typed record")
-    if found.keys() != names or any(
-        type(value) is not (int if name in counted else str)
-        for name, value in found.items()
-    ):
+    if found.keys() != set(Header.__dataclass_fields__):
         raise Malformed("not the members of the header of a typed record")
-    header = Header(**found)
-    hashed = re.fullmatch(r"[0-9a-f]{64}", header.schema_hash)
-    if not hashed or header.messages not in SIZES or header.version < 0:
-        raise Malformed("a header with a number or a hash out of form")
-    return header
+    return Header(**found)
 
 
 def _days(text: str) -> int:
