@@ -11,7 +11,6 @@ of a call goes.
 
 import asyncio
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import httpx
 import psutil
 
-from benchmarks.federation import Federation, federation, free_port, wait
+from benchmarks.world import World, world
+from examples.federation import free_ports
 from node import bootstrap
 from node.adapters.keyring import load_keys
-from node.config import load
 from node.domain.disclosure import Request
 
 CALLS, WARM_UP = 1000, 50
@@ -62,7 +62,7 @@ async def load_test(calls: list[Call], at_once: int) -> tuple[float, float, floa
     return rate, cuts[9], cuts[18]
 
 
-def node_calls(made: Federation, count: int) -> list[Call]:
+def node_calls(made: World, count: int) -> list[Call]:
     """Return queries to the provider's node."""
 
     def call(url: str, body: dict[str, Any], token: str) -> Call:
@@ -77,7 +77,7 @@ def node_calls(made: Federation, count: int) -> list[Call]:
     return [call(*each) for each in made.calls(count)]
 
 
-def plain_calls(made: Federation, url: str, count: int) -> list[Call]:
+def plain_calls(made: World, url: str, count: int) -> list[Call]:
     """Return reads of the same rows from the plain service."""
 
     def call(number: int, token: str) -> Call:
@@ -93,18 +93,17 @@ def plain_calls(made: Federation, url: str, count: int) -> list[Call]:
     return [call(n, token) for n, (_, _, token) in enumerate(made.calls(count))]
 
 
-def serve_plain(crm: Path, public: bytes, port: int) -> subprocess.Popen[bytes]:
-    """Start the plain service in a process of its own."""
+def plain_command(crm: Path, public: bytes, port: int) -> list[str]:
+    """Give the plain service, a process of its own."""
     program = (
         "import sys, uvicorn; from benchmarks.plain import plain_app;"
         "uvicorn.run(plain_app(sys.argv[1], bytes.fromhex(sys.argv[2])),"
         "port=int(sys.argv[3]), log_level='error')"
     )
-    arguments = [f"sqlite:///{crm}", public.hex(), str(port)]
-    return subprocess.Popen([sys.executable, "-c", program, *arguments])  # noqa: S603
+    return [sys.executable, "-c", program, f"sqlite:///{crm}", public.hex(), str(port)]
 
 
-async def shares(made: Federation, folder: Path, count: int) -> dict[str, float]:
+async def shares(made: World, count: int) -> dict[str, float]:
     """Return milliseconds of one call by step, the calls made one after another."""
     spent: dict[str, float] = defaultdict(float)
     inside: list[float] = []
@@ -123,7 +122,7 @@ async def shares(made: Federation, folder: Path, count: int) -> dict[str, float]
 
         return run
 
-    settings = load(folder / "provider" / "node.yaml")
+    settings = made.provider.desk.settings
     async with bootstrap.running(settings) as services:
         disclose = services.disclose
         steps: dict[str, tuple[Any, str]] = {
@@ -145,42 +144,48 @@ async def shares(made: Federation, folder: Path, count: int) -> dict[str, float]
 
 def lines() -> Iterator[str]:
     """Measure, and return what came out, line by line."""
-    with tempfile.TemporaryDirectory() as name, federation(Path(name)) as made:
-        memory = psutil.Process(made.process.pid).memory_info().rss / 2**20
-        yield f"node after publishing 2,000 records: {memory:.0f} MiB"
-        rates = {}
-        port = free_port()
-        public = load_keys(made.consumer.keys, {}).ed25519.public_bytes
-        plain = serve_plain(made.crm, public, port)
-        try:
-            wait(f"http://127.0.0.1:{port}/openapi.json")
-            for at_once in (1, 16):
-                calls = node_calls(made, CALLS + WARM_UP)
-                for what, todo in (
-                    ("disclosure with receipt and proof", calls),
-                    (
-                        "plain authenticated row read",
-                        plain_calls(made, f"http://127.0.0.1:{port}", CALLS + WARM_UP),
-                    ),
-                ):
-                    rate, p50, p95 = asyncio.run(load_test(todo, at_once))
-                    rates[what] = rate
-                    yield (
-                        f"{what}, {at_once} at once: {rate:.0f}/s, "
-                        f"p50 {p50:.1f} ms, p95 {p95:.1f} ms"
-                    )
-        finally:
-            plain.terminate()
-            plain.wait(10)
-        ratio = (
-            rates["plain authenticated row read"]
-            / rates["disclosure with receipt and proof"]
-        )
-        yield f"ratio, 16 at once: the plain read is {ratio:.1f} times as fast"
-        made.process.terminate()
-        made.process.wait(20)
-        for step, spent in asyncio.run(shares(made, Path(name), 300)).items():
+    with tempfile.TemporaryDirectory() as name, world(Path(name)) as made:
+        supervisor = made.federation.supervisor
+        yield f"node after publishing 2,000 records: {memory(made):.0f} MiB"
+        public = load_keys(made.consumer.desk.settings.keys, {}).ed25519.public_bytes
+        port = free_ports(0)[0]
+        supervisor.start("plain", plain_command(made.crm, public, port))
+        url = f"http://127.0.0.1:{port}"
+        made.federation.wait("plain", lambda: answers(f"{url}/openapi.json"))
+        rates: dict[str, float] = {}
+        for at_once in (1, 16):
+            todo = {
+                "disclosure with receipt and proof": node_calls(made, CALLS + WARM_UP),
+                "plain authenticated row read": plain_calls(made, url, CALLS + WARM_UP),
+            }
+            for what, calls in todo.items():
+                rates[what], p50, p95 = asyncio.run(load_test(calls, at_once))
+                yield (
+                    f"{what}, {at_once} at once: {rates[what]:.0f}/s, "
+                    f"p50 {p50:.1f} ms, p95 {p95:.1f} ms"
+                )
+        slow, fast = rates.values()
+        yield f"ratio, 16 at once: the plain read is {fast / slow:.1f} times as fast"
+        supervisor.kill("provider")
+        yield "one disclosure, step by step, inside one process:"
+        for step, spent in asyncio.run(shares(made, 300)).items():
             yield f"  {step}: {spent:.2f} ms"
+
+
+def memory(made: World) -> float:
+    """Return the memory of the provider's node, in MiB."""
+    settings = str(made.provider.settings)
+    children = psutil.Process().children(recursive=True)
+    node = next(each for each in children if settings in each.cmdline())
+    return float(node.memory_info().rss / 2**20)
+
+
+def answers(url: str) -> bool:
+    """Tell whether an address answers."""
+    try:
+        return httpx.get(url, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
 
 
 if __name__ == "__main__":

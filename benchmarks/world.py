@@ -1,0 +1,154 @@
+"""Two nodes for measuring: a provider with synthetic records, and its consumer."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crypto.encoding import b64u
+from crypto.tokens import customer_token
+from examples.desk import Terms
+from examples.federation import Federation, Node, federation, free_ports
+from node import bootstrap
+from node.adapters.identity import RegistryIdentity
+from node.adapters.keyring import load_keys
+from node.adapters.system import SystemClock, system_randomness
+from node.domain.disclosure import Request
+
+CUSTOMERS = 2000
+SHOWN = ("expected_acceptance_date", "project_stage")
+_COLUMNS = {
+    "project_stage": ("stage", "text"),
+    "expected_acceptance_date": ("accepted", "date"),
+}
+_NOTES = [f"note_{number}" for number in range(6)]
+_FIELD = """\
+  {name}: {{column: {column}, type: {type}, grade: general, personal: false,
+    modes: [plain], title: {{en: {name}, zh: {name}}}}}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """A provider, its CRM, and a consumer that holds an agreement with it."""
+
+    federation: Federation
+    provider: Node
+    consumer: Node
+    crm: Path
+    agreement: str
+
+    def calls(self, count: int) -> Iterator[tuple[str, dict[str, Any], str]]:
+        """Return address, body and token of valid calls, each for one customer.
+
+        The address is the node's own: the tap in front of it is not measured.
+        """
+        settings = self.consumer.desk.settings
+        keys = load_keys(settings.keys, {})
+        identity = RegistryIdentity(
+            settings.participants,
+            did=settings.did,
+            signer=keys.ed25519,
+            clock=SystemClock(),
+        )
+        provider = self.federation.pins[self.provider.desk.did]
+        secret = keys.x25519.customer_token_key(
+            provider.keys["x25519"], self.agreement, provider.did
+        )
+        address = f"http://{self.provider.desk.settings.listen}/views/projects/query"
+        for number in range(count):
+            request = Request(
+                dataset="projects",
+                agreement=self.agreement,
+                purpose="joint-delivery",
+                fields=SHOWN,
+                customers=(customer_token(secret, f"C{number % CUSTOMERS}"),),
+            )
+            token = identity.issue(
+                audience=provider.did,
+                bound_to=request.hash,
+                agreement=self.agreement,
+                nonce=b64u(system_randomness(32)),
+            )
+            yield address, request.body(), token
+
+
+@contextlib.contextmanager
+def world(folder: Path) -> Iterator[World]:
+    """Start both nodes, publish, agree and align; stop them at the end."""
+    crm = folder / "crm.sqlite"
+    _fill(crm)
+    declaration = folder / "projects.yaml"
+    declaration.write_text(_declaration(crm), encoding="utf-8")
+    with federation(folder) as made:
+        ports = iter(free_ports(0, 0, 0, 0))
+        provider, consumer = (
+            made.add(
+                key,
+                {"en": key, "zh": key},
+                address=next(ports),
+                port=next(ports),
+                environment={},
+            )
+            for key in ("provider", "consumer")
+        )
+        made.pin()
+        made.start("provider", "consumer")
+        made.await_ready("provider", "consumer")
+        provider.desk.publish(declaration)
+        agreement = provider.desk.agree(
+            consumer.desk,
+            Terms(dataset="projects", fields=SHOWN, calls_per_hour=1_000_000),
+        )
+        consumer.desk.declare(agreement, (f"C{number}" for number in range(CUSTOMERS)))
+        yield World(
+            federation=made,
+            provider=provider,
+            consumer=consumer,
+            crm=crm,
+            agreement=agreement,
+        )
+
+
+def alone(folder: Path) -> Path:
+    """Make a node that knows nobody; return its settings file."""
+    port = free_ports(0)[0]
+    listen = f"127.0.0.1:{port}"
+    name = {"en": "Alone", "zh": "独"}
+    return bootstrap.new_node(folder, name=name, url=f"http://{listen}", listen=listen)
+
+
+def _declaration(crm: Path) -> str:
+    columns = _COLUMNS | {name: (name, "text") for name in _NOTES}
+    fields = "".join(
+        _FIELD.format(name=name, column=column, type=kind)
+        for name, (column, kind) in columns.items()
+    )
+    return (
+        "dataset: projects\n"
+        "title: {en: Projects, zh: 项目}\n"
+        f"source: {{url: 'sqlite:///{crm}', table: projects, record: id}}\n"
+        "customer: {column: uscc, rule: exact}\n"
+        f"fields:\n{fields}"
+    )
+
+
+def _fill(crm: Path) -> None:
+    columns = ["id", "uscc", "stage", "accepted", *_NOTES]
+    marks = ", ".join("?" * len(columns))
+    with contextlib.closing(sqlite3.connect(crm)) as connection, connection:
+        connection.execute(f"CREATE TABLE projects ({', '.join(columns)})")
+        for key in ("id", "uscc"):
+            connection.execute(f"CREATE UNIQUE INDEX by_{key} ON projects ({key})")
+        connection.executemany(
+            f"INSERT INTO projects VALUES ({marks})",  # noqa: S608
+            (
+                (
+                    *(f"P{n}", f"C{n}", f"stage {n % 5}", f"2026-12-{n % 28 + 1:02d}"),
+                    *(f"{note} of {n}" for note in _NOTES),
+                )
+                for n in range(CUSTOMERS)
+            ),
+        )
