@@ -148,8 +148,15 @@ def schema_hash(schema: Schema) -> bytes:
 
 
 def size(schema: Schema) -> int:
-    """Return how many messages a record of this schema has: 16, 32 or 64."""
-    return next(size for size in SIZES if FIRST_FIELD + len(schema) <= size)
+    """Return how many messages a record of this schema has: 16, 32 or 64.
+
+    Raises:
+        Malformed: It has too many fields.
+    """
+    fitting = [size for size in SIZES if FIRST_FIELD + len(schema) <= size]
+    if not fitting:
+        raise Malformed(f"a schema has at most {MOST_FIELDS} fields")
+    return fitting[0]
 
 
 def places(schema: Schema, names: Sequence[str] | Mapping[str, object]) -> list[int]:

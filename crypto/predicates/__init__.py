@@ -4,8 +4,8 @@ Three parties' words, kept apart: what is asked (`asking`, `statement`) belongs 
 the verifier; `prove` makes a presentation of a sealed record (`crypto.anchored`);
 `verify` checks it against the verifier's own statement. `batch` checks many.
 
-Read in this order: `weights`, `statement`, `asking`, `bits`, `prove`, `verify`,
-`batch`.
+Read in this order: `weights`, `kinds`, `statement`, `asking`, `bits`, `prove`,
+`verify`, `batch`.
 
 The protocol is ours and has had no outside review. What it shows, under which
 assumptions, and what it does not: `docs/protocols/fp-lbv-1.md`.
@@ -23,13 +23,15 @@ from crypto.predicates.asking import (
     sum_at_least,
 )
 from crypto.predicates.batch import verify_batch
+from crypto.predicates.kinds import Member, Predicate, Window
 from crypto.predicates.prove import Presentation, prove
-from crypto.predicates.statement import Member, Statement, Window, parse_statement
+from crypto.predicates.statement import Statement, parse_statement
 from crypto.predicates.verify import Claim, verify
 
 __all__ = [
     "Claim",
     "Member",
+    "Predicate",
     "Presentation",
     "Statement",
     "Window",

@@ -14,7 +14,7 @@ shorter and *says more*: that the value is not above that either.
 from collections.abc import Iterable
 
 from crypto.errors import Malformed
-from crypto.predicates.statement import Member, Window
+from crypto.predicates.kinds import Member, Window
 from crypto.typed import OFFSET, TOP, Field, Kind, Schema, places
 
 

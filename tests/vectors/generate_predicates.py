@@ -15,6 +15,7 @@ from crypto.anchored import leaf
 from crypto.encoding import canonical
 from crypto.predicates import (
     Claim,
+    Predicate,
     Statement,
     Window,
     at_least,
@@ -25,7 +26,6 @@ from crypto.predicates import (
     one_of,
     sum_at_least,
 )
-from crypto.predicates.statement import Predicate
 from crypto.typed import FIRST_FIELD, Field
 from tests.unit.crypto.typed_world import (
     HEADER,

@@ -19,7 +19,7 @@ from crypto.predicates import (
     sum_at_least,
     verify,
 )
-from crypto.predicates.statement import Predicate
+from crypto.predicates.kinds import Predicate
 from crypto.predicates.weights import digits, weights
 from crypto.typed import (
     FIRST_FIELD,

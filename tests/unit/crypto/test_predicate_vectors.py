@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from crypto.predicates import Claim, Member, Statement, Window, verify, verify_batch
-from crypto.predicates.statement import Predicate
+from crypto.predicates.kinds import Predicate
 from crypto.typed import Field, Kind, parse_header
 from tests.unit.crypto import second_verifier
 from tests.unit.crypto.typed_world import SCHEMA, VALUES, source

@@ -27,7 +27,7 @@ from crypto.predicates import (
     sum_at_least,
     verify,
 )
-from crypto.predicates.statement import Predicate
+from crypto.predicates.kinds import Predicate
 from crypto.predicates.verify import Opened
 from crypto.typed import TOP, Header, parse_header
 from tests.unit.crypto.test_bbs_backends import _g1_outside_the_subgroup

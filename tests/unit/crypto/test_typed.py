@@ -15,6 +15,7 @@ from crypto.bbs.core import random_scalars
 from crypto.bbs.generators import generators
 from crypto.encoding import sha256
 from crypto.errors import InvalidSignature, Malformed
+from crypto.predicates import Statement
 from crypto.predicates.bits import BITS
 from crypto.typed import OFFSET, TYPED, Field, Kind, parse_header
 from tests.unit.crypto.typed_world import (
@@ -282,3 +283,12 @@ def test_a_first_move_answers_once() -> None:
     assert repr(opening) == "Opening()"
     with pytest.raises(TypeError):
         opening.__reduce__()
+
+
+def test_a_schema_that_is_too_large_has_no_records_and_no_statements() -> None:
+    schema = tuple(Field(name=f"f{number}", kind=Kind.INTEGER) for number in range(63))
+    with pytest.raises(Malformed):
+        typed.size(schema)
+    for wrong in (schema, (MONEY, MONEY)):
+        with pytest.raises(Malformed):
+            Statement(schema=wrong)

@@ -8,7 +8,7 @@ from crypto import typed
 from crypto.anchored import Sealed, seal
 from crypto.bbs import BbsKey
 from crypto.predicates import Claim, Statement, prove
-from crypto.predicates.statement import Predicate
+from crypto.predicates.kinds import Predicate
 from crypto.typed import Field, Header, Kind, Schema
 
 SCHEMA: Schema = (
