@@ -185,6 +185,7 @@ class _Sender:
         self, url: str, key: Secp256k1Key, *, timeout_s: float, wait_s: float
     ) -> None:
         self._http = requests.Session()
+        self._http.trust_env = False  # no proxy stands between us and the chain
         self.web3 = Web3(
             HTTPProvider(
                 url,

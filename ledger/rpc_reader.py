@@ -55,7 +55,7 @@ class RpcChainReader:
         self.url = url
         self._contract = "0x" + _address(contract).hex()
         self._expected = chain_id
-        self._http = httpx.Client(base_url=url, timeout=timeout_s)
+        self._http = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False)
 
     def close(self) -> None:
         """Close the connections."""

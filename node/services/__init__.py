@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from node.domain.agreement import Status
 from node.domain.disclosure import Caller
+from node.domain.negotiation import Role
 from node.errors import Conflict, NotFound, Unauthenticated
 from node.ports import Audit, Clock, Identity, Store, UnitOfWork
 from node.services.align import Align
@@ -51,13 +52,17 @@ class Services:
 
         Raises:
             NotFound: This node holds no such agreement.
-            Conflict: It is revoked, which is for good.
+            Conflict: It is revoked, which is for good; or it is the partner's to
+                decide, because the partner is its provider.
         """
 
         def _keep(work: UnitOfWork) -> None:
             kept = work.agreements.hold(agreement)
             if kept is None:
                 raise NotFound("agreement.unknown", "There is no such agreement.")
+            if kept.role is not Role.PROVIDER:
+                detail = "Only its provider decides. To stop asking, stop asking."
+                raise Conflict("agreement.not_provider", detail)
             if kept.status is Status.REVOKED and status is not Status.REVOKED:
                 detail = "A revoked agreement stays revoked. Make a new one."
                 raise Conflict("agreement.revoked", detail)

@@ -226,6 +226,13 @@ async def test_a_suspension_can_be_lifted_and_a_revocation_not(world: World) -> 
     world.check_refused(await world.query(), "agreement.revoked")
 
 
+async def test_a_consumer_cannot_suspend_what_its_provider_grants(world: World) -> None:
+    path = f"/management/agreements/{world.agreement}/status"
+    answer = await world.supplier.manage(path, {"status": "suspended"}, expect=409)
+    assert answer["code"] == "agreement.not_provider"
+    world.check(await world.query())
+
+
 def at(text: str) -> datetime.datetime:
     return datetime.datetime.fromisoformat(text)
 
