@@ -75,6 +75,8 @@ CHAIN = MemoryChain(member="0x" + "00" * 20)
 class FixedClock:
     """Implements `node.ports.Clock`. Time passes when a test says so."""
 
+    at: datetime.datetime
+
     def __init__(self, at: datetime.datetime = START) -> None:
         self.at = at
 
@@ -86,6 +88,13 @@ class FixedClock:
 
     def advance(self, **by: float) -> None:
         self.at += datetime.timedelta(**by)
+
+
+class RealClock(FixedClock):
+    """The clock on the wall, for nodes that talk with other processes."""
+
+    def now(self) -> datetime.datetime:
+        return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 
 
 @dataclass
@@ -741,6 +750,8 @@ async def open_world(
     policy: Any = None,
     settings: str = "",
     database: str | None = None,
+    clock: FixedClock | None = None,
+    ports: Sequence[int] = (8101, 8102, 8103),
     **terms: Any,
 ) -> AsyncIterator[World]:
     """Start three companies; publish, agree and align.
@@ -750,19 +761,21 @@ async def open_world(
         policy: Another policy engine for the provider.
         settings: YAML to add to the provider's settings.
         database: Address of the provider's store; an SQLite file without it.
+        clock: Another clock than one that stands still.
+        ports: In the companies' addresses; nobody listens there.
         terms: Changes to the usual terms of the agreement.
     """
-    clock, wire = FixedClock(), Wire()
+    clock, wire = clock or FixedClock(), Wire()
     registry = folder / "participants.json"
     names = ("maker", "supplier", "charger")
-    for number, name in enumerate(names):
+    for name, port in zip(names, ports, strict=True):
         place = database if name == "maker" else None
-        found(folder / name, name.capitalize(), 8101 + number, registry, place)
+        found(folder / name, name.capitalize(), port, registry, place)
     if settings:
         with (folder / "maker" / "node.yaml").open("a") as file:
             file.write(settings)
     own = {each["url"]: each for each in json.loads(registry.read_text())}
-    address = own["http://127.0.0.1:8101"]["chain_address"].lower()
+    address = own[f"http://127.0.0.1:{ports[0]}"]["chain_address"].lower()
     chain = MemoryChain(member=address)
     maker = await start(
         folder / "maker", clock=clock, wire=wire, policy=policy, anchors=chain
