@@ -31,7 +31,8 @@ TYPED: Final = replace(SHA_256, name="fp-bbs-1", interface=b"H2G_TM2S_FP1_")
 
 HEADER_TYPE: Final = "fieldpact/typed-record/1"
 SIZES: Final = (16, 32, 64)
-BLINDER, LINK, FIRST_FIELD = range(3)
+FIRST_FIELD: Final = 2
+"""Index of the first field: the blinder is at 0, the link at 1."""
 MOST_FIELDS: Final = SIZES[-1] - FIRST_FIELD
 
 OFFSET: Final = 2**63

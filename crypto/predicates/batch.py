@@ -118,8 +118,9 @@ class _Total:
             self._sum[id(point)] = (point, (so_far + weight * scalar) % ORDER)
 
     def _weight(self) -> int:
-        weight = int.from_bytes(self._random_bytes(_WEIGHT_BYTES), "big")
-        if weight == 0:
+        answer = self._random_bytes(_WEIGHT_BYTES)
+        weight = int.from_bytes(answer, "big")
+        if len(answer) != _WEIGHT_BYTES or weight == 0:
             raise ValueError("the source of random bytes is broken")
         return weight
 

@@ -1,6 +1,7 @@
 """Batches: together they are judged as each is by itself."""
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 
@@ -156,9 +157,12 @@ def test_several_issuers_are_checked_in_one_product() -> None:
     assert _faults([*CLAIMS, exchanged]) == {9: "InvalidProof"}
 
 
-def test_random_weights_are_never_zero() -> None:
+@pytest.mark.parametrize("broken", [bytes, lambda count: b"x", lambda count: b""])
+def test_random_weights_are_neither_short_nor_zero(
+    broken: Callable[[int], bytes],
+) -> None:
     with pytest.raises(ValueError, match="random bytes is broken"):
-        verify_batch(CLAIMS[:1], random_bytes=bytes)
+        verify_batch(CLAIMS[:1], random_bytes=broken)
 
 
 def test_py_ecc_agrees() -> None:
