@@ -11,7 +11,7 @@ from crypto.bbs import ARKWORKS, Backend
 from crypto.bbs.core import Frame, RandomBytes, frame, random_scalars
 from crypto.bbs.suite import ORDER
 from crypto.bbs.wire import read_messages, write_scalars
-from crypto.errors import Invalid
+from crypto.errors import Invalid, Malformed
 from crypto.predicates import bits
 from crypto.predicates.statement import Statement
 from crypto.transcript import presentation_header
@@ -64,6 +64,8 @@ def prove(
     header.check(statement.schema)
     common = frame(TYPED, backend, public, header.to_bytes(), header.messages)
     messages = record.messages
+    if len(messages) != header.messages:
+        raise Malformed("a record of this header has another number of messages")
     # 1. The statement must be true: write it in bits.
     values = dict(enumerate(read_messages(messages)))
     witness = _witness(statement, values)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from crypto.anchored import Sealed
 from crypto.bbs import ARKWORKS, BbsKey
 from crypto.bbs.suite import ORDER
 from crypto.errors import CryptoError, Invalid, InvalidProof, Malformed
@@ -29,10 +30,11 @@ from crypto.predicates import (
 )
 from crypto.predicates.kinds import Predicate
 from crypto.predicates.verify import Opened
-from crypto.typed import TOP, Header, parse_header
+from crypto.typed import TOP, TYPED, Header, parse_header
 from tests.unit.crypto.test_bbs_backends import _g1_outside_the_subgroup
 from tests.unit.crypto.typed_world import (
     HEADER,
+    KEY,
     PH,
     RECORD,
     SCHEMA,
@@ -513,6 +515,36 @@ def test_the_predicates_of_a_statement_cannot_change_places() -> None:
     other = dataclasses.replace(MIXED, predicates=(second, first, *rest))
     with pytest.raises(InvalidProof):
         verify(_with(statement=other))
+
+
+@pytest.mark.parametrize(
+    "scalars",
+    [
+        b"",
+        RECORD.scalars[:-32],
+        RECORD.scalars[:-1],
+        RECORD.scalars + bytes(32),
+        b"\xff" * 32 + RECORD.scalars[32:],
+    ],
+)
+def test_a_record_out_of_form_is_not_presented(scalars: bytes) -> None:
+    for stated in (MIXED, statement()):
+        with pytest.raises(Malformed):
+            claim(stated, record=dataclasses.replace(RECORD, scalars=scalars))
+
+
+def test_a_record_with_numbers_of_its_own_in_the_padding_is_not_believed() -> None:
+    """The padding is shown, and what is shown is zero."""
+    filled = RECORD.scalars[:-32] + bytes(31) + b"\1"
+    commitment, signature = KEY.seal_scalars(
+        HEADER.to_bytes(),
+        [filled[at : at + 32] for at in range(0, len(filled), 32)],
+        suite=TYPED,
+        random_bytes=source("filled"),
+    )
+    record = Sealed(scalars=filled, signature=signature, commitment=commitment)
+    with pytest.raises(InvalidProof):
+        verify(claim(statement(anchored=True), record=record))
 
 
 # --- The first moves ---------------------------------------------------------
