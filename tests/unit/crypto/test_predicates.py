@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from crypto import bbs
 from crypto.anchored import Sealed
 from crypto.bbs import ARKWORKS, BbsKey
 from crypto.bbs.suite import ORDER
@@ -30,6 +31,7 @@ from crypto.predicates import (
 )
 from crypto.predicates.kinds import Predicate
 from crypto.predicates.verify import Opened
+from crypto.transcript import presentation_header
 from crypto.typed import TOP, TYPED, Header, parse_header
 from tests.unit.crypto.test_bbs_backends import _g1_outside_the_subgroup
 from tests.unit.crypto.typed_world import (
@@ -555,3 +557,21 @@ def test_the_moves_are_what_the_verifier_computes() -> None:
     opened = Opened.of(CLAIM, ARKWORKS)
     sums = [ARKWORKS.encode_g1(ARKWORKS.msm(*one)) for one in opened.equations]
     assert CLAIM.moves == b"".join(sums)
+
+
+def test_what_is_in_a_presentation_is_an_unmodified_proof_of_bbs() -> None:
+    moves = [CLAIM.moves[at : at + 48] for at in range(0, len(CLAIM.moves), 48)]
+    cut = 272 + 32 * (16 - len(MIXED.shown))
+    sent = [CLAIM.proof[cut : cut + 48], CLAIM.proof[cut + 48 : cut + 96]]
+    bound = presentation_header(
+        PH,
+        MIXED.to_bytes(),
+        anchor=[RECORD.commitment, moves[2]],
+        bits=[*sent, *moves[3:]],
+    )
+    bbs.frame(TYPED, ARKWORKS, KEY.public_bytes, HEADER.to_bytes(), 16).verify_proof(
+        CLAIM.proof[:cut],
+        [RECORD.messages[index] for index in MIXED.shown],
+        disclosed=MIXED.shown,
+        ph=bound,
+    )
