@@ -13,7 +13,7 @@ of a URL in a variable that a dataset names (`source: {env: …}`).
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -21,6 +21,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -28,6 +29,10 @@ from ruamel.yaml.error import YAMLError
 from node.errors import BadRequest
 
 POLICIES = Path(__file__).resolve().parents[1] / "policies"
+
+
+_FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+_Did = Annotated[str, Field(pattern=r"^did:web:[A-Za-z0-9._:%-]{1,200}$")]
 
 
 class _Strict(BaseModel):
@@ -48,7 +53,7 @@ class Chain(_Strict):
         chain_id: EIP-155; another chain at this address is then refused.
     """
 
-    url: str
+    url: str = Field(repr=False)
     contract: str
     chain_id: int | None = None
 
@@ -81,8 +86,8 @@ class Purpose(_Strict):
 class CompanyPolicy(_Strict):
     """The company's own narrowing of what its agreements allow."""
 
-    denied_fields: tuple[str, ...] = ()
-    denied_partners: tuple[str, ...] = ()
+    denied_fields: tuple[_FieldName, ...] = ()
+    denied_partners: tuple[_Did, ...] = ()
     max_rows: int = Field(default=10_000, ge=1, le=1_000_000)
 
 
@@ -115,7 +120,7 @@ class Settings(BaseSettings):
     name: Names
     url: str
     listen: str
-    database: str
+    database: str = Field(repr=False)
     keys: Path
     participants: Path
     operators: tuple[Operator, ...] = ()
@@ -135,8 +140,8 @@ class Settings(BaseSettings):
     def _check(self) -> Self:
         parts = urlsplit(self.url)
         local = parts.hostname in {"127.0.0.1", "localhost", "::1"}
-        if not parts.hostname or parts.path.strip("/") or parts.query:
-            message = "url must be scheme://host[:port] and nothing more"
+        if not _is_base(self.url):
+            message = "url must be https://host[:port] and nothing more"
             raise ValueError(message)
         if parts.scheme != "https" and not (parts.scheme == "http" and local):
             message = "url must be https, except on the loopback interface"
@@ -144,6 +149,9 @@ class Settings(BaseSettings):
         host, _, port = self.listen.rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
             message = "listen must be host:port, as in 127.0.0.1:8101"
+            raise ValueError(message)
+        if self.policy != "embedded" and not _is_base(self.policy):
+            message = "policy must be embedded, or http(s)://host[:port] of an OPA"
             raise ValueError(message)
         return self
 
@@ -175,6 +183,13 @@ class Settings(BaseSettings):
         return int(self.listen.rpartition(":")[2])
 
 
+def _is_base(url: str) -> bool:
+    """Tell whether a text is http(s)://host[:port], with no password or path."""
+    parts = urlsplit(url)
+    rest = (parts.path.strip("/"), parts.query, parts.fragment, "@" in parts.netloc)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not any(rest)
+
+
 def load(path: Path) -> Settings:
     """Read a settings file.
 
@@ -188,7 +203,9 @@ def load(path: Path) -> Settings:
     except (OSError, YAMLError, TypeError) as error:
         why = error.strerror if isinstance(error, OSError) else type(error).__name__
         detail = f"{path} cannot be read as settings: {why}."
-        raise BadRequest("settings.unreadable", detail) from error
+        raise BadRequest("settings.unreadable", detail) from None  # as below
+    except SettingsError as error:
+        raise BadRequest("settings.invalid", f"{error}.") from None
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, each['loc'])) or 'settings'}: {each['msg']}"
