@@ -275,7 +275,11 @@ def _operators(settings: Settings) -> dict[str, str]:
                 f"Write at least {_SHORTEST_TOKEN} random characters to {each.token}."
             )
             raise BadRequest("token.short", detail)
-        operators[hashlib.sha256(token.encode()).hexdigest()] = each.role
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        if digest in operators:
+            detail = f"{each.token} holds the token of another operator."
+            raise BadRequest("token.shared", detail)
+        operators[digest] = each.role
     return operators
 
 
