@@ -94,7 +94,7 @@ def _load(
     given = environment.get(f"FIELDPACT_KEY_{suite.upper()}")
     try:
         return make(unb64u((given or _read_secret(path)).strip()))
-    except (OSError, Malformed):
+    except (OSError, ValueError, Malformed):
         # The cause could hold what was read.
         detail = f"The {suite} key in {path} cannot be used. See `fieldpact keys`."
         raise BadRequest("keys.unusable", detail) from None
