@@ -66,6 +66,11 @@ def everything_logged() -> Iterator[Lines]:
     for name, chosen in LOGGING["loggers"].items():
         before[name] = logging.getLogger(name).level
         logging.getLogger(name).setLevel(chosen["level"])
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        # A server that another test has run may have bent these to its own ends.
+        each = logging.getLogger(name)
+        each.propagate, each.handlers = True, []
+        each.setLevel(logging.NOTSET)
     root.setLevel(logging.DEBUG)
     root.addHandler(lines)
     try:

@@ -53,7 +53,8 @@ def chromium_path() -> Path | None:
 @contextmanager
 def serving(app: Starlette, listener: socket.socket) -> Iterator[None]:
     """Serve an application on a bound socket, in a thread, until the block ends."""
-    config = uvicorn.Config(app, log_level="warning", ws="none", lifespan="on")
+    # Left to itself, uvicorn would change the loggers of the whole process.
+    config = uvicorn.Config(app, log_config=None, ws="none", lifespan="on")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
