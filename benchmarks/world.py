@@ -11,7 +11,7 @@ from crypto.encoding import b64u
 from crypto.tokens import customer_token
 from examples.desk import Terms
 from examples.federation import Federation, Node, federation, free_ports
-from node import bootstrap
+from node import offline
 from node.adapters.identity import RegistryIdentity
 from node.adapters.keyring import load_keys
 from node.adapters.system import SystemClock, system_randomness
@@ -117,7 +117,7 @@ def alone(folder: Path) -> Path:
     port = free_ports(0)[0]
     listen = f"127.0.0.1:{port}"
     name = {"en": "Alone", "zh": "独"}
-    return bootstrap.new_node(folder, name=name, url=f"http://{listen}", listen=listen)
+    return offline.new_node(folder, name=name, url=f"http://{listen}", listen=listen)
 
 
 def _declaration(crm: Path) -> str:

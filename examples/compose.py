@@ -32,7 +32,7 @@ from eth_utils.crypto import keccak
 
 from examples.certificates import Authority
 from examples.federation import configure, pin
-from node import bootstrap
+from node import offline
 from node.config import Settings
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / ".compose"
@@ -112,7 +112,7 @@ def _node(base: Path, company: Company, authority: Authority) -> Settings:
     home.mkdir(mode=0o700)
     host, _, port = company.database.partition(":")
     folder = home / "node"
-    bootstrap.new_node(
+    offline.new_node(
         folder,
         name={"en": company.name, "zh": company.name_zh},
         url=f"https://{company.node}",
@@ -177,7 +177,7 @@ def _first_contract(settings: Settings) -> str:
     Source: Ethereum Yellow Paper, section 7: the last 20 bytes of the hash of
     RLP(sender, nonce), here with the nonce 0.
     """
-    sender = bytes.fromhex(bootstrap.own_record(settings).chain_address[2:])
+    sender = bytes.fromhex(offline.own_record(settings).chain_address[2:])
     return "0x" + keccak(rlp.encode([sender, b""]))[12:].hex()
 
 

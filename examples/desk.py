@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from node import bootstrap
+from node import offline
 from node.config import Settings
 from node.domain.agreement import render_instant
 
@@ -91,7 +91,7 @@ class Desk:
 
     def publish(self, file: Path) -> dict[str, Any]:
         """Publish a declared dataset; return the report."""
-        declaration = bootstrap.read_declaration(file)
+        declaration = offline.read_declaration(file)
         answer = self.post("/management/datasets", declaration)
         report: dict[str, Any] = answer["report"]
         return report

@@ -26,7 +26,7 @@ from examples.supervisor import NotStarted, Supervisor
 from examples.tap import Tap
 from ledger.participants import Pins
 from ledger.rpc_reader import RpcChainReader
-from node import bootstrap
+from node import offline
 from node.config import Settings, load
 
 START_S: Final = 60.0
@@ -93,7 +93,7 @@ class Federation:
         """
         folder = self.folder / key
         url, listen = f"http://127.0.0.1:{address}", f"127.0.0.1:{port}"
-        bootstrap.new_node(folder, name=name, url=url, listen=listen)
+        offline.new_node(folder, name=name, url=url, listen=listen)
         (folder / "participants.json").unlink()
         settings = configure(folder, participants="../registry.json", **TIMES)
         desk = Desk(settings)
@@ -118,7 +118,7 @@ class Federation:
         if not self.chain_url:
             return
         self.wait("chain", self._chain_answers)
-        self.contract = bootstrap.deploy_contract(settings[0], self.chain_url)
+        self.contract = offline.deploy_contract(settings[0], self.chain_url)
         for node in self.nodes.values():
             chain = {"url": self.chain_url, "contract": self.contract}
             configure(node.folder, chain=chain)
@@ -151,7 +151,7 @@ class Federation:
     @property
     def pins(self) -> Pins:
         """Return the participants as every node pins them."""
-        return {each.did: each for each in bootstrap.read_registry(self.registry)}
+        return {each.did: each for each in offline.read_registry(self.registry)}
 
     @cached_property
     def chain(self) -> RpcChainReader:
@@ -207,4 +207,4 @@ def configure(folder: Path, **more: Any) -> Settings:
 
 def pin(registry: Path, members: Iterable[Settings]) -> None:
     """Write the registry that every member trusts."""
-    bootstrap.write_registry(registry, map(bootstrap.own_record, members))
+    offline.write_registry(registry, map(offline.own_record, members))

@@ -6,30 +6,26 @@ anchor) lives and dies with its services.
 
 import asyncio
 import hashlib
-import json
 import logging
 import stat
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import httpx
 from fastapi import FastAPI
 
 from crypto.errors import CryptoError
 from ledger.checkpoint import origin_of
-from ledger.errors import ChainUnavailable, LedgerError
-from ledger.participants import Participant, pins_of
+from ledger.errors import LedgerError
+from ledger.participants import Participant
 from ledger.ports import Anchors
-from ledger.rpc_reader import RpcChainReader
-from node.adapters.crm.declaration import load_declaration, located
-from node.adapters.crm.opening import CrmSources, open_source
+from node.adapters.crm.declaration import load_declaration
+from node.adapters.crm.opening import CrmSources
 from node.adapters.identity import RegistryIdentity
-from node.adapters.keyring import Keyring, generate_keys, load_keys, write_secret
-from node.adapters.peers import HttpPeers, believed
+from node.adapters.keyring import Keyring, load_keys
+from node.adapters.peers import HttpPeers
 from node.adapters.policy.bundle import load_bundle
 from node.adapters.policy.embedded import EmbeddedEngine
 from node.adapters.policy.engine import PolicyEngine
@@ -37,16 +33,9 @@ from node.adapters.sql.audit import SqlAudit
 from node.adapters.sql.store import SqlStore, engine_for
 from node.adapters.system import SystemClock, system_randomness
 from node.api.app import create_app
-from node.config import Settings, environment, load
-from node.domain.checking import InvalidDeclaration, did_you_mean
-from node.domain.customer import rule_problem
-from node.domain.dataset import Source
-from node.domain.decision import Decision
-from node.domain.declaration import FILES, dataset_to_json
+from node.config import Settings, environment
 from node.domain.disclosure import Company
-from node.domain.preview import preview
-from node.domain.publication import check_columns, customers_in, examine
-from node.errors import BadRequest, Conflict, NodeError, Unavailable
+from node.errors import BadRequest, NodeError, Unavailable
 from node.migrations import upgrade
 from node.services import Services
 from node.services.align import Align
@@ -64,7 +53,7 @@ from node.services.read import Read
 _log = logging.getLogger("fieldpact")
 _PROVING_THREADS, _READING_THREADS = 2, 8
 _POLICY_CHECK_S, _FORGET_S, _PUBLISH_S = 10.0, 60.0, 10.0
-_SECRETS = "FIELDPACT_KEY_"
+SECRETS = "FIELDPACT_KEY_"
 _SHORTEST_TOKEN = 32
 
 
@@ -92,10 +81,10 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     keys = load_keys(settings.keys, environment())
     await asyncio.to_thread(upgrade, settings.database)
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(_policy(settings))
+        engine = await stack.enter_async_context(policy_of(settings))
         await engine.ready()
         services = _services(settings, keys, engine, stack)
-        _check_pinned(services.identity.me, _record(settings, keys), settings)
+        _check_pinned(services.identity.me, record_of(settings, keys), settings)
         work = asyncio.create_task(_background(services, engine, settings))
         stack.push_async_callback(_stop, work)
         yield services
@@ -134,7 +123,7 @@ def _services(
         {
             name: value
             for name, value in environment().items()
-            if not name.startswith(_SECRETS)
+            if not name.startswith(SECRETS)
         }
     )
     stack.callback(sources.close)
@@ -226,7 +215,8 @@ def _services(
     )
 
 
-def _policy(settings: Settings) -> PolicyEngine:
+def policy_of(settings: Settings) -> PolicyEngine:
+    """Return the policy engine of the settings; enter it before use."""
     bundle = load_bundle(settings.policies)
     if settings.policy == "embedded":
         return EmbeddedEngine(bundle)
@@ -339,76 +329,8 @@ async def _stop(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def new_node(folder: Path, *, name: Mapping[str, str], url: str, listen: str) -> Path:
-    """Write a new node: settings, and what `complete` makes for them.
-
-    Returns:
-        The settings file.
-
-    Raises:
-        Conflict: The folder holds settings or keys already; nothing was written.
-        BadRequest: The settings would be wrong; nothing was written.
-    """
-    settings = folder / "node.yaml"
-    for there in (settings, *(folder / "keys").glob("*.key")):
-        if there.exists():
-            detail = f"{there} is there already; move it away first."
-            raise Conflict("node.exists", detail)
-    text = _SETTINGS.format(
-        name=json.dumps(dict(name), ensure_ascii=False), url=url, listen=listen
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    settings.write_text(text, encoding="utf-8")
-    try:
-        made = load(settings)
-    except BadRequest:
-        settings.unlink()
-        raise
-    complete(made)
-    return settings
-
-
-def complete(settings: Settings) -> list[Path]:
-    """Make what settings name and what is not there yet.
-
-    Four keys where there is none, a token for each operator that has none, and
-    the node's own record in the registry.
-
-    Returns:
-        The files and folders that were made or changed.
-
-    Raises:
-        Conflict: The registry pins keys for this node, and they are not here.
-    """
-    registry, made = settings.participants, list[Path]()
-    known = {each.did: each for each in read_registry(registry)}
-    given = any(name.startswith(_SECRETS) for name in environment())
-    if not given and not any(settings.keys.glob("*.key")):
-        if settings.did in known:
-            detail = f"{registry} pins keys for {settings.did}: put them here."
-            raise Conflict("keys.missing", f"{settings.keys} holds no keys. {detail}")
-        generate_keys(settings.keys, system_randomness)
-        made.append(settings.keys)
-    for operator in settings.operators:
-        if not operator.token.exists():
-            write_secret(operator.token, system_randomness(32))
-            made.append(operator.token)
-    if settings.did not in known:
-        write_registry(registry, [*known.values(), own_record(settings)])
-        made.append(registry)
-    return made
-
-
-def own_record(settings: Settings) -> Participant:
-    """Return the record by which a registry can pin this node.
-
-    Raises:
-        BadRequest: A key cannot be used.
-    """
-    return _record(settings, load_keys(settings.keys, environment()))
-
-
-def _record(settings: Settings, keys: Keyring) -> Participant:
+def record_of(settings: Settings, keys: Keyring) -> Participant:
+    """Return the record by which a registry can pin a node with these keys."""
     return Participant(
         did=settings.did,
         name=settings.name.model_dump(),
@@ -421,169 +343,3 @@ def _record(settings: Settings, keys: Keyring) -> Participant:
         },
         chain_address=keys.secp256k1.address.lower(),
     )
-
-
-def new_keys(folder: Path) -> None:
-    """Write four new keys. Raises `Conflict` where there are keys already."""
-    generate_keys(folder, system_randomness)
-
-
-def read_json(path: Path) -> Any:
-    """Return the JSON of a file. Raises `OSError` or `ValueError`."""
-    return json.loads(path.read_bytes())
-
-
-def read_registry(path: Path) -> list[Participant]:
-    """Return the participants of a registry file; none when there is no file."""
-    if not path.exists():
-        return []
-    try:
-        return list(pins_of(read_json(path)).values())
-    except (OSError, ValueError, CryptoError) as error:
-        detail = f"The registry {path} cannot be read: {error}"
-        raise BadRequest("registry.unreadable", detail) from error
-
-
-def write_registry(path: Path, participants: Iterable[Participant]) -> None:
-    """Replace a registry file, at once: a reader sees the old or the new one."""
-    records = [each.to_json() for each in participants]
-    text = json.dumps(records, ensure_ascii=False, indent=2) + "\n"
-    draft = path.with_suffix(".new")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
-
-
-def http_client(settings: Settings, **options: Any) -> httpx.Client:
-    """Return a client that believes the certificates that the node believes.
-
-    Raises:
-        BadRequest: The file of authorities holds no certificates.
-    """
-    verify = believed(settings.authorities)
-    return httpx.Client(trust_env=False, verify=verify, **options)
-
-
-def deploy_contract(settings: Settings, url: str) -> str:
-    """Create the consortium's anchor contract; return its address.
-
-    Where the settings name a contract that is there already, that one is returned.
-    """
-    if settings.chain is not None and _is_there(url, settings.chain.contract):
-        return settings.chain.contract
-    from ledger.chain import deploy  # noqa: PLC0415  # as in `_anchors`
-
-    keys = load_keys(settings.keys, environment())
-    return deploy(url, key=keys.secp256k1)
-
-
-def _is_there(url: str, contract: str) -> bool:
-    """Tell whether a chain holds our contract at an address."""
-    with closing(RpcChainReader(url, contract)) as reader:
-        try:
-            _ = reader.chain_id
-        except ChainUnavailable:
-            return False
-        return True
-
-
-def decide_again(settings: Settings, question: Mapping[str, Any]) -> Decision:
-    """Let the policies decide a question that was decided before.
-
-    Raises:
-        Unavailable: The policies or their engine are not there.
-    """
-
-    async def _decide() -> Decision:
-        async with _policy(settings) as engine:
-            await engine.ready()
-            return await engine.decide(question)
-
-    return asyncio.run(_decide())
-
-
-def examine_file(
-    file: Path, agreement: Mapping[str, str] | None, progress: Callable[[int], None]
-) -> dict[str, Any]:
-    """Examine a declared dataset without a node, and preview what is seen of it.
-
-    Args:
-        agreement: Mode by field, to preview what a partner would see; or None.
-        progress: Called with the number of rows read so far.
-
-    Raises:
-        BadRequest: The declaration has mistakes, each with its line and mend.
-        Unavailable: The source did not answer.
-    """
-    dataset = load_declaration(file)
-    source = open_source(dataset.source, environment())
-    try:
-        check_columns(dataset, source.check())
-        report = examine(dataset, source, progress=progress)
-    except InvalidDeclaration as error:
-        raise located(error, file) from None
-    finally:
-        source.close()
-    return preview(dataset, report, agreement)
-
-
-def read_declaration(file: Path) -> dict[str, Any]:
-    """Return a declaration file as the management API takes it.
-
-    Raises:
-        BadRequest: It has mistakes, each with its line and mend.
-    """
-    return dataset_to_json(load_declaration(file))
-
-
-def read_customers(
-    file: Path, column: str, rule: str
-) -> tuple[set[str], Mapping[str, int]]:
-    """Read who a company's customers are, from its CRM.
-
-    Args:
-        file: A dataset's declaration, which says where and how; or a CSV or
-            Parquet file.
-        column: Of such a file; what identifies a customer.
-        rule: For such a file.
-
-    Returns:
-        The normalised keys; and how many rows have none, by what is wrong.
-
-    Raises:
-        BadRequest: The declaration, the column or the rule is wrong.
-        Unavailable: The source did not answer.
-    """
-    if file.suffix.lower() in FILES:
-        if problem := rule_problem(rule):
-            raise BadRequest("rule.unknown", f"`{rule}` is no rule; {problem}.")
-        place = Source(url=str(file.resolve()), relation="", record=column)
-    else:
-        declared = load_declaration(file)
-        column, rule = declared.customer.column, declared.customer.rule
-        place = declared.source
-    with closing(open_source(place, environment())) as source:
-        columns = source.check().columns
-        if column not in columns:
-            mend = did_you_mean(column, columns)
-            raise BadRequest("column.unknown", f"{file} has no `{column}`; {mend}.")
-        return customers_in(source, column, rule)
-
-
-_SETTINGS = """\
-# A node's settings. Paths are relative to this file. Everything that can be set,
-# and what it means, stands in node/config.py.
-name: {name}
-url: {url}
-listen: {listen}
-database: sqlite:///node.sqlite
-keys: keys
-participants: participants.json
-operators:
-  - {{role: management, token: management.token}}
-  - {{role: audit, token: audit.token}}
-policy: embedded
-datasets: []  # declarations, published when the node starts
-purposes:
-  - {{id: joint-delivery, title: {{en: Joint delivery, zh: 联合交付}}}}
-  - {{id: service-quality, title: {{en: Service quality, zh: 服务质量}}}}
-"""

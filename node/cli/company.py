@@ -12,7 +12,7 @@ from crypto.errors import CryptoError
 from crypto.keys import fragment
 from ledger.errors import LedgerError
 from ledger.participants import Participant, parse_participant
-from node import bootstrap
+from node import bootstrap, offline
 from node.cli.logs import LOGGING
 from node.cli.output import Exit, SettingsFile, err, out, print_json, reported, show
 from node.config import Settings, load
@@ -28,7 +28,7 @@ def init(
     """Make a new node: keys, operator tokens, settings, its registry record."""
     with reported():
         at = listen or httpx.URL(url).netloc.decode()
-        settings = bootstrap.new_node(
+        settings = offline.new_node(
             folder, name={"en": name, "zh": name_zh}, url=url, listen=at
         )
     out.print(f"{settings}", soft_wrap=True)
@@ -45,7 +45,7 @@ def serve(
     """Run the node until it is stopped. It publishes the datasets of its settings."""
     with reported():
         settings = load(settings_file)
-        for made in bootstrap.complete(settings) if create else ():
+        for made in offline.complete(settings) if create else ():
             err.print(f"made {made}", soft_wrap=True)
         app = bootstrap.application(settings)
     tls = settings.tls
@@ -70,7 +70,7 @@ def keys(
 ) -> None:
     """Generate the four keys of a node. Nothing secret is printed."""
     with reported():
-        bootstrap.new_keys(folder)
+        offline.new_keys(folder)
     for file in sorted(folder.glob("*.key")):
         out.print(str(file), soft_wrap=True)
 
@@ -82,7 +82,7 @@ partner = typer.Typer(help="The consortium's registry: whom this node knows.")
 def partners(settings_file: SettingsFile) -> None:
     """List the pinned participants and their keys' fingerprints."""
     with reported():
-        known = bootstrap.read_registry(load(settings_file).participants)
+        known = offline.read_registry(load(settings_file).participants)
     _show(known)
 
 
@@ -90,7 +90,7 @@ def partners(settings_file: SettingsFile) -> None:
 def record(settings_file: SettingsFile) -> None:
     """Print this node's own record, to be pinned by others."""
     with reported():
-        print_json(bootstrap.own_record(load(settings_file)).to_json())
+        print_json(offline.own_record(load(settings_file)).to_json())
 
 
 @partner.command("add")
@@ -103,14 +103,14 @@ def add(
     with reported():
         settings = load(settings_file)
         registry = settings.participants
-        known = {each.did: each for each in bootstrap.read_registry(registry)}
+        known = {each.did: each for each in offline.read_registry(registry)}
         new = _fetched(place, settings)
         _show([new])
         if not yes:
             typer.confirm(
                 "Are these the fingerprints that the company told you?", abort=True
             )
-        bootstrap.write_registry(registry, {**known, new.did: new}.values())
+        offline.write_registry(registry, {**known, new.did: new}.values())
     err.print(f"Pinned {new.did} in {registry}.")
 
 
@@ -122,7 +122,7 @@ def deploy(
     with reported():
         settings = load(settings_file)
         try:
-            out.print(bootstrap.deploy_contract(settings, url))
+            out.print(offline.deploy_contract(settings, url))
         except LedgerError as error:
             err.print(f"[red]✗ chain.unavailable[/red] {error}")
             raise typer.Exit(Exit.ERROR) from error
@@ -132,13 +132,13 @@ def _fetched(place: str, settings: Settings) -> Participant:
     try:
         if place.startswith(("http://", "https://")):
             base = place.rstrip("/")
-            with bootstrap.http_client(settings, timeout=10) as client:
+            with offline.http_client(settings, timeout=10) as client:
                 value = client.get(f"{base}/.well-known/fieldpact.json").json()
                 document = client.get(f"{base}/.well-known/did.json").json()
             found = parse_participant(value)
             _check_document(found, document)
             return found
-        return parse_participant(bootstrap.read_json(Path(place)))
+        return parse_participant(offline.read_json(Path(place)))
     except (httpx.HTTPError, OSError, ValueError, CryptoError) as error:
         err.print(f"[red]✗ participant.unusable[/red] {place}: {error}")
         raise typer.Exit(Exit.ERROR) from error

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from node import bootstrap
+from node import offline
 from node.config import Settings, load
 from node.errors import NodeError
 
@@ -93,7 +93,7 @@ class Management:
             each.token for each in settings.operators if each.role == "management"
         )
         # A certificate is for the name under which partners reach the node.
-        self._client = bootstrap.http_client(
+        self._client = offline.http_client(
             settings,
             base_url=settings.url if settings.tls else f"http://{settings.listen}",
             headers={"Authorization": f"Bearer {token.read_text().strip()}"},

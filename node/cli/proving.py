@@ -14,7 +14,7 @@ from ledger.rpc_reader import RpcChainReader
 from ledger.steps import verdict
 from ledger.verify import verify_evidence
 from ledger.wording import State
-from node import bootstrap
+from node import offline
 from node.cli.output import (
     AsJson,
     Exit,
@@ -67,7 +67,7 @@ def verify(
     with reported():
         try:
             chain = RpcChainReader(rpc, contract) if rpc and contract else None
-            pins = pins_of(bootstrap.read_json(registry)) if registry else {}
+            pins = pins_of(offline.read_json(registry)) if registry else {}
             steps = verify_evidence(
                 file.read_bytes(), pins, chain, trust_embedded=registry is None
             )
@@ -96,7 +96,7 @@ def replay(
     core = api.get(f"/audit/receipts/{receipt}")["receipt"]
     question = api.get(f"/audit/receipts/{receipt}/question")
     with reported():
-        decision = bootstrap.decide_again(load(settings_file), question)
+        decision = offline.decide_again(load(settings_file), question)
     same = {
         "the question": decision.input_hash == core["policy"]["input_hash"],
         "the policies": decision.revision == core["policy"]["revision"],

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from node import bootstrap
+from node import offline
 from node.cli.output import (
     AsJson,
     Exit,
@@ -43,7 +43,7 @@ def check(
     granted = modes(grant) if grant else None
     with reported(), Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task("reading the source")
-        found = bootstrap.examine_file(
+        found = offline.examine_file(
             file,
             granted,
             lambda rows: progress.update(task, description=f"{rows:,} rows read"),
@@ -64,7 +64,7 @@ def check(
 def publish(file: _File, settings_file: SettingsFile, as_json: AsJson = False) -> None:
     """Publish a dataset on the running node; again to take in what changed."""
     with reported():
-        declaration = bootstrap.read_declaration(file)
+        declaration = offline.read_declaration(file)
     answer = Management.of(settings_file).post("/management/datasets", declaration)
     if as_json:
         print_json(answer)
@@ -180,7 +180,7 @@ def align(
 ) -> None:
     """Declare our customers to the provider of an agreement, as tokens."""
     with reported():
-        found, bad = bootstrap.read_customers(file, column, rule)
+        found, bad = offline.read_customers(file, column, rule)
     path = f"/management/agreements/{agreement_id}/customers"
     answer = Management.of(settings_file).post(path, {"customers": sorted(found)})
     out.print(f"✓ declared {answer['declared']} customers in a set of {answer['sent']}")

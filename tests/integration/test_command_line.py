@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from examples.desk import Desk
 from examples.federation import federation, free_ports
 from examples.processes import node
-from node import bootstrap
+from node import offline
 from node.__main__ import app
 from node.config import Settings, load
 from node.errors import Conflict
@@ -97,18 +97,18 @@ def test_a_company_is_added_by_a_settings_file_and_one_command(tmp_path: Path) -
 def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
     settings = load(write_company(tmp_path))
 
-    assert len(bootstrap.complete(settings)) == 3
-    assert bootstrap.complete(settings) == []
+    assert len(offline.complete(settings)) == 3
+    assert offline.complete(settings) == []
 
 
 def test_keys_that_are_pinned_and_lost_are_not_replaced(tmp_path: Path) -> None:
     settings = load(write_company(tmp_path))
-    bootstrap.complete(settings)
+    offline.complete(settings)
     for key in settings.keys.iterdir():
         key.unlink()
 
     with pytest.raises(Conflict, match=r"keys\.missing"):
-        bootstrap.complete(settings)
+        offline.complete(settings)
     assert list(settings.keys.iterdir()) == []
 
 
@@ -147,7 +147,7 @@ def test_a_node_is_not_overwritten(tmp_path: Path) -> None:
 @pytest.fixture
 def made(tmp_path: Path) -> Settings:
     file = write_company(tmp_path)
-    bootstrap.complete(load(file))
+    offline.complete(load(file))
     return load(file)
 
 
@@ -239,7 +239,7 @@ def test_customers_are_read_from_a_file_whatever_separates_its_columns(
 ) -> None:
     write_company(tmp_path)
 
-    found, bad = bootstrap.read_customers(tmp_path / "stations.csv", "code", "uscc")
+    found, bad = offline.read_customers(tmp_path / "stations.csv", "code", "uscc")
 
     assert found == set(CODES)
     assert bad == {"empty": 1}
@@ -254,7 +254,7 @@ def test_customers_are_read_from_the_database_that_a_declaration_names(
     source = "{url: 'sqlite:///crm.db', table: stations, record: id}"
     (tmp_path / "stations.yaml").write_text(DATASET.format(source=source))
 
-    found, bad = bootstrap.read_customers(tmp_path / "stations.yaml", "", "")
+    found, bad = offline.read_customers(tmp_path / "stations.yaml", "", "")
 
     assert found == {CODES[0]}
     assert bad == {}

@@ -57,7 +57,7 @@ from ledger.receipts import (
     request_hash,
     verify_receipt,
 )
-from node import bootstrap
+from node import bootstrap, offline
 from node.adapters.policy.bundle import load_bundle
 from node.adapters.policy.embedded import EmbeddedEngine
 from node.adapters.policy.engine import PolicyEngine
@@ -343,7 +343,7 @@ async def start(
         for name, value in {
             "SystemClock": lambda: clock,
             "HttpPeers": lambda *_, **__: wire,
-            "_policy": lambda _: policy or SharedPolicy(),
+            "policy_of": lambda _: policy or SharedPolicy(),
             "_anchors": lambda *_: anchors,
             "_background": _idle,
         }.items():
@@ -369,7 +369,7 @@ def found(
 ) -> None:
     """Make a node's folder and add its record to the registry."""
     url = f"http://127.0.0.1:{port}"
-    settings = bootstrap.new_node(
+    settings = offline.new_node(
         folder, name={"en": name, "zh": name}, url=url, listen=f"127.0.0.1:{port}"
     )
     text = settings.read_text().replace(

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from node import bootstrap
+from node import bootstrap, offline
 from node.api.app import create_app
 from node.config import load
 from node.errors import BadRequest
@@ -13,7 +13,7 @@ from node.errors import BadRequest
 
 def _node(folder: Path) -> Path:
     name = {"en": "Maker", "zh": "车厂"}
-    return bootstrap.new_node(
+    return offline.new_node(
         folder, name=name, url="http://127.0.0.1:8101", listen="127.0.0.1:8101"
     )
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from crypto.encoding import b64u
 from crypto.errors import Malformed
-from node import bootstrap
+from node import bootstrap, offline
 from node.__main__ import app
 from node.adapters.keyring import Keyring, generate_keys, load_keys, write_secret
 from node.adapters.system import system_randomness
@@ -134,7 +134,7 @@ def test_a_key_in_the_environment_goes_before_the_file(folder: Path) -> None:
 
 def test_no_dataset_can_name_a_key_as_its_source() -> None:
     """Its content would be part of an address, and of an error about it."""
-    source = bootstrap._SECRETS
+    source = bootstrap.SECRETS
     assert all(f"{source}{suite.upper()}".startswith(source) for suite in SUITES)
 
 
@@ -159,7 +159,7 @@ def test_a_key_shows_itself_to_nobody(folder: Path) -> None:
 @pytest.fixture
 def node(tmp_path: Path) -> Path:
     """The settings file of a new node."""
-    return bootstrap.new_node(
+    return offline.new_node(
         tmp_path / "node",
         name={"en": "A", "zh": "甲"},
         url="http://127.0.0.1:9",
