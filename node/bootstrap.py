@@ -37,6 +37,7 @@ from node.config import Settings, environment
 from node.domain.disclosure import Company
 from node.errors import BadRequest, NodeError, Unavailable
 from node.migrations import upgrade
+from node.ports import Clock, Identity, PolicyDecisionPoint, Store
 from node.services import Services
 from node.services.align import Align
 from node.services.ask import Ask
@@ -55,6 +56,7 @@ _PROVING_THREADS, _READING_THREADS = 2, 8
 _POLICY_CHECK_S, _FORGET_S, _PUBLISH_S = 10.0, 60.0, 10.0
 SECRETS = "FIELDPACT_KEY_"
 _SHORTEST_TOKEN = 32
+_READINESS_KEPT_MS = 1000.0
 
 
 def application(settings: Settings) -> FastAPI:
@@ -106,6 +108,47 @@ def _check_pinned(pinned: Participant, own: Participant, settings: Settings) -> 
         raise Unavailable("registry.self", detail + mend)
 
 
+class _Readiness:
+    """Whether the node can serve. Anybody may ask, so it tells nothing else.
+
+    However often it is asked, the policy engine is asked once a second at most.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        policy: PolicyDecisionPoint,
+        identity: Identity,
+        clock: Clock,
+    ) -> None:
+        self._store, self._policy = store, policy
+        self._identity, self._clock = identity, clock
+        self._asked_ms = float("-inf")
+        self._answer: Unavailable | None = None
+
+    async def __call__(self) -> None:
+        """Return if everything is there.
+
+        Raises:
+            Unavailable: Naming what is not; the node's own log tells more.
+        """
+        await self._store.read(lambda view: view.log.size())
+        _ = self._identity.me
+        if self._clock.elapsed_ms() - self._asked_ms > _READINESS_KEPT_MS:
+            self._asked_ms = self._clock.elapsed_ms()
+            self._answer = await self._ask()
+        if self._answer is not None:
+            raise self._answer
+
+    async def _ask(self) -> Unavailable | None:
+        try:
+            await self._policy.ready()
+        except Unavailable as error:
+            _log.warning("%s", error)
+            return Unavailable(error.code, "The policy engine is not ready.")
+        return None
+
+
 def _services(
     settings: Settings, keys: Keyring, policy: PolicyEngine, stack: AsyncExitStack
 ) -> Services:
@@ -147,11 +190,6 @@ def _services(
         randomness=randomness,
         signer=signer,
     )
-
-    async def ready() -> None:
-        await store.read(lambda view: view.log.size())
-        await policy.ready()
-        _ = identity.me
 
     return Services(
         identity=identity,
@@ -211,7 +249,7 @@ def _services(
             clock=clock,
             randomness=randomness,
         ),
-        ready=ready,
+        ready=_Readiness(store, policy, identity, clock),
     )
 
 
