@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import re
+import tomllib
 import types
 import typing
 from collections.abc import Iterator
@@ -192,6 +193,20 @@ def test_the_glossary_has_the_words_of_the_pages(english: str, chinese: str) -> 
     lines = text("docs/glossary.md").splitlines()
 
     assert [line for line in lines if english in line and chinese in line]
+
+
+def test_the_layers_of_the_node_are_told_as_they_are_held() -> None:
+    contracts = tomllib.loads(text("pyproject.toml"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = next(each["layers"] for each in contracts if each.get("exhaustive"))
+    held = [name for layer in reversed(layers) for name in layer.split(" | ")]
+
+    sentence = text("docs/architecture.md").split("imports point one way:", 1)[1]
+    told = re.findall(r"`([a-z_]+)`", sentence.split(". Only", 1)[0])
+    assert sorted(told) == sorted(held)
+    assert [name for name in told if name in held[:5]] == held[:5]
+    assert told[-1] == held[-1]
 
 
 def test_a_newcomer_is_led_through_seven_files() -> None:
