@@ -1,11 +1,9 @@
 """Schemathesis drives the node by its own OpenAPI, as operator and as partner."""
 
-import asyncio
 import contextlib
 import json
-import threading
-from collections.abc import Coroutine, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -15,28 +13,10 @@ from schemathesis import Case
 from schemathesis.checks import not_a_server_error
 
 from node.api.app import create_app
-from tests.support.node import World, check_streams, open_world
+from tests.support.node import Loop, World, check_streams, open_world
 
-T = TypeVar("T")
 APP = create_app(contextlib.nullcontext, {})  # type: ignore[arg-type]
 SCHEMA = schemathesis.openapi.from_dict(APP.openapi())
-
-
-class Loop:
-    """An event loop in a thread of its own, for tests that are not async."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-
-    def __call__(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 @pytest.fixture(scope="module")

@@ -25,12 +25,20 @@ import os
 import secrets
 import sqlite3
 import tempfile
+import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from unittest import mock
 
 import httpx
@@ -68,6 +76,7 @@ from node.migrations import upgrade
 from node.ports import Reply
 from node.services import Services
 
+T = TypeVar("T")
 START = datetime.datetime(2026, 11, 22, 18, 20, tzinfo=datetime.UTC)
 CHAIN = MemoryChain(member="0x" + "00" * 20)
 
@@ -853,3 +862,20 @@ def check_log(engine: sa.Engine, provider: Participant) -> int:
         assert merkle.root(leaves[: row.size]) == checkpoint.root
     assert not rows or (notes and notes[-1].size == len(rows))
     return len(rows)
+
+
+class Loop:
+    """An event loop in a thread of its own, for tests that are not async."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+
+    def __call__(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
