@@ -3,6 +3,7 @@
 Each test makes an agreement of its own under one running consortium.
 """
 
+import asyncio
 import datetime
 import json
 from collections.abc import AsyncIterator
@@ -556,6 +557,33 @@ async def test_a_crm_that_is_gone_is_a_refusal_with_a_receipt(moving: World) -> 
     moving.crm.write("ALTER TABLE projects RENAME TO elsewhere")
     answer = await second(moving)
     moving.check_refused(answer, "source.unavailable", status=503)
+    moving.crm.write("ALTER TABLE elsewhere RENAME TO projects")
+    moving.check(await second(moving))
+
+
+_FOR_EVER = """
+CREATE VIEW projects AS SELECT * FROM elsewhere WHERE (
+    WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 1000000000)
+    SELECT max(x) FROM n) > 0
+"""
+
+
+async def test_a_crm_that_is_slow_is_a_refusal_in_time_and_holds_up_nobody(
+    moving: World,
+) -> None:
+    body = moving.crm.declaration()
+    body["source"]["timeout_s"] = 0.4
+    await moving.maker.manage("/management/datasets", body)
+    moving.crm.write("ALTER TABLE projects RENAME TO elsewhere")
+    moving.crm.write(_FOR_EVER)
+    slow = [asyncio.create_task(second(moving)) for _ in range(3)]
+    await asyncio.sleep(0.1)
+    nobody = await moving.query(customers=[moving.customer("nobody")])
+    moving.check_refused(nobody, "customer.not_shared")
+    assert not any(task.done() for task in slow)
+    for answer in await asyncio.wait_for(asyncio.gather(*slow), 10):
+        moving.check_refused(answer, "source.unavailable", status=503)
+    moving.crm.write("DROP VIEW projects")
     moving.crm.write("ALTER TABLE elsewhere RENAME TO projects")
     moving.check(await second(moving))
 
