@@ -1,9 +1,8 @@
 """`make bench`: every benchmark, one after the other, with the figures printed."""
 
+import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 from benchmarks import disclosures, startup
 
@@ -12,13 +11,14 @@ HERE = Path(__file__).parent
 
 def main() -> int:
     """Run all benchmarks; return the exit code."""
-    columns = "--benchmark-columns=median,ops,rounds"
-    files = [str(path) for path in sorted(HERE.glob("bench_*.py"))]
-    code = pytest.main(["-q", "-p", "no:randomly", "--benchmark-only", columns, *files])
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly"]
+    command += ["--benchmark-only", "--benchmark-columns=median,ops,rounds"]
+    command += [str(path) for path in sorted(HERE.glob("bench_*.py"))]
+    code = subprocess.run(command, check=False).returncode  # noqa: S603
     for module in (startup, disclosures):
         for line in module.lines():
             print(line, flush=True)  # noqa: T201
-    return int(code)
+    return code
 
 
 if __name__ == "__main__":
