@@ -874,6 +874,7 @@ class TestAgreements:
             assert found is not None
             if found.state is not State.OFFERED:
                 return False
+            time.sleep(0.02)  # whoever does not wait has looked meanwhile
             work.agreements.keep_negotiation(
                 found.advance(State.ACCEPTED, sender=Role.CONSUMER)
             )
@@ -990,6 +991,26 @@ async def test_sqlite_waits_for_another_process_that_writes(tmp_path: Path) -> N
     other.execute("COMMIT")
     other.close()
     assert (await writing).receipt.sequence == 0
+    await asyncio.to_thread(store.close)
+
+
+async def test_sqlite_lets_nobody_write_between_a_look_and_what_follows(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "node.sqlite"
+    file.write_bytes(empty_store())
+    store = SqlStore(engine_for(f"sqlite:///{file}"))
+
+    def look_then_write(work: UnitOfWork) -> None:
+        assert work.log.size() == 0
+        with (
+            contextlib.closing(sqlite3.connect(file, timeout=0)) as other,
+            pytest.raises(sqlite3.OperationalError, match="locked"),
+        ):
+            other.execute("DELETE FROM receipts")
+        append(work)
+
+    await store.write(look_then_write)
     await asyncio.to_thread(store.close)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -61,26 +62,35 @@ async def status(world: World, to: str) -> None:
 
 
 @contextlib.contextmanager
-def after_reading(world: World, act: Any) -> Iterator[None]:
-    """Do something once, after a call was decided and read, before it is kept."""
+def interrupted(world: World, act: Any, *, read: bool) -> Iterator[None]:
+    """Do something once in a call, after it was decided and before it is kept.
+
+    Args:
+        read: Whether after the records were read, or before.
+    """
     disclose = world.maker.services.disclose
-    read = disclose.read
+    usual = disclose.read
     left = [act]
 
     class Interrupted(Read):
         async def __call__(self, *arguments: Any, **more: Any) -> Draft:
+            if left and not read:
+                await left.pop()()
             draft = await Read.__call__(self, *arguments, **more)
             if left:
                 await left.pop()()
             return draft
 
-    parts = ("store", "sources", "commit", "threads")
-    changed = Interrupted(**{name: getattr(read, name) for name in parts})
-    object.__setattr__(disclose, "read", changed)
+    parts = {each.name: getattr(usual, each.name) for each in dataclasses.fields(Read)}
+    object.__setattr__(disclose, "read", Interrupted(**parts))
     try:
         yield
     finally:
-        object.__setattr__(disclose, "read", read)
+        object.__setattr__(disclose, "read", usual)
+
+
+def after_reading(world: World, act: Any) -> contextlib.AbstractContextManager[None]:
+    return interrupted(world, act, read=True)
 
 
 async def test_of_thirty_calls_at_once_under_a_cap_of_ten_ten_are_answered(
@@ -189,18 +199,22 @@ async def test_a_nonce_used_between_decision_and_receipt_refuses_the_call(
         world.check_refused(await world.query(nonce=nonce), "nonce.replayed")
 
 
+@pytest.mark.parametrize("read", [True, False], ids=["read", "unread"])
+@pytest.mark.parametrize("turned", [True, False], ids=["turned", "shorter"])
 async def test_a_publication_during_a_call_does_not_mix_two_versions(
-    world: World,
+    world: World, read: bool, turned: bool
 ) -> None:
-    """The new version commits to other fields in another order."""
+    """The new version commits to fewer fields, maybe in another order."""
     body = world.crm.declaration()
-    fields = dict(reversed(body["fields"].items()))
+    fields = dict(body["fields"])
     fields["rating"] = fields["rating"] | {"modes": ["never"]}
+    if turned:
+        fields = dict(reversed(fields.items()))
 
     async def publish() -> None:
         await world.maker.manage("/management/datasets", body | {"fields": fields})
 
-    with after_reading(world, publish):
+    with interrupted(world, publish, read=read):
         world.check(await world.query())
     answer = await world.query(customers=[world.customer(name) for name in SHARED])
     world.check(answer)
