@@ -55,6 +55,8 @@ _log = logging.getLogger("fieldpact")
 _PROVING_THREADS, _READING_THREADS = 2, 8
 _POLICY_CHECK_S, _FORGET_S, _PUBLISH_S = 10.0, 60.0, 10.0
 SECRETS = "FIELDPACT_KEY_"
+_OURS = "FIELDPACT_"
+"""Variables that no dataset may name as its source."""
 _SHORTEST_TOKEN = 32
 _READINESS_KEPT_MS = 1000.0
 
@@ -166,7 +168,7 @@ def _services(
         {
             name: value
             for name, value in environment().items()
-            if not name.startswith(SECRETS)
+            if not name.startswith(_OURS)
         }
     )
     stack.callback(sources.close)
