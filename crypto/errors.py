@@ -2,11 +2,10 @@
 
     CryptoError
     ├── Malformed            does not parse: wrong length, alphabet, range or form
-    ├── Invalid              parses, and is false
-    │   ├── InvalidSignature
-    │   └── InvalidProof
-    │       └── InvalidBatch     some of many; says which
-    └── Exhausted            a bounded thing is used up
+    └── Invalid              parses, and is false
+        ├── InvalidSignature
+        └── InvalidProof
+            └── InvalidBatch     some of many; says which
 
 Verification raises and returns nothing, so that a forgotten `if` cannot turn a
 forgery into a success. A caller who wants one answer catches `CryptoError`.
@@ -48,7 +47,3 @@ class InvalidBatch(InvalidProof):
         """Say how many are wrong, and keep what with each."""
         super().__init__(f"{len(faults)} of the proofs of this batch do not hold")
         self.faults = dict(faults)
-
-
-class Exhausted(CryptoError):
-    """Something that may be used a bounded number of times is used up."""

@@ -50,6 +50,7 @@ from node.services.negotiate import Negotiate
 from node.services.prove import Prove
 from node.services.publish import Publish
 from node.services.read import Read
+from node.services.send import Send
 
 _log = logging.getLogger("fieldpact")
 _PROVING_THREADS, _READING_THREADS = 2, 8
@@ -177,21 +178,16 @@ def _services(
     reading = ThreadPoolExecutor(_READING_THREADS, thread_name_prefix="crm")
     stack.callback(reading.shutdown)
     commit = Commit(did=settings.did, key=keys.bls12381g2, randomness=randomness)
+    send = Send(identity=identity, peers=peers, randomness=randomness)
     align = Align(
         store=store,
         identity=identity,
-        peers=peers,
+        send=send,
         clock=clock,
         randomness=randomness,
         agreeing=keys.x25519,
     )
-    countersign = Countersign(
-        store=store,
-        identity=identity,
-        peers=peers,
-        randomness=randomness,
-        signer=signer,
-    )
+    countersign = Countersign(store=store, identity=identity, send=send, signer=signer)
 
     return Services(
         identity=identity,
@@ -208,7 +204,7 @@ def _services(
         negotiate=Negotiate(
             store=store,
             identity=identity,
-            peers=peers,
+            send=send,
             clock=clock,
             randomness=randomness,
             signer=signer,

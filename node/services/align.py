@@ -20,19 +20,18 @@ from crypto.encoding import b64u, unb64u
 from crypto.errors import Malformed
 from crypto.keys import X25519Key
 from crypto.tokens import customer_token
-from ledger.receipts import request_hash
 from node.domain.agreement import Agreement, Status
 from node.domain.negotiation import Role
-from node.errors import BadRequest, Conflict, NotFound, Unavailable
+from node.errors import BadRequest, Conflict, NotFound
 from node.ports import (
     Clock,
     Identity,
     KeptAgreement,
-    Peers,
     Randomness,
     Store,
     UnitOfWork,
 )
+from node.services.send import Send
 
 _SMALLEST, _MOST = 64, 1_048_576
 
@@ -43,7 +42,7 @@ class Align:
 
     store: Store
     identity: Identity
-    peers: Peers
+    send: Send
     clock: Clock
     randomness: Randomness
     agreeing: X25519Key
@@ -56,10 +55,7 @@ class Align:
         """
         me = self.identity.me.did
         other = agreement.assigner if me == agreement.assignee else agreement.assignee
-        partner = self.identity.participant(other)
-        if partner is None:
-            detail = f"{other} is not in the consortium's registry."
-            raise NotFound("participant.unknown", detail)
+        partner = self.send.partner(other)
         return self.agreeing.customer_token_key(
             partner.keys["x25519"], agreement.id, agreement.assigner
         )
@@ -101,20 +97,8 @@ class Align:
             tokens.add(self.randomness(32))
         body = {"customers": [b64u(token) for token in sorted(tokens)]}
         path = f"/agreements/{agreement_id}/customers"
-        provider = self.identity.participant(agreement.assigner)
-        assert provider is not None  # noqa: S101  # token_key found it
-        token = self.identity.issue(
-            audience=agreement.assigner,
-            bound_to=request_hash(path, body),
-            agreement=agreement_id,
-            nonce=b64u(self.randomness(32)),
-        )
-        reply = await self.peers.post(provider, path, body, token=token)
-        if reply.status >= 300:
-            code = reply.body.get("code", "") if isinstance(reply.body, dict) else ""
-            said = f"{reply.status} {code!s:.64}"
-            detail = f"{agreement.assigner} answered {said} to the declaration."
-            raise Unavailable("partner.refused", detail)
+        provider = self.send.partner(agreement.assigner)
+        await self.send(provider, path, body, agreement_id)
         return size
 
     async def receive(self, sender: str, agreement_id: str, body: Any) -> None:

@@ -12,11 +12,11 @@ from ledger.receipts import (
     Countersignature,
     SignedReceipt,
     countersign,
-    request_hash,
     verify_countersignature,
 )
 from node.errors import BadRequest, Unavailable
-from node.ports import Identity, Peers, Randomness, Store, UnitOfWork
+from node.ports import Identity, Store, UnitOfWork
+from node.services.send import Send
 
 _PATH = "/receipts/countersignatures"
 
@@ -27,8 +27,7 @@ class Countersign:
 
     store: Store
     identity: Identity
-    peers: Peers
-    randomness: Randomness
+    send: Send
     signer: Ed25519Key
 
     async def __call__(self, signed: SignedReceipt, provider: Participant) -> bool:
@@ -43,18 +42,11 @@ class Countersign:
             "receipt": signed.receipt.receipt_id,
             "signature": b64u(signature.signature),
         }
-        body = {"countersignatures": [item]}
-        token = self.identity.issue(
-            audience=provider.did,
-            bound_to=request_hash(_PATH, body),
-            agreement=None,
-            nonce=b64u(self.randomness(32)),
-        )
         try:
-            reply = await self.peers.post(provider, _PATH, body, token=token)
+            await self.send(provider, _PATH, {"countersignatures": [item]})
         except Unavailable:
             return False
-        return reply.status == 200
+        return True
 
     async def receive(self, sender: str, body: Mapping[str, Any]) -> int:
         """Keep a consumer's signatures over receipts of its own calls.

@@ -21,19 +21,18 @@ from crypto.encoding import b64u, unb64u
 from crypto.errors import CryptoError
 from crypto.keys import Ed25519Key, key_id, verify_ed25519
 from ledger.participants import Participant
-from ledger.receipts import request_hash
 from node.domain.agreement import CONTEXT, Agreement, Offer, Status, Terms
 from node.domain.negotiation import Negotiation, Role, State
-from node.errors import BadRequest, Conflict, NotFound, Unavailable
+from node.errors import BadRequest, Conflict, NotFound
 from node.ports import (
     Clock,
     Identity,
     KeptAgreement,
-    Peers,
     Randomness,
     Store,
     UnitOfWork,
 )
+from node.services.send import Send
 
 _C, _P = Role.CONSUMER, Role.PROVIDER
 _AGREED = frozenset({State.AGREED, State.VERIFIED, State.FINALIZED})
@@ -47,7 +46,7 @@ class Negotiate:
 
     store: Store
     identity: Identity
-    peers: Peers
+    send: Send
     clock: Clock
     randomness: Randomness
     signer: Ed25519Key
@@ -60,7 +59,7 @@ class Negotiate:
             NotFound: No such partner or dataset.
             Unavailable: The partner's node did not take the offer.
         """
-        consumer = self._participant(partner)
+        consumer = self.send.partner(partner)
         publication = await self.store.read(lambda view: view.datasets.get(dataset))
         if publication is None:
             detail = f"Publish the dataset {dataset} first."
@@ -78,7 +77,7 @@ class Negotiate:
             terms=terms,
         )
         pid = self._urn()
-        reply = await self._send(
+        reply = await self.send(
             consumer,
             "/negotiations/offers",
             {
@@ -134,7 +133,7 @@ class Negotiate:
         negotiation = await self._move(pid, _C, None, _begin_to_accept)
         if negotiation.state is State.FINALIZED:
             return await self._agreed_before(negotiation)
-        provider = self._participant(negotiation.partner)
+        provider = self.send.partner(negotiation.partner)
         pids = {
             "consumerPid": negotiation.consumer_pid,
             "providerPid": negotiation.provider_pid,
@@ -145,7 +144,7 @@ class Negotiate:
             "@type": "ContractNegotiationEventMessage",
             "eventType": "ACCEPTED",
         }
-        answer = await self._send(provider, f"{base}/events", event)
+        answer = await self.send(provider, f"{base}/events", event)
         agreement = Agreement.from_odrl(_member(answer, "agreement"))
         _check_is_offered(agreement, negotiation.offer)
         theirs = _signature(answer)
@@ -157,7 +156,7 @@ class Negotiate:
             "@type": "ContractAgreementVerificationMessage",
             "signature": ours,
         }
-        await self._send(provider, f"{base}/agreement/verification", verification)
+        await self.send(provider, f"{base}/agreement/verification", verification)
         kept = KeptAgreement(
             agreement=agreement,
             role=_C,
@@ -230,7 +229,7 @@ class Negotiate:
                 not the consumer's over the agreement.
         """
         theirs = _signature(message)
-        consumer = self._participant(sender)
+        consumer = self.send.partner(sender)
 
         def _finish(work: UnitOfWork, found: Negotiation) -> Negotiation:
             _check_names(message, found)
@@ -248,13 +247,6 @@ class Negotiate:
             return _finalize(kept, work, found)
 
         return await self._move(pid, _P, sender, _finish)
-
-    def _participant(self, did: str) -> Participant:
-        found = self.identity.participant(did)
-        if found is None:
-            detail = f"{did} is not in the consortium's registry."
-            raise NotFound("participant.unknown", detail)
-        return found
 
     async def _keep(self, negotiation: Negotiation) -> Negotiation:
         await self.store.write(
@@ -281,20 +273,6 @@ class Negotiate:
             return moved
 
         return await self.store.write(act)
-
-    async def _send(self, partner: Participant, path: str, body: Any) -> Any:
-        token = self.identity.issue(
-            audience=partner.did,
-            bound_to=request_hash(path, body),
-            agreement=None,
-            nonce=b64u(self.randomness(32)),
-        )
-        reply = await self.peers.post(partner, path, body, token=token)
-        if reply.status >= 300:
-            code = reply.body.get("code", "") if isinstance(reply.body, dict) else ""
-            detail = f"{partner.did} answered {reply.status} {code} to {path}."
-            raise Unavailable("partner.refused", detail)
-        return reply.body
 
     def _sign(self, agreement: Agreement) -> dict[str, str]:
         signature = self.signer.sign(agreement.signed_bytes)
