@@ -20,14 +20,16 @@ Spec: `docs/protocols/fp-bbs-1.md`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
-from crypto import merkle
 from crypto.bbs.core import RandomBytes
 from crypto.bbs.keys import BbsKey
-from crypto.bbs.suite import POINT_BYTES, SCALAR_BYTES
+from crypto.bbs.suite import SCALAR_BYTES
 from crypto.encoding import sha256, tagged
-from crypto.errors import Malformed
 from crypto.typed import TYPED, Header, Schema, scalars
+
+BLINDER_BYTES: Final = 48
+"""Octets of a blinder, and of a link: reduced modulo r they are uniform."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +38,13 @@ class Sealed:
 
     Attributes:
         scalars: All messages, 32 bytes each, joined; blinder and link among them.
+        blinder: The 48 random bytes that the first message was made of.
         signature: BBS signature, 80 bytes.
         commitment: C_rec, 48 bytes: public.
     """
 
     scalars: bytes = field(repr=False)
+    blinder: bytes = field(repr=False)
     signature: bytes = field(repr=False)
     commitment: bytes
 
@@ -49,6 +53,16 @@ class Sealed:
         """The messages, one by one."""
         data, step = self.scalars, SCALAR_BYTES
         return [data[at : at + step] for at in range(0, len(data), step)]
+
+    @property
+    def digest(self) -> bytes:
+        """A hash of link and fields, 32 bytes: the same until a value changes.
+
+        The link, a secret, keeps values from being guessed from it; the blinder
+        is not in it, so it is the same for every grant. It says nothing of the
+        schema: two amounts of different currencies may have one digest.
+        """
+        return _digest(self.scalars)
 
 
 def seal(
@@ -75,30 +89,64 @@ def seal(
             header of another schema.
     """
     header.check(schema)
-    blinder = random_bytes(48)
-    if len(blinder) != 48 or len(set(blinder)) < 2:
+    blinder = random_bytes(BLINDER_BYTES)
+    if len(blinder) != BLINDER_BYTES or len(set(blinder)) < 2:
         raise ValueError("the source of random bytes is broken")
     messages = scalars(schema, values, blinder=blinder, link=link)
     commitment, signature = key.seal_scalars(
         header.to_bytes(), messages, suite=TYPED, random_bytes=random_bytes
     )
     return Sealed(
-        scalars=b"".join(messages), signature=signature, commitment=commitment
+        scalars=b"".join(messages),
+        blinder=blinder,
+        signature=signature,
+        commitment=commitment,
     )
 
 
-def leaf(commitment: bytes, header: Header) -> bytes:
-    """Return the leaf of a record in its dataset's tree: a hash of 32 bytes.
+def reopen(
+    schema: Schema,
+    values: Mapping[str, object],
+    *,
+    blinder: bytes,
+    link: bytes,
+    signature: bytes,
+    commitment: bytes,
+) -> Sealed:
+    """Put a sealed record together again, from what was kept and its values.
+
+    Nothing is checked: with values that have changed since it was sealed, every
+    proof is false. Compare `Sealed.digest` with the one kept before proving.
 
     Args:
-        commitment: C_rec, 48 bytes.
-        header: Of the record. It is in the leaf although the commitment holds it,
-            so that a reader of the tree need not do arithmetic to find it.
+        schema: As when the record was sealed, every field told.
+        values: Value by name, for every field.
+        blinder: `Sealed.blinder`, 48 bytes.
+        link: As given to `seal`, 48 bytes.
+        signature: `Sealed.signature`, 80 bytes.
+        commitment: `Sealed.commitment`, 48 bytes.
 
     Raises:
-        Malformed: The commitment has another length.
+        Malformed: A field is missing or unknown, or a value out of form.
     """
-    if len(commitment) != POINT_BYTES:
-        raise Malformed("a commitment has 48 bytes")
-    entry = commitment + sha256(header.to_bytes())
-    return merkle.leaf_hash(tagged("record-leaf", entry))
+    messages = scalars(schema, values, blinder=blinder, link=link)
+    return Sealed(
+        scalars=b"".join(messages),
+        blinder=blinder,
+        signature=signature,
+        commitment=commitment,
+    )
+
+
+def record_digest(schema: Schema, values: Mapping[str, object], link: bytes) -> bytes:
+    """Return `Sealed.digest` of a record that need not be sealed: 32 bytes.
+
+    Raises:
+        Malformed: A field is missing or unknown, or a value out of form.
+    """
+    messages = scalars(schema, values, blinder=bytes(BLINDER_BYTES), link=link)
+    return _digest(b"".join(messages))
+
+
+def _digest(messages: bytes) -> bytes:
+    return sha256(tagged("record-digest", messages[SCALAR_BYTES:]))

@@ -11,23 +11,57 @@ A record has 16, 32 or 64 messages: a *blinder* (uniform, fresh, never shown: it
 is what makes the commitment hide), a *link* (secret, kept from one commitment of
 a record to the next), the fields in the order of the schema, and zeros.
 
+The hash of a schema is a hash of hashes, one for each field. Whoever may know of
+some fields only is `told` those; the others are `Opaque`, and the hash the same.
+
 Spec: `docs/protocols/fp-bbs-1.md`.
 """
 
-import datetime
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-from crypto.bbs.suite import ORDER, SCALAR_BYTES, SHA_256
+from crypto.bbs.suite import ORDER, SCALAR_BYTES
 from crypto.encoding import canonical, parse_canonical, sha256, tagged
 from crypto.errors import Malformed
+from crypto.fields import (
+    NULL_STEP,
+    OFFSET,
+    TOP,
+    TYPED,
+    Field,
+    Kind,
+    Opaque,
+    field_digest,
+)
 
-TYPED: Final = replace(SHA_256, name="fp-bbs-1", interface=b"H2G_TM2S_FP1_")
-"""The Interface of typed records: its tags and points are no other's."""
+__all__ = [
+    "FIRST_FIELD",
+    "HEADER_TYPE",
+    "MOST_FIELDS",
+    "NULL_STEP",
+    "OFFSET",
+    "SIZES",
+    "TOP",
+    "TYPED",
+    "Field",
+    "Header",
+    "Kind",
+    "Opaque",
+    "Schema",
+    "field_at",
+    "field_digest",
+    "padding",
+    "parse_header",
+    "places",
+    "scalars",
+    "schema_hash",
+    "size",
+    "told",
+    "write",
+]
 
 HEADER_TYPE: Final = "fieldpact/typed-record/1"
 SIZES: Final = (16, 32, 64)
@@ -35,117 +69,42 @@ FIRST_FIELD: Final = 2
 """Index of the first field: the blinder is at 0, the link at 1."""
 MOST_FIELDS: Final = SIZES[-1] - FIRST_FIELD
 
-OFFSET: Final = 2**63
-"""Added to every number: those from -2^63 become 0 to `TOP`."""
-TOP: Final = 2**64 - 1
-NULL_STEP: Final = 2**66
-
-_EPOCH: Final = datetime.date(1970, 1, 1).toordinal()
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-
-
-class Kind(StrEnum):
-    """The type of a field's values."""
-
-    TEXT = "text"
-    BOOLEAN = "boolean"
-    INTEGER = "integer"
-    DATE = "date"
-    MONEY = "money"
-
-
-_HASHED: Final = {Kind.TEXT: str, Kind.BOOLEAN: bool}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """One field of a typed record.
-
-    Attributes:
-        name: `[a-z][a-z0-9_]{0,63}`.
-        unit: ISO 4217 currency for money, a unit symbol for integers, or None.
-        scale: Digits after the decimal point, 0 to 18; 0 unless it is money.
-    """
-
-    name: str
-    kind: Kind
-    unit: str | None = None
-    scale: int = 0
-
-    def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise Malformed("not the name of a field")
-        if self.kind not in list(Kind):
-            raise Malformed("a field of a type that is not defined")
-        if not (self.unit is None or isinstance(self.unit, str)):
-            raise Malformed("a unit that is not text")
-        limit = 18 if self.kind is Kind.MONEY else 0
-        if type(self.scale) is not int or not 0 <= self.scale <= limit:
-            raise Malformed("a scale is for money only, and at most 18")
-
-    @property
-    def is_number(self) -> bool:
-        """Whether values are signed as numbers, not as hashes."""
-        return self.kind not in _HASHED
-
-    def number(self, value: object) -> int:
-        """Return a value as the number that is signed, 0 to `TOP`.
-
-        Args:
-            value: Integer; "YYYY-MM-DD"; or decimal text with `scale` decimals.
-
-        Raises:
-            Malformed: It is not a number of this field's type, or out of range.
-        """
-        match self.kind, value:
-            case Kind.INTEGER, int() if type(value) is int and abs(value) < 2**53:
-                number = value
-            case Kind.DATE, str() if _DATE.fullmatch(value):
-                number = _days(value)
-            case Kind.MONEY, str() if _is_money(value, self.scale):
-                number = int(value.replace(".", ""))
-            case _:
-                raise Malformed(f"{self.name} does not hold this as a number")
-        if not 0 <= number + OFFSET <= TOP:
-            raise Malformed(f"{self.name} does not reach that far")
-        return number + OFFSET
-
-    def scalar(self, value: object, index: int) -> int:
-        """Return a value as the scalar that is signed at `index`.
-
-        None is a number of its own, different at each index, that lies outside
-        of every range, sum and difference that can be asked for.
-
-        Raises:
-            Malformed: The value does not have the form of this field's type.
-        """
-        if value is None:
-            return NULL_STEP * (index + 1)
-        if self.is_number:
-            return self.number(value)
-        if type(value) is not _HASHED[self.kind]:
-            raise Malformed(f"{self.name} does not hold a {self.kind.value}")
-        dst = TYPED.api_id + b"MAP_MSG_TO_SCALAR_AS_HASH_"
-        return TYPED.hash_to_scalar(canonical(value), dst)
-
-
-Schema: TypeAlias = tuple[Field, ...]
+Schema: TypeAlias = tuple[Field | Opaque, ...]
 """The fields of a dataset's records, in signed order."""
 
 
 @lru_cache(maxsize=256)
 def schema_hash(schema: Schema) -> bytes:
-    """Hash names, types, units, scales and how they are mapped: 32 bytes.
+    """Hash the digests of all fields in their order: 32 bytes.
+
+    That no name occurs twice is seen of the fields that are told, and no further.
 
     Raises:
-        Malformed: No field, too many, or one name twice.
+        Malformed: No field, too many, or one name or digest twice.
     """
-    names = {field.name for field in schema}
-    if not 0 < len(schema) <= MOST_FIELDS or len(names) != len(schema):
-        raise Malformed(f"a schema has 1 to {MOST_FIELDS} fields, each name once")
-    described = [asdict(field) | {"number": field.is_number} for field in schema]
-    return sha256(tagged("typed-schema", canonical(described)))
+    digests = [field_digest(field) for field in schema]
+    names = [field.name for field in schema if isinstance(field, Field)]
+    if not 0 < len(schema) <= MOST_FIELDS:
+        raise Malformed(f"a schema has 1 to {MOST_FIELDS} fields")
+    if len(set(names)) != len(names) or len(set(digests)) != len(digests):
+        raise Malformed("a schema has each field once")
+    return sha256(tagged("typed-schema", b"".join(digests)))
+
+
+def told(schema: Schema, names: Collection[str]) -> Schema:
+    """Keep the definitions of the named fields, and of the others their digests.
+
+    The hash stays what it is. It hides the others if their salts are random.
+
+    Raises:
+        Malformed: A name that the schema does not tell, or one twice.
+    """
+    kept = places(schema, names)
+    fields = enumerate(schema, FIRST_FIELD)
+    return tuple(
+        field if index in kept else Opaque(field_digest(field))
+        for index, field in fields
+    )
 
 
 def size(schema: Schema) -> int:
@@ -160,18 +119,34 @@ def size(schema: Schema) -> int:
     return fitting[0]
 
 
-def places(schema: Schema, names: Sequence[str] | Mapping[str, object]) -> list[int]:
+def places(schema: Schema, names: Collection[str]) -> list[int]:
     """Return the message indexes of the named fields, ascending.
 
     Raises:
-        Malformed: A field that the schema does not have.
+        Malformed: A field that the schema does not have or tell, or one twice.
     """
     wanted = set(names)
-    fields = enumerate(schema, FIRST_FIELD)
-    found = [index for index, field in fields if field.name in wanted]
+    found = [
+        index
+        for index, field in enumerate(schema, FIRST_FIELD)
+        if isinstance(field, Field) and field.name in wanted
+    ]
     if len(found) != len(names):
         raise Malformed("a field that the schema does not have, or one twice")
     return found
+
+
+def field_at(schema: Schema, index: int) -> Field:
+    """Return the definition of the field whose message is at `index`.
+
+    Raises:
+        Malformed: There is no field, or its definition is not told.
+    """
+    inside = 0 <= index - FIRST_FIELD < len(schema)
+    field = schema[index - FIRST_FIELD] if inside else None
+    if not isinstance(field, Field):
+        raise Malformed("a field that the schema does not have, or does not tell")
+    return field
 
 
 def scalars(
@@ -180,22 +155,24 @@ def scalars(
     """Map a record to its messages: 16, 32 or 64 scalars of 32 bytes.
 
     Args:
-        schema: Orders and types the fields.
+        schema: Orders and types the fields; all of them are told.
         values: Value by name, for every field.
         blinder: 48 bytes, random and fresh for each signature.
         link: 48 bytes, random, secret, the same each time this record of this
             customer is committed to again.
 
     Raises:
-        Malformed: A field is missing or unknown, or a value is out of form.
+        Malformed: A field is missing, unknown or opaque, or a value out of form.
     """
     if len(blinder) != 48 or len(link) != 48:
         raise ValueError("blinder and link have 48 bytes")
-    if values.keys() != {field.name for field in schema}:
+    fields = [field for field in schema if isinstance(field, Field)]
+    names = {field.name for field in fields}
+    if len(fields) != len(schema) or values.keys() != names:
         raise Malformed("a record has every field of its schema, and no other")
     secret = [int.from_bytes(secret, "big") % ORDER for secret in (blinder, link)]
-    fields = enumerate(schema, FIRST_FIELD)
-    numbers = [field.scalar(values[field.name], index) for index, field in fields]
+    placed = enumerate(fields, FIRST_FIELD)
+    numbers = [field.scalar(values[field.name], index) for index, field in placed]
     return write([*secret, *numbers, *padding(schema)])
 
 
@@ -273,18 +250,3 @@ def parse_header(data: bytes) -> Header:
     if found.keys() != set(Header.__dataclass_fields__):
         raise Malformed("not the members of the header of a typed record")
     return Header(**found)
-
-
-def _days(text: str) -> int:
-    try:
-        return datetime.date.fromisoformat(text).toordinal() - _EPOCH
-    except ValueError:
-        raise Malformed("a date that is in no calendar") from None
-
-
-def _is_money(value: str, scale: int) -> bool:
-    decimals = rf"\.[0-9]{{{scale}}}" if scale else ""
-    well_formed = re.fullmatch(rf"-?(0|[1-9][0-9]{{0,19}}){decimals}", value)
-    return well_formed is not None and not (
-        value.startswith("-") and not value.strip("-0.")
-    )

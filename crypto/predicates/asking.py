@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from crypto.errors import Malformed
 from crypto.predicates.kinds import Member, Window
-from crypto.typed import OFFSET, TOP, Field, Kind, Schema, places
+from crypto.typed import OFFSET, TOP, Field, Kind, Schema, field_at, places
 
 
 def between(schema: Schema, name: str, lo: object, hi: object) -> Window:
@@ -72,7 +72,7 @@ def no_more_than(
     """``name <= other``; with `bits`, also ``other < name + 2^bits``."""
     span = _span(bits)
     [first, second] = places(schema, [name, other])
-    if schema.index(_find(schema, name)[1]) > schema.index(_find(schema, other)[1]):
+    if _find(schema, name)[0] > _find(schema, other)[0]:
         return Window(first=first, second=second, sign=-1, lo=0, hi=span)
     return Window(first=first, second=second, sign=-1, lo=-span, hi=0)
 
@@ -96,7 +96,7 @@ def sum_at_least(
 
 def _find(schema: Schema, name: str) -> tuple[int, Field]:
     [index] = places(schema, [name])
-    return index, next(field for field in schema if field.name == name)
+    return index, field_at(schema, index)
 
 
 def _find_date(schema: Schema, name: str) -> tuple[int, Field]:

@@ -15,7 +15,7 @@ two statements that differ have different octets, and one has only one spelling.
 Spec: `docs/protocols/fp-lbv-1.md`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,7 +25,9 @@ from crypto.predicates.kinds import Member, Predicate, Window
 from crypto.typed import (
     FIRST_FIELD,
     TYPED,
+    Field,
     Schema,
+    field_at,
     schema_hash,
     size,
 )
@@ -57,6 +59,8 @@ class Statement:
         shown = set(self.disclosed)
         if list(self.disclosed) != sorted(shown) or not shown <= set(fields):
             raise Malformed("the fields shown ascend, and are in the schema")
+        for index in self.disclosed:
+            field_at(self.schema, index)  # it must be told
         if len(set(self.predicates)) != len(self.predicates):
             raise Malformed("a predicate is stated once")
         if len(self.predicates) > MAX_PREDICATES or self.bits > MAX_BITS:
@@ -64,16 +68,9 @@ class Statement:
         for predicate in self.predicates:
             if not set(predicate.indexes) <= set(fields) - shown:
                 raise Malformed("a predicate is about fields that stay hidden")
+            asked = [field_at(self.schema, index) for index in predicate.indexes]
             if isinstance(predicate, Window):
-                self._check_window(predicate)
-
-    def _check_window(self, window: Window) -> None:
-        fields = [self.schema[index - FIRST_FIELD] for index in window.indexes]
-        if len({(field.kind, field.unit, field.scale) for field in fields}) != 1:
-            raise Malformed("fields of different types or units do not compare")
-        equality = window.lo == window.hi == 0
-        if not fields[0].is_number and not equality:
-            raise Malformed("only numbers lie between bounds")
+                _check_window(predicate, asked)
 
     @property
     def bits(self) -> int:
@@ -117,6 +114,14 @@ class Statement:
     def digest(self) -> bytes:
         """SHA-256 of the octets: how receipts name a statement."""
         return sha256(self.to_bytes())
+
+
+def _check_window(window: Window, fields: Sequence[Field]) -> None:
+    if len({(field.kind, field.unit, field.scale) for field in fields}) != 1:
+        raise Malformed("fields of different types or units do not compare")
+    equality = window.lo == window.hi == 0
+    if not fields[0].is_number and not equality:
+        raise Malformed("only numbers lie between bounds")
 
 
 def parse_statement(data: bytes, schema: Schema) -> Statement:

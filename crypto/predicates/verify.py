@@ -16,7 +16,7 @@ from crypto.errors import InvalidProof, Malformed
 from crypto.predicates import bits
 from crypto.predicates.statement import Statement
 from crypto.transcript import presentation_header
-from crypto.typed import FIRST_FIELD, TYPED, Header, places, write
+from crypto.typed import TYPED, Header, field_at, places, write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +33,8 @@ class Claim:
         header: As received, and checked to be this issuer's, of this dataset,
             grant and version.
         ph: What the verifier expects: audience, agreement, purpose, own nonce.
-        commitment: C_rec, 48 bytes, whose `crypto.anchored.leaf` was found in
-            an anchored tree; None if the statement does not ask for it.
+        commitment: C_rec, 48 bytes, found with `header` in an anchored tree;
+            None if the statement does not ask for it.
         moves: What came with the proof, or nothing. Only batches use it.
     """
 
@@ -143,7 +143,7 @@ def _named(claim: Claim) -> list[bytes]:
     statement, shown = claim.statement, claim.shown
     if tuple(places(statement.schema, shown)) != statement.disclosed:
         raise Malformed("the fields shown are not those asked for")
-    fields = ((j, statement.schema[j - FIRST_FIELD]) for j in statement.disclosed)
+    fields = ((j, field_at(statement.schema, j)) for j in statement.disclosed)
     numbers = [field.scalar(shown[field.name], j) for j, field in fields]
     return write([*numbers, *(0 for _ in statement.shown[len(numbers) :])])
 
