@@ -142,7 +142,7 @@ lock: $(SETUP)/venv ## Resolve pyproject.toml into the hashed locks
 
 .PHONY: clean
 clean: ## Remove what was built and cached, and the demo's data; keep the environment
-	rm -rf .demo dashboard/static dashboard/web/node_modules $(SETUP)/web \
+	rm -rf .demo dashboard/static dashboard/web/node_modules tests/interop/node_modules $(SETUP)/web \
 		.mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks
 	find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 

@@ -1,0 +1,1 @@
+"""Does what other people's programs make hold here, and ours there?"""
