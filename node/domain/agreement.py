@@ -21,6 +21,7 @@ from typing import Any
 
 from crypto.encoding import canonical, sha256, tagged
 from node.domain.dataset import Mode
+from node.domain.predicates import PredicateGrant
 from node.errors import BadRequest
 
 CONTEXT = "https://w3id.org/dspace/2025/1/context.jsonld"
@@ -31,6 +32,7 @@ _DATASET = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _DID = re.compile(r"did:web:[A-Za-z0-9._:%-]{1,200}")
 _FIELDS, _CUSTOMERS = "fieldpact:field", "fieldpact:customers"
 _CALLS, _ROWS = "fieldpact:callsPerHour", "fieldpact:rowsPerCall"
+_PREDICATE = "fieldpact:predicate"
 _CAP = 1_000_000
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 """Policies count seconds from here, and read no negative ones."""
@@ -75,6 +77,8 @@ class Terms:
         valid_to: Last instant, exclusive.
         calls_per_hour: Calls answered in one clock hour (UTC).
         rows_per_call: Customers asked, and records shown, in one call.
+        predicates: What may be asked about fields of mode `predicate`, by field;
+            of those that are not named here, nothing.
     """
 
     fields: Mapping[str, Mode]
@@ -83,6 +87,7 @@ class Terms:
     valid_to: datetime.datetime
     calls_per_hour: int
     rows_per_call: int
+    predicates: tuple[PredicateGrant, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse terms that nobody could mean.
@@ -105,10 +110,22 @@ class Terms:
         for cap in (self.calls_per_hour, self.rows_per_call):
             if not 1 <= cap <= _CAP:
                 _refuse("caps", f"Caps lie between 1 and {_CAP}.")
+        self._check_predicates()
+
+    def _check_predicates(self) -> None:
+        granted = [grant.field for grant in self.predicates]
+        if granted != sorted(set(granted)):
+            _refuse("predicates", "Name each field once, in the order of the names.")
+        for name in granted:
+            if self.fields.get(name) is not Mode.PREDICATE:
+                _refuse(
+                    "predicates", f"Share {name} as predicate too: {name}:predicate."
+                )
 
     def to_permission(self) -> dict[str, Any]:
         """Return the ODRL permission that says the same."""
         fields = sorted(f"{name}:{mode.value}" for name, mode in self.fields.items())
+        grants = sorted(grant.to_text() for grant in self.predicates)
         return {
             "action": "use",
             "constraint": [
@@ -116,6 +133,7 @@ class Terms:
                 _constraint("dateTime", "gteq", render_instant(self.valid_from)),
                 _constraint("dateTime", "lt", render_instant(self.valid_to)),
                 _constraint(_FIELDS, "isAnyOf", fields),
+                *([_constraint(_PREDICATE, "isAnyOf", grants)] if grants else []),
                 _constraint(_CUSTOMERS, "eq", "declared"),
                 _constraint(_CALLS, "lteq", str(self.calls_per_hour)),
                 _constraint(_ROWS, "lteq", str(self.rows_per_call)),
@@ -135,6 +153,7 @@ class Terms:
                 for item in permission["constraint"]
             }
             fields = dict(entry.split(":") for entry in found[_FIELDS, "isAnyOf"])
+            grants = found.get((_PREDICATE, "isAnyOf"), ())
             terms = cls(
                 fields={name: Mode(mode) for name, mode in fields.items()},
                 purposes=tuple(found["purpose", "isAnyOf"]),
@@ -142,6 +161,12 @@ class Terms:
                 valid_to=instant(found["dateTime", "lt"]),
                 calls_per_hour=int(found[_CALLS, "lteq"]),
                 rows_per_call=int(found[_ROWS, "lteq"]),
+                predicates=tuple(
+                    sorted(
+                        (PredicateGrant.from_text(each) for each in grants),
+                        key=lambda grant: grant.field,
+                    )
+                ),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _unknown_policy() from error

@@ -1,19 +1,22 @@
 """A request for fields of shared customers, and what a decision is asked about it.
 
-Customers are named by tokens: keyed pseudonyms that hold for one agreement and
-one direction (`crypto.tokens`). No raw identifier travels.
+A request names fields to be shown, and conditions to be proved of fields that are
+not shown. Customers are named by tokens: keyed pseudonyms that hold for one
+agreement and one direction (`crypto.tokens`). No raw identifier travels.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from crypto.encoding import b64u, unb64u
 from crypto.errors import Malformed
+from ledger.conditions import Condition, check_conditions, parse_conditions
 from ledger.receipts import request_hash
 from node.domain.agreement import Agreement, Status
 from node.domain.dataset import Dataset
+from node.domain.predicates import on_grid, schema_of
 from node.errors import BadRequest
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -27,8 +30,10 @@ class Request:
 
     Attributes:
         dataset: From the address.
-        fields: Names, sorted, each once.
+        fields: Names, sorted, each once. May be empty if `where` is not.
         customers: Tokens, 32 bytes each, each once, in the consumer's order.
+        where: What shall be proved of fields that are not shown; in the order
+            and form of `ledger.conditions`.
         hash: That the caller's token must be bound to, 64 hex digits.
     """
 
@@ -37,11 +42,31 @@ class Request:
     purpose: str
     fields: tuple[str, ...]
     customers: tuple[bytes, ...]
+    where: tuple[Condition, ...] = ()
     hash: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Compute the hash once: of ten thousand customers it takes 20 ms."""
+        """Compute the hash once: of ten thousand customers it takes 20 ms.
+
+        Raises:
+            BadRequest: Nothing is asked for; or one field is asked to be shown
+                and to stay hidden.
+        """
+        try:
+            check_conditions(self.where)
+        except Malformed as error:
+            _refuse(f"{error}.")
+        if not self.fields and not self.where:
+            _refuse("Ask for at least one field, or for one condition in `where`.")
+        if both := sorted(set(self.fields) & set(self.hidden)):
+            detail = f"{both[0]} is both in `fields` and in `where`"
+            _refuse(f"{detail}. Ask for its value, or for a proof about it.")
         object.__setattr__(self, "hash", request_hash(self.dataset, self.body()))
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """Return the fields that conditions are about, sorted, each once."""
+        return tuple(sorted({name for each in self.where for name in each.fields}))
 
     def body(self) -> dict[str, Any]:
         """Return the JSON body."""
@@ -50,6 +75,7 @@ class Request:
             "purpose": self.purpose,
             "fields": list(self.fields),
             "customers": [b64u(token) for token in self.customers],
+            "where": [condition.to_json() for condition in self.where],
         }
 
     @classmethod
@@ -59,9 +85,9 @@ class Request:
         Raises:
             BadRequest: Naming the member and the mend.
         """
-        wanted = {"agreement", "purpose", "fields", "customers"}
+        wanted = {"agreement", "purpose", "fields", "customers", "where"}
         if not isinstance(body, dict) or set(body) != wanted:
-            _refuse("Send exactly agreement, purpose, fields and customers.")
+            _refuse("Send exactly agreement, purpose, fields, customers and where.")
         for name in ("agreement", "purpose"):
             if not isinstance(body[name], str) or not _ID.fullmatch(body[name]):
                 _refuse(f"`{name}` must be an identifier of at most 128 characters.")
@@ -71,17 +97,18 @@ class Request:
             purpose=body["purpose"],
             fields=_names(body["fields"]),
             customers=_tokens(body["customers"]),
+            where=_conditions(body["where"]),
         )
 
 
 def _names(value: Any) -> tuple[str, ...]:
     if (
         not isinstance(value, list)
-        or not 1 <= len(value) <= _MOST_FIELDS
+        or len(value) > _MOST_FIELDS
         or not all(isinstance(v, str) and _NAME.fullmatch(v) for v in value)
         or sorted(set(value)) != value
     ):
-        _refuse(f"`fields` must be 1 to {_MOST_FIELDS} names, sorted, each once.")
+        _refuse(f"`fields` must be up to {_MOST_FIELDS} names, sorted, each once.")
     return tuple(value)
 
 
@@ -97,7 +124,14 @@ def _tokens(value: Any) -> tuple[bytes, ...]:
     return tokens
 
 
-def _refuse(detail: str) -> None:
+def _conditions(value: Any) -> tuple[Condition, ...]:
+    try:
+        return parse_conditions(value)
+    except Malformed as error:
+        _refuse(f"{error}.")
+
+
+def _refuse(detail: str) -> NoReturn:
     raise BadRequest("request.malformed", detail)
 
 
@@ -125,12 +159,16 @@ class Situation:
         status: Its status, meaningful only with an agreement.
         calls_this_hour: Calls already answered under it in this clock hour.
         nonce_seen: Whether the caller has used this nonce before.
+        probes: Of each field that conditions are about, the largest number of
+            different conditions that would be counted of one of the customers
+            asked about, with those of this call.
     """
 
     agreement: Agreement | None
     status: Status
     calls_this_hour: int
     nonce_seen: bool
+    probes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,13 +192,16 @@ def question(
 ) -> dict[str, Any]:
     """Return the policy's input: everything the decision depends on.
 
-    Of agreement and dataset only the requested fields are told: the others cannot
-    change the answer, and a wide dataset would slow it.
+    Of agreement and dataset only the fields that the request names are told: the
+    others cannot change the answer, and a wide dataset would slow it. Of conditions
+    the values are not told: whether they lie on the granted grid is computed here,
+    and the rest of a policy needs no values.
 
     Args:
         node: DID of the deciding node.
         now: Epoch seconds, UTC. Rego reads no clock, so decisions replay.
     """
+    named = (*request.fields, *request.hidden)
     return {
         "now": now,
         "caller": {"did": caller.did or "", "problem": caller.problem},
@@ -170,13 +211,22 @@ def question(
             "purpose": request.purpose,
             "fields": list(request.fields),
             "customers": len(request.customers),
+            "predicates": [
+                {
+                    "fields": list(condition.fields),
+                    "operator": str(condition.operator),
+                    "on_grid": _on_grid(condition, situation, dataset),
+                }
+                for condition in request.where
+            ],
         },
-        "agreement": _agreement_facts(situation, request.fields),
-        "dataset": _dataset_facts(dataset, request.fields),
+        "agreement": _agreement_facts(situation, named),
+        "dataset": _dataset_facts(dataset, named),
         "node": {"did": node},
         "usage": {
             "calls_this_hour": situation.calls_this_hour,
             "nonce_seen": situation.nonce_seen,
+            "probes": {name: situation.probes.get(name, 0) for name in request.hidden},
         },
         "company": {
             "denied_fields": list(company.denied_fields),
@@ -184,6 +234,15 @@ def question(
             "max_rows": company.max_rows,
         },
     }
+
+
+def _on_grid(
+    condition: Condition, situation: Situation, dataset: Dataset | None
+) -> bool:
+    if situation.agreement is None or dataset is None:
+        return True  # refused for that, and there is no grid
+    grants = situation.agreement.terms.predicates
+    return on_grid(condition, grants, schema_of(dataset))
 
 
 def _agreement_facts(situation: Situation, asked: Sequence[str]) -> Mapping[str, Any]:
@@ -202,6 +261,11 @@ def _agreement_facts(situation: Situation, asked: Sequence[str]) -> Mapping[str,
         "purposes": sorted(terms.purposes),
         "fields": {
             name: terms.fields[name].value for name in asked if name in terms.fields
+        },
+        "predicates": {
+            grant.field: {"operators": list(grant.operators), "probes": grant.probes}
+            for grant in terms.predicates
+            if grant.field in asked
         },
         "calls_per_hour": terms.calls_per_hour,
         "rows_per_call": terms.rows_per_call,

@@ -17,10 +17,10 @@ import datetime
 import re
 import unicodedata
 from decimal import Decimal
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
-from node.domain.dataset import Field, FieldType, Value
+from node.domain.dataset import FieldType, Value
 
 LARGEST: Final = 2**53 - 1
 """Largest integer, and largest amount in minor units, that every reader of JSON
@@ -46,7 +46,21 @@ class BadValue(Exception):
         self.kind = kind
 
 
-def to_wire(field: Field, raw: object) -> Value:
+class Typed(Protocol):
+    """What a value's form on the wire depends on: a field, or a grant on one."""
+
+    @property
+    def type(self) -> FieldType:
+        """Return the type of the values."""
+        ...
+
+    @property
+    def scale(self) -> int:
+        """Return the digits after the decimal point; 0 unless it is money."""
+        ...
+
+
+def to_wire(field: Typed, raw: object) -> Value:
     """Convert a raw value to the form that the field's type has on the wire.
 
     Args:
