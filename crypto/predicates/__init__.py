@@ -24,7 +24,7 @@ from crypto.predicates.asking import (
 )
 from crypto.predicates.batch import verify_batch
 from crypto.predicates.kinds import Member, Predicate, Window
-from crypto.predicates.prove import Presentation, prove
+from crypto.predicates.prove import Presentation, holds, prove
 from crypto.predicates.statement import Statement, parse_statement
 from crypto.predicates.verify import Claim, verify
 
@@ -41,6 +41,7 @@ __all__ = [
     "before",
     "between",
     "equal",
+    "holds",
     "no_more_than",
     "one_of",
     "parse_statement",

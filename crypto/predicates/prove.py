@@ -95,6 +95,16 @@ def prove(
     )
 
 
+def holds(record: Sealed, statement: Statement) -> bool:
+    """Say whether a statement is true of a sealed record, without proving it."""
+    values = dict(enumerate(read_messages(record.messages)))
+    try:
+        _witness(statement, values)
+    except Invalid:
+        return False
+    return True
+
+
 def _witness(statement: Statement, values: Mapping[int, int]) -> list[int]:
     false = "the statement is false of this record"
     if any(window.reach(values, 1) for window in statement.ties):
