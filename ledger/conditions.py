@@ -15,7 +15,7 @@ Whether a condition fits the type of its fields is for the schema to say
 Spec: `docs/protocols/receipts.md`, section "Conditions".
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
@@ -23,7 +23,7 @@ from typing import Any, Final, TypeAlias
 from crypto import predicates
 from crypto.encoding import canonical
 from crypto.errors import Malformed
-from crypto.typed import Schema
+from crypto.typed import Schema, field_at
 from ledger import shape
 
 Value: TypeAlias = str | int | bool | None
@@ -146,6 +146,29 @@ class Condition:
         values = (self.values,) if whole else self.values
         return _ASKING[operator](schema, *self.fields, *values)
 
+    def holds(self, schema: Schema, values: Mapping[str, Value]) -> bool:
+        """Say whether the values of a record meet the condition.
+
+        Args:
+            schema: Tells at least the fields of the condition.
+            values: Value by name, at least of those fields.
+
+        Raises:
+            Malformed: As `predicate` does, or a value is out of form.
+        """
+        asked = self.predicate(schema)
+        messages = {
+            index: (field := field_at(schema, index)).scalar(values[field.name], index)
+            for index in asked.indexes
+        }
+        if isinstance(asked, predicates.Window) and not asked.weights:
+            return asked.reach(messages, 1) == 0
+        try:
+            asked.bits(messages)
+        except ValueError:
+            return False
+        return True
+
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object."""
         return {
@@ -172,6 +195,13 @@ class Condition:
 def ordered(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
     """Return conditions in the order of requests and receipts, each once."""
     return tuple(sorted(set(conditions), key=Condition.canonical))
+
+
+def meets(
+    schema: Schema, where: Iterable[Condition], values: Mapping[str, Value]
+) -> bool:
+    """Say whether the values of a record meet all conditions. See `Condition.holds`."""
+    return all(condition.holds(schema, values) for condition in where)
 
 
 def check_conditions(value: object, what: str = "where") -> tuple[Condition, ...]:

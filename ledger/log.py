@@ -1,11 +1,11 @@
-"""The log: one append-only tree over every receipt of a provider.
+"""The log: one append-only tree over all receipts and snapshots of a provider.
 
 An entry moves *sequence* (it gets its place, in the transaction of the call) →
 *integrate* (its leaf joins the tree, this module) → *publish* (a signed
 checkpoint names the root) → *anchor* (a chain fixes the checkpoint).
 
-The tree holds no receipt, only a salted *commitment* to each. Without the salt
-nobody can test a guess about a receipt against the log, and once the salt is
+The tree holds no entry, only a salted *commitment* to each. Without the salt
+nobody can test a guess about an entry against the log, and once the salt is
 deleted nobody ever can: the log stays whole when an entry must be forgotten.
 
 Only complete subtrees are stored, and a stored node never changes. The functions
@@ -17,30 +17,42 @@ Spec: `docs/protocols/log.md`; RFC 9162, section 2.1 (the tree).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from crypto import merkle
 from crypto.encoding import sha256
-from ledger.receipts import SignedReceipt
 
 Coordinates: TypeAlias = tuple[int, int]
 """Level (0 for leaves) and index of a complete subtree."""
 
 
-def commitment(signed: SignedReceipt, salt: bytes) -> bytes:
-    """Commit to a signed receipt: 32 bytes.
+class Entry(Protocol):
+    """What a log holds: a signed receipt, or a signed snapshot."""
+
+    @property
+    def signature(self) -> bytes:
+        """The provider's Ed25519 signature, 64 bytes."""
+        ...
+
+    def canonical(self) -> bytes:
+        """Return what was signed, without its tag: JSON whose `typ` says what it is."""
+        ...
+
+
+def commitment(signed: Entry, salt: bytes) -> bytes:
+    """Commit to an entry: 32 bytes.
 
     Args:
-        signed: The receipt, with its provider's signature.
-        salt: 32 random bytes, used for this receipt only.
+        signed: The entry, with its provider's signature.
+        salt: 32 random bytes, used for this entry only.
     """
     if len(salt) != 32:
         raise ValueError("a salt has 32 bytes")
-    return sha256(salt, signed.receipt.canonical(), signed.signature)
+    return sha256(salt, signed.canonical(), signed.signature)
 
 
-def leaf(signed: SignedReceipt, salt: bytes) -> bytes:
-    """Return the leaf hash of a receipt, 32 bytes. See `commitment`."""
+def leaf(signed: Entry, salt: bytes) -> bytes:
+    """Return the leaf hash of an entry, 32 bytes. See `commitment`."""
     return merkle.leaf_hash(commitment(signed, salt))
 
 

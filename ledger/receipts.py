@@ -2,8 +2,8 @@
 
 The provider writes a receipt for every call, the refused ones too, before it
 answers. It says who asked for which fields of how many customers under which
-agreement and purpose, what the policy decided and from what, and the hash of
-what was sent. The consumer checks it and signs it back (*countersigns*), so that
+agreement and purpose, what was to be proved of other fields, what the policy
+decided and from what, and the hash of what was sent. The consumer checks it and signs it back (*countersigns*), so that
 neither can later deny the call or swap the story.
 
 Receipts of one provider, consumer and agreement form a *stream*: numbered from 0
@@ -25,6 +25,7 @@ from crypto.encoding import b64u, canonical, sha256, tagged
 from crypto.errors import InvalidSignature, Malformed
 from crypto.keys import Ed25519Key, key_id, verify_ed25519
 from ledger import shape
+from ledger.conditions import Condition, check_conditions, parse_conditions
 from ledger.errors import Inconsistent
 
 TYPE: Final = "fieldpact/receipt/1"
@@ -99,10 +100,14 @@ _READERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "dataset": shape.optional(shape.text),
     "purpose": shape.optional(shape.text),
     "fields": shape.names,
+    "where": check_conditions,
+    "statement": shape.optional(shape.digest),
     "decision": _decision,
     "denials": shape.names,
     "customers": shape.count,
     "records": shape.count,
+    "withheld": shape.count,
+    "snapshot": shape.optional(shape.digest),
     "response_hash": shape.optional(shape.digest),
     "policy": _policy,
     "key_id": shape.text,
@@ -111,7 +116,7 @@ _READERS: Final[Mapping[str, Callable[[object, str], object]]] = {
 
 _NEEDED_TO_ALLOW: Final = (
     *("consumer", "agreement", "agreement_hash", "nonce", "dataset"),
-    *("purpose", "fields", "response_hash"),
+    *("purpose", "statement", "snapshot", "response_hash"),
 )
 
 
@@ -128,9 +133,17 @@ class Receipt:
         at: When the decision was made, RFC 3339 UTC to the second.
         nonce: The call's nonce, base64url.
         fields: Names that were asked for, sorted.
+        where: What was to be proved of fields that stay hidden.
+        statement: Digest of what each presentation shows and proves; None when
+            nothing was disclosed.
         denials: Codes of a refusal, sorted; empty when allowed.
         customers: How many customers were asked for.
-        records: How many records were disclosed.
+        records: How many records were disclosed, or had proved of them what was
+            asked.
+        withheld: How many records of these customers nothing was proved of, for
+            a condition does not hold.
+        snapshot: Id of the snapshot they are shown to be in; None when nothing
+            was disclosed.
         response_hash: Hash of what was sent; None when nothing was.
         key_id: Id of the provider's Ed25519 key.
     """
@@ -148,10 +161,14 @@ class Receipt:
     dataset: str | None
     purpose: str | None
     fields: tuple[str, ...]
+    where: tuple[Condition, ...]
+    statement: str | None
     decision: Literal["allow", "deny"]
     denials: tuple[str, ...]
     customers: int
     records: int
+    withheld: int
+    snapshot: str | None
     response_hash: str | None
     policy: PolicyReference
     key_id: str
@@ -164,12 +181,14 @@ class Receipt:
             if not holds:
                 raise Malformed(f"a receipt in which {law}")
 
-    def _laws(self) -> tuple[tuple[bool, str], ...]:
+    def _laws(self) -> tuple[tuple[object, str], ...]:
         stream = stream_id(
             provider=self.provider, consumer=self.consumer, agreement=self.agreement
         )
         allowed = self.decision == "allow"
-        disclosed = self.records or self.response_hash is not None
+        sent = (self.records, self.withheld, self.response_hash, self.snapshot)
+        disclosed = any((*sent, self.statement))
+        hidden = {name for condition in self.where for name in condition.fields}
         complete = all(getattr(self, name) for name in _NEEDED_TO_ALLOW)
         return (
             (self.stream == stream, "the stream is not that of its parties"),
@@ -178,6 +197,9 @@ class Receipt:
             (allowed != bool(self.denials), "decision and denials disagree"),
             (allowed or not disclosed, "something was disclosed in spite of a refusal"),
             (complete or not allowed, "an allowed call is not told in full"),
+            (self.fields or self.where or not allowed, "nothing was asked for"),
+            (self.where or not self.withheld, "records are withheld for no condition"),
+            (hidden.isdisjoint(self.fields), "a field is both shown and hidden"),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -186,6 +208,7 @@ class Receipt:
         return core | {
             "typ": TYPE,
             "fields": list(self.fields),
+            "where": [condition.to_json() for condition in self.where],
             "denials": list(self.denials),
             "policy": {
                 "revision": self.policy.revision,
@@ -215,7 +238,8 @@ def parse_receipt(value: object) -> Receipt:
     wanted = {"revision", "input_hash", "engine"}
     policy = PolicyReference(**shape.members(core["policy"], wanted, "policy"))
     lists = {name: shape.names(core[name], name) for name in ("fields", "denials")}
-    return Receipt(**{**core, **lists, "policy": policy})
+    where = parse_conditions(core["where"])
+    return Receipt(**{**core, **lists, "where": where, "policy": policy})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +252,10 @@ class SignedReceipt:
 
     receipt: Receipt
     signature: bytes
+
+    def canonical(self) -> bytes:
+        """Return the bytes that were signed, without their tag: a log's `Entry`."""
+        return self.receipt.canonical()
 
     def to_json(self) -> dict[str, Any]:
         """Return the two members that carry it in a message."""

@@ -11,10 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from crypto.bbs.core import RandomBytes
 from crypto.encoding import b64u
 from crypto.errors import InvalidProof
 from ledger import shape
-from ledger.disclosure import MEMBERS, Disclosure, parse_disclosure, verify_disclosure
+from ledger.conditions import parse_conditions
+from ledger.disclosure import (
+    MEMBERS,
+    Disclosure,
+    Rank,
+    parse_disclosure,
+    verify_disclosure,
+)
 from ledger.participants import Participant
 from ledger.receipts import (
     Receipt,
@@ -35,7 +43,8 @@ class Asked:
         dataset: From the address.
         nonce: Of the token that carried the call.
         agreement_hash: Hash of the agreement it holds, 64 hex digits.
-        body: The body, exactly as sent.
+        body: The body, exactly as sent: `agreement`, `purpose`, `fields`, `where`
+            and `customers`.
     """
 
     consumer: str
@@ -70,15 +79,22 @@ def parse_response(body: object) -> Response:
 
 
 def verify_response(
-    response: Response, asked: Asked, provider: Participant
+    response: Response,
+    asked: Asked,
+    provider: Participant,
+    *,
+    rank: Rank | None,
+    random_bytes: RandomBytes | None,
+    declaration: str | None = None,
 ) -> tuple[Step, ...]:
     """Check an answer before countersigning it.
 
     1. `provider_signature`: the receipt is signed under the pinned key.
     2. `request`: it tells the call as it was made; a refusal may leave unsaid
        what it did not recognise, but may say nothing else.
-    3. `disclosure`, where it was allowed: the values are what the receipt says,
-       for the customers that were asked for, and every presentation verifies.
+    3. `disclosure`, where it was allowed: it is what the receipt says, for the
+       customers that were asked for, all of what was committed to of them, and
+       every presentation verifies (`disclosure.verify_disclosure`).
 
     Countersign only what `require` lets pass.
 
@@ -86,6 +102,9 @@ def verify_response(
         response: As parsed.
         asked: The call, from the consumer's own memory.
         provider: The participant that was called, as *pinned*.
+        rank: Where in the snapshot a declared customer must be.
+        random_bytes: The consumer's own; None checks proofs one by one.
+        declaration: Hash of what it declared under the agreement, if it knows it.
     """
     signed, disclosure = response.signed, response.disclosure
 
@@ -103,7 +122,14 @@ def verify_response(
         tokens = [b64u(answer.customer) for answer in disclosure.answers]
         if tokens != list(asked.body["customers"]):
             raise InvalidProof("not the customers that were asked for, in order")
-        verify_disclosure(disclosure, signed.receipt, provider)
+        verify_disclosure(
+            disclosure,
+            signed.receipt,
+            provider,
+            rank=rank,
+            random_bytes=random_bytes,
+            declaration=declaration,
+        )
         return "checked", str(signed.receipt.records)
 
     checks = {"provider_signature": provider_signature, "request": request}
@@ -125,6 +151,7 @@ def _check_request(receipt: Receipt, asked: Asked, provider: str) -> None:
         "purpose": body["purpose"],
         "nonce": asked.nonce,
         "fields": tuple(sorted(body["fields"])),
+        "where": parse_conditions(body["where"]),
         "customers": len(body["customers"]),
     }
     for name, mine in told.items():

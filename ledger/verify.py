@@ -195,7 +195,13 @@ class _Case:
         if self.provider is None or self.evidence.disclosure is None:
             return "unknown", ""
         receipt = self.evidence.signed.receipt
-        verify_disclosure(self.evidence.disclosure, receipt, self.provider)
+        verify_disclosure(
+            self.evidence.disclosure,
+            receipt,
+            self.provider,
+            rank=None,
+            random_bytes=None,
+        )
         return "checked", str(receipt.records)
 
     def _under_key_of(self, party: Participant) -> Outcome:
