@@ -49,6 +49,15 @@ class Kind(StrEnum):
 
 
 _HASHED: Final = {Kind.TEXT: str, Kind.BOOLEAN: bool}
+_MOST_INTEGER: Final = 2**53 - 1
+_ENDS: Final = {
+    Kind.INTEGER: (OFFSET - _MOST_INTEGER, OFFSET + _MOST_INTEGER),
+    Kind.DATE: (
+        OFFSET + datetime.date.min.toordinal() - _EPOCH,
+        OFFSET + datetime.date.max.toordinal() - _EPOCH,
+    ),
+    Kind.MONEY: (0, TOP),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +96,17 @@ class Field:
         """Whether values are signed as numbers, not as hashes."""
         return self.kind not in _HASHED
 
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The least and the largest number that a value of this type can be.
+
+        Raises:
+            Malformed: Values of this type are no numbers.
+        """
+        if not self.is_number:
+            raise Malformed(f"{self.name} does not hold numbers")
+        return _ENDS[self.kind]
+
     def number(self, value: object) -> int:
         """Return a value as the number that is signed, 0 to `TOP`.
 
@@ -97,7 +117,7 @@ class Field:
             Malformed: It is not a number of this field's type, or out of range.
         """
         match self.kind, value:
-            case Kind.INTEGER, int() if type(value) is int and abs(value) < 2**53:
+            case Kind.INTEGER, int() if type(value) is int:
                 number = value
             case Kind.DATE, str() if _DATE.fullmatch(value):
                 number = _days(value)
@@ -105,7 +125,8 @@ class Field:
                 number = int(value.replace(".", ""))
             case _:
                 raise Malformed(f"{self.name} does not hold this as a number")
-        if not 0 <= number + OFFSET <= TOP:
+        least, most = self.ends
+        if not least <= number + OFFSET <= most:
             raise Malformed(f"{self.name} does not reach that far")
         return number + OFFSET
 

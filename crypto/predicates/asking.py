@@ -7,8 +7,10 @@ verifies.
 A field that has no value satisfies none of these.
 
 One-sided questions are two-sided inside: "at least" is a window that ends at the
-largest number, 64 bits. With ``bits=n`` it ends 2^n - 1 above the bound, which is
-shorter and *says more*: that the value is not above that either.
+largest number of the field's type: at most 64 bits for amounts, 54 for integers,
+22 for dates. With ``bits=n`` it ends 2^n - 1 above the bound, which is shorter and
+*says more*: that the value is not above that either. A question that leaves one
+value or none is `Malformed`.
 """
 
 from collections.abc import Iterable
@@ -29,8 +31,7 @@ def at_least(
 ) -> Window:
     """``name >= bound``; with `bits`, also ``name < bound + 2^bits``."""
     index, field = _find(schema, name)
-    lo = field.number(bound)
-    return Window(first=index, lo=lo, hi=min(TOP, lo + _span(bits)))
+    return _upwards(index, field, field.number(bound), bits)
 
 
 def at_most(
@@ -38,22 +39,19 @@ def at_most(
 ) -> Window:
     """``name <= bound``; with `bits`, also ``name > bound - 2^bits``."""
     index, field = _find(schema, name)
-    hi = field.number(bound)
-    return Window(first=index, lo=max(0, hi - _span(bits)), hi=hi)
+    return _downwards(index, field, field.number(bound), bits)
 
 
 def after(schema: Schema, name: str, day: str, *, bits: int | None = None) -> Window:
     """A date later than `day`; with `bits`, at most 2^bits days later."""
     index, field = _find_date(schema, name)
-    lo = field.number(day) + 1
-    return Window(first=index, lo=lo, hi=min(TOP, lo + _span(bits)))
+    return _upwards(index, field, field.number(day) + 1, bits)
 
 
 def before(schema: Schema, name: str, day: str, *, bits: int | None = None) -> Window:
     """A date earlier than `day`; with `bits`, at most 2^bits days earlier."""
     index, field = _find_date(schema, name)
-    hi = field.number(day) - 1
-    return Window(first=index, lo=max(0, hi - _span(bits)), hi=hi)
+    return _downwards(index, field, field.number(day) - 1, bits)
 
 
 def one_of(schema: Schema, name: str, values: Iterable[object]) -> Member:
@@ -70,11 +68,12 @@ def no_more_than(
     schema: Schema, name: str, other: str, *, bits: int | None = None
 ) -> Window:
     """``name <= other``; with `bits`, also ``other < name + 2^bits``."""
-    span = _span(bits)
     [first, second] = places(schema, [name, other])
-    if _find(schema, name)[0] > _find(schema, other)[0]:
-        return Window(first=first, second=second, sign=-1, lo=0, hi=span)
-    return Window(first=first, second=second, sign=-1, lo=-span, hi=0)
+    least, most = field_at(schema, first).ends
+    span = min(most - least, _span(bits))
+    if _find(schema, name)[0] == first:
+        return Window(first=first, second=second, sign=-1, lo=-span, hi=0)
+    return Window(first=first, second=second, sign=-1, lo=0, hi=span)
 
 
 def equal(schema: Schema, name: str, other: str) -> Window:
@@ -88,10 +87,20 @@ def sum_at_least(
 ) -> Window:
     """``name + other >= bound``; with `bits`, also below ``bound + 2^bits``."""
     [first, second] = places(schema, [name, other])
-    lo = _find(schema, name)[1].number(bound) + OFFSET
-    most = 2 * TOP
-    hi = most if bits is None else min(most, lo + _span(bits))
+    field = field_at(schema, first)
+    if field.kind is Kind.DATE:
+        raise Malformed("dates do not add up")
+    lo = field.number(bound) + OFFSET
+    hi = min(2 * field.ends[1], lo + _span(bits))
     return Window(first=first, second=second, sign=1, lo=lo, hi=hi)
+
+
+def _upwards(index: int, field: Field, lo: int, bits: int | None) -> Window:
+    return Window(first=index, lo=lo, hi=min(field.ends[1], lo + _span(bits)))
+
+
+def _downwards(index: int, field: Field, hi: int, bits: int | None) -> Window:
+    return Window(first=index, lo=max(field.ends[0], hi - _span(bits)), hi=hi)
 
 
 def _find(schema: Schema, name: str) -> tuple[int, Field]:
@@ -108,7 +117,7 @@ def _find_date(schema: Schema, name: str) -> tuple[int, Field]:
 
 def _span(bits: int | None) -> int:
     if bits is None:
-        return TOP
+        return 2 * TOP
     if not 1 <= bits <= 64:
         raise Malformed("a window has 1 to 64 bits")
     return (1 << bits) - 1

@@ -70,19 +70,21 @@ def prove(
     values = dict(enumerate(read_messages(messages)))
     witness = _witness(statement, values)
     # 2. The first moves of BBS, and of the commitment.
-    drawn = random_scalars(5 + len(messages) - len(statement.shown), random_bytes)
+    masks = 5 + len(messages) - len(statement.shown)
+    more = bits.free(statement) + 4 if witness else 0
+    drawn = random_scalars(masks + more, random_bytes)  # one draw: all must differ
     opening = common.open_proof(
         record.signature,
         messages,
         disclosed=statement.shown,
-        drawn=_tied(statement, drawn, len(messages)),
+        drawn=_tied(statement, drawn[:masks], len(messages)),
     )
     anchor = []
     if statement.anchored:
         t3 = backend.msm([opening.d], [opening.r3])
         anchor = [record.commitment, backend.encode_g1(t3)]
     # 3. The first moves of the bits.
-    hidden = _Bits(common, statement, witness, opening.masks, random_bytes)
+    hidden = _Bits(common, statement, witness, opening.masks, drawn[masks:])
     # 4. The challenge, and the answers to it.
     bound = presentation_header(
         ph, statement.to_bytes(), anchor=anchor, bits=hidden.points
@@ -126,7 +128,10 @@ def _tied(statement: Statement, drawn: Sequence[int], count: int) -> list[int]:
 
 
 class _Bits:
-    """First moves and answers about the bits of one presentation. Answers once."""
+    """First moves and answers about the bits of one presentation. Answers once.
+
+    `drawn` are random scalars: the free masks, then the four that blind.
+    """
 
     def __init__(
         self,
@@ -134,20 +139,19 @@ class _Bits:
         statement: Statement,
         witness: list[int],
         masks: Mapping[int, int],
-        random_bytes: RandomBytes,
+        drawn: Sequence[int],
     ) -> None:
         self._statement, self._witness = statement, witness
         self.points: list[bytes] = []
         if not witness:
             return
         count = bits.free(statement)
-        drawn = random_scalars(count + 4, random_bytes)
         parts = bits.split(statement, drawn[:count])
         pairs = zip(statement.predicates, parts, strict=True)
         self._masks = [
             mask for each, part in pairs for mask in each.complete(part, masks, 0)
         ]
-        self._blindings = drawn[count:]
+        self._blindings = list(drawn[count:])
         self.points = self._commit(common)
 
     def _commit(self, common: Frame) -> list[bytes]:
@@ -178,6 +182,7 @@ class _Bits:
         r_b, r_c, r_a, r_d = self._blindings
         pairs = zip(self._masks, self._witness, strict=True)
         f = [mask + bit * challenge for mask, bit in pairs]
+        self._masks, self._blindings = [], []
         sent, at = [], 0
         for predicate in self._statement.predicates:
             sent += f[at : at + predicate.free]
