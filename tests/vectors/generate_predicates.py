@@ -11,13 +11,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from crypto.anchored import leaf
 from crypto.encoding import canonical
 from crypto.predicates import (
     Claim,
     Predicate,
     Statement,
     Window,
+    after,
     at_least,
     before,
     between,
@@ -26,8 +26,10 @@ from crypto.predicates import (
     one_of,
     sum_at_least,
 )
-from crypto.typed import FIRST_FIELD, Field
+from crypto.tokens import customer_opening, customer_token
+from crypto.typed import FIRST_FIELD, Field, Opaque, told
 from tests.unit.crypto.typed_world import (
+    FIELDS,
     HEADER,
     KEY,
     PH,
@@ -46,9 +48,11 @@ SOURCE = (
 )
 
 
-def _field(field: Field) -> dict[str, Any]:
+def _field(field: Field | Opaque) -> dict[str, Any]:
+    if isinstance(field, Opaque):
+        return {"digest": field.digest.hex()}
     described = dataclasses.asdict(field)
-    return described | {"kind": field.kind.value}
+    return described | {"kind": field.kind.value, "salt": field.salt.hex()}
 
 
 def _predicate(predicate: Predicate) -> dict[str, Any]:
@@ -76,7 +80,6 @@ def _case(comment: str, made: Claim, expect: str = "success") -> dict[str, Any]:
         "shown": dict(made.shown),
         "ph": made.ph.hex(),
         "commitment": made.commitment and made.commitment.hex(),
-        "leaf": made.commitment and leaf(made.commitment, made.header).hex(),
         "proof": made.proof.hex(),
         "moves": made.moves.hex(),
     }
@@ -86,13 +89,36 @@ def _records() -> list[dict[str, Any]]:
     names = tuple(VALUES)
     good = claim(statement(shown=names[::2], anchored=True))
     other = sealed(seed="other").commitment
+    later = dataclasses.replace(HEADER, version=1)
+    wrong = dataclasses.replace(FIELDS[0], salt=bytes(32))
+    blind = claim(
+        statement(
+            shown=("region",), schema=told(SCHEMA, ["region", "paid"]), anchored=True
+        )
+    )
     return [
         _case("anchored, some fields", good),
+        _case("a partner that is told two of nine fields", blind),
+        _case(
+            "a partner that is told a field under another salt",
+            dataclasses.replace(
+                good,
+                statement=dataclasses.replace(
+                    good.statement, schema=(wrong, *SCHEMA[1:])
+                ),
+            ),
+            "Malformed",
+        ),
         _case("not anchored, nothing", claim(statement())),
         _case("all fields, one without a value", claim(statement(shown=names))),
         _case(
             "another commitment to the same record",
             dataclasses.replace(good, commitment=other),
+            "InvalidProof",
+        ),
+        _case(
+            "another version",
+            dataclasses.replace(good, header=later),
             "InvalidProof",
         ),
         _case("another nonce", dataclasses.replace(good, ph=PH + b"x"), "InvalidProof"),
@@ -116,6 +142,13 @@ def _predicates() -> list[dict[str, Any]]:
         anchored=True,
     )
     good = claim(several)
+    blind = claim(
+        statement(
+            no_more_than(SCHEMA, "paid", "spend"),
+            schema=told(SCHEMA, ["spend", "paid"]),
+            anchored=True,
+        )
+    )
     tail = 272 + 32 * (16 - len(several.shown)) + 96
     flipped = bytearray(good.proof)
     flipped[tail + 40] ^= 1
@@ -127,6 +160,7 @@ def _predicates() -> list[dict[str, Any]]:
     single: dict[str, Predicate] = {
         "at least, 32 bits": at_least(SCHEMA, "spend", "500000.00", bits=32),
         "before, 7 bits": before(SCHEMA, "accepted", "1970-01-01", bits=7),
+        "after, to the end of dates": after(SCHEMA, "accepted", "1969-12-30"),
         "a range of two values": between(SCHEMA, "orders", 6, 7),
         "a <= b": no_more_than(SCHEMA, "paid", "spend", bits=26),
         "a + b >= Y": sum_at_least(SCHEMA, "spend", "paid", "499987.50", bits=8),
@@ -136,6 +170,7 @@ def _predicates() -> list[dict[str, Any]]:
     return [
         *(_case(name, claim(statement(one))) for name, one in single.items()),
         _case("several, anchored, beside a field shown", good),
+        _case("of the two fields that a partner is told of", blind),
         _case(
             "other bounds",
             dataclasses.replace(
@@ -174,6 +209,16 @@ def _predicates() -> list[dict[str, Any]]:
     ]
 
 
+def _tokens() -> dict[str, Any]:
+    key, customer = b"k" * 32, "91350100M000100Y43"
+    return {
+        "key": key.hex(),
+        "customer": customer,
+        "opening": customer_opening(key, customer).hex(),
+        "token": customer_token(key, customer).hex(),
+    }
+
+
 def render() -> dict[Path, str]:
     """Return what each file should hold."""
     record = {
@@ -183,10 +228,11 @@ def render() -> dict[Path, str]:
         "messages": [message.hex() for message in RECORD.messages],
         "commitment": RECORD.commitment.hex(),
         "signature": RECORD.signature.hex(),
+        "digest": RECORD.digest.hex(),
         "first_field": FIRST_FIELD,
     }
     found: dict[str, dict[str, Any]] = {
-        "fp-bbs-1": {"record": record, "cases": _records()},
+        "fp-bbs-1": {"record": record, "token": _tokens(), "cases": _records()},
         "fp-lbv-1": {"cases": _predicates()},
     }
     return {

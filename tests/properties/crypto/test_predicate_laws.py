@@ -29,7 +29,14 @@ from crypto.typed import (
     Kind,
     parse_header,
 )
-from tests.unit.crypto.typed_world import HEADER, SCHEMA, claim, sealed, statement
+from tests.unit.crypto.typed_world import (
+    FIELDS,
+    HEADER,
+    SCHEMA,
+    claim,
+    sealed,
+    statement,
+)
 
 MONEY = Field(name="m", kind=Kind.MONEY, unit="EUR", scale=2)
 CENTS = st.integers(-(10**12), 10**12)
@@ -94,7 +101,7 @@ def test_every_honest_presentation_verifies(
     asked = data.draw(st.lists(st.sampled_from(possible), unique=True, max_size=4))
     hidden = {index for one in asked for index in one.indexes}
     free = [
-        field.name for i, field in enumerate(SCHEMA, FIRST_FIELD) if i not in hidden
+        field.name for i, field in enumerate(FIELDS, FIRST_FIELD) if i not in hidden
     ]
     shown = data.draw(st.sets(st.sampled_from(free)))
     anchored = data.draw(st.booleans())
@@ -147,7 +154,7 @@ def test_dates_are_ordered_as_their_numbers(
     assert numbers[0] - numbers[1] == (one - other).days
 
 
-@given(st.text() | st.integers() | st.none() | st.booleans(), st.sampled_from(SCHEMA))
+@given(st.text() | st.integers() | st.none() | st.booleans(), st.sampled_from(FIELDS))
 def test_any_value_is_mapped_or_malformed(value: object, field: Field) -> None:
     try:
         field.scalar(value, 2)
@@ -226,4 +233,4 @@ def test_a_range_is_proved_if_and_only_if_it_is_true(
         assert lo <= value <= lo + span
 
 
-_BASE: dict[str, object] = {field.name: None for field in SCHEMA}
+_BASE: dict[str, object] = {field.name: None for field in FIELDS}

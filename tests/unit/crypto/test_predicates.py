@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from crypto import bbs
-from crypto.anchored import Sealed
 from crypto.bbs import ARKWORKS, BbsKey
 from crypto.bbs.suite import ORDER
 from crypto.errors import CryptoError, Invalid, InvalidProof, Malformed
@@ -544,7 +543,9 @@ def test_a_record_with_numbers_of_its_own_in_the_padding_is_not_believed() -> No
         suite=TYPED,
         random_bytes=source("filled"),
     )
-    record = Sealed(scalars=filled, signature=signature, commitment=commitment)
+    record = dataclasses.replace(
+        RECORD, scalars=filled, signature=signature, commitment=commitment
+    )
     with pytest.raises(InvalidProof):
         verify(claim(statement(anchored=True), record=record))
 

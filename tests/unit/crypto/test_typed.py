@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from crypto import bbs, merkle, typed
-from crypto.anchored import leaf, seal
+from crypto import bbs, typed
+from crypto.anchored import seal
 from crypto.bbs import SUITES
 from crypto.bbs.core import random_scalars
 from crypto.bbs.generators import generators
-from crypto.encoding import sha256
 from crypto.errors import InvalidSignature, Malformed
 from crypto.predicates import Statement
 from crypto.predicates.bits import BITS
@@ -250,20 +249,6 @@ def test_a_signature_of_one_interface_is_none_of_the_other() -> None:
     )
     with pytest.raises(InvalidSignature):
         frame.verify(RECORD.signature, RECORD.messages)
-
-
-def test_a_leaf_holds_the_commitment_and_the_header() -> None:
-    tag = b"fieldpact/record-leaf/1\x00"
-    entry = tag + RECORD.commitment + sha256(HEADER.to_bytes())
-    assert leaf(RECORD.commitment, HEADER) == sha256(b"\x00" + entry)
-    later = dataclasses.replace(HEADER, version=1)
-    assert leaf(RECORD.commitment, later) != leaf(RECORD.commitment, HEADER)
-    leaves = [leaf(RECORD.commitment, HEADER), leaf(sealed(seed="o").commitment, later)]
-    merkle.verify_inclusion(
-        leaf=leaves[0], index=0, size=2, proof=[leaves[1]], root=merkle.root(leaves)
-    )
-    with pytest.raises(Malformed):
-        leaf(RECORD.commitment[:-1], HEADER)
 
 
 def test_a_sealed_record_is_not_printed() -> None:

@@ -1,8 +1,8 @@
 """One sealed record, and everything that can be asked about it."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from crypto import typed
 from crypto.anchored import Sealed, seal
@@ -11,17 +11,21 @@ from crypto.predicates import Claim, Statement, prove
 from crypto.predicates.kinds import Predicate
 from crypto.typed import Field, Header, Kind, Schema
 
-SCHEMA: Schema = (
-    Field(name="spend", kind=Kind.MONEY, unit="EUR", scale=2),
-    Field(name="paid", kind=Kind.MONEY, unit="EUR", scale=2),
-    Field(name="accepted", kind=Kind.DATE),
-    Field(name="region", kind=Kind.TEXT),
-    Field(name="home", kind=Kind.TEXT),
-    Field(name="orders", kind=Kind.INTEGER),
-    Field(name="returns", kind=Kind.INTEGER),
-    Field(name="bonus", kind=Kind.MONEY, unit="EUR", scale=2),
-    Field(name="active", kind=Kind.BOOLEAN),
+FIELDS = tuple(
+    dataclasses.replace(field, salt=hashlib.sha256(field.name.encode()).digest())
+    for field in (
+        Field(name="spend", kind=Kind.MONEY, unit="EUR", scale=2),
+        Field(name="paid", kind=Kind.MONEY, unit="EUR", scale=2),
+        Field(name="accepted", kind=Kind.DATE),
+        Field(name="region", kind=Kind.TEXT),
+        Field(name="home", kind=Kind.TEXT),
+        Field(name="orders", kind=Kind.INTEGER),
+        Field(name="returns", kind=Kind.INTEGER),
+        Field(name="bonus", kind=Kind.MONEY, unit="EUR", scale=2),
+        Field(name="active", kind=Kind.BOOLEAN),
+    )
 )
+SCHEMA: Schema = FIELDS
 VALUES: Mapping[str, object] = {
     "spend": "500000.00",
     "paid": "-12.50",
@@ -53,11 +57,16 @@ def source(seed: str) -> Callable[[int], bytes]:
     return take
 
 
-def sealed(values: Mapping[str, object] = VALUES, *, seed: str = "seal") -> Sealed:
+def sealed(
+    values: Mapping[str, object] = VALUES,
+    *,
+    seed: str = "seal",
+    header: Header = HEADER,
+) -> Sealed:
     return seal(
         values,
         key=KEY,
-        header=HEADER,
+        header=header,
         schema=SCHEMA,
         link=LINK,
         random_bytes=source(seed),
@@ -68,11 +77,14 @@ RECORD = sealed()
 
 
 def statement(
-    *predicates: Predicate, shown: tuple[str, ...] = (), anchored: bool = False
+    *predicates: Predicate,
+    shown: tuple[str, ...] = (),
+    anchored: bool = False,
+    schema: Schema = SCHEMA,
 ) -> Statement:
     return Statement(
-        schema=SCHEMA,
-        disclosed=tuple(typed.places(SCHEMA, shown)),
+        schema=schema,
+        disclosed=tuple(typed.places(schema, shown)),
         predicates=predicates,
         anchored=anchored,
     )
@@ -84,26 +96,26 @@ def claim(
     record: Sealed = RECORD,
     values: Mapping[str, object] = VALUES,
     seed: str = "prove",
-    **changes: Any,
+    header: Header = HEADER,
+    ph: bytes = PH,
 ) -> Claim:
     """Prove a statement, and return all that its verifier holds."""
     made = prove(
         record,
         stated,
         public=KEY.public_bytes,
-        header=HEADER,
-        ph=PH,
+        header=header,
+        ph=ph,
         random_bytes=source(seed),
     )
-    names = [SCHEMA[index - typed.FIRST_FIELD].name for index in stated.disclosed]
-    given: dict[str, Any] = {
-        "proof": made.proof,
-        "moves": made.moves,
-        "shown": {name: values[name] for name in names},
-        "statement": stated,
-        "public": KEY.public_bytes,
-        "header": HEADER,
-        "ph": PH,
-        "commitment": record.commitment if stated.anchored else None,
-    }
-    return Claim(**given | changes)
+    names = [typed.field_at(stated.schema, index).name for index in stated.disclosed]
+    return Claim(
+        proof=made.proof,
+        moves=made.moves,
+        shown={name: values[name] for name in names},
+        statement=stated,
+        public=KEY.public_bytes,
+        header=header,
+        ph=ph,
+        commitment=record.commitment if stated.anchored else None,
+    )
