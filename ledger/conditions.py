@@ -197,13 +197,6 @@ def ordered(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
     return tuple(sorted(set(conditions), key=Condition.canonical))
 
 
-def meets(
-    schema: Schema, where: Iterable[Condition], values: Mapping[str, Value]
-) -> bool:
-    """Say whether the values of a record meet all conditions. See `Condition.holds`."""
-    return all(condition.holds(schema, values) for condition in where)
-
-
 def check_conditions(value: object, what: str = "where") -> tuple[Condition, ...]:
     """Check that these are conditions in the form of a request or a receipt.
 

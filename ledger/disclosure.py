@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from crypto import merkle
-from crypto.bbs.core import RandomBytes
+from crypto.bbs import RandomBytes
 from crypto.bbs.suite import POINT_BYTES
 from crypto.encoding import b64u, canonical, sha256, tagged
 from crypto.errors import CryptoError, InvalidBatch, InvalidProof, Malformed

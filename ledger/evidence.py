@@ -2,8 +2,9 @@
 
 It carries a receipt with its signatures, the proof that the receipt is in its
 provider's log, the proof that the log was anchored on a chain, and maybe what
-was disclosed. Whoever holds the keys of the participants checks all of it
-offline (`ledger.verify`); the last step asks the chain.
+was disclosed, with where the snapshot behind it stands. Whoever holds the keys of
+the participants checks all of it offline (`ledger.verify`); the steps that ask the
+chain ask nobody else.
 
 A file is only ever what somebody says. Nothing read here is trusted: parsing
 checks form, and only form.
@@ -18,7 +19,7 @@ from typing import Any, Final
 from crypto.encoding import b64u, canonical, parse_json
 from crypto.errors import Malformed
 from ledger import shape
-from ledger.disclosure import Disclosure, parse_disclosure
+from ledger.disclosure import MOST_CUSTOMERS, Disclosure, parse_disclosure
 from ledger.participants import Participant, parse_participant
 from ledger.receipts import Countersignature, SignedReceipt, parse_signed_receipt
 
@@ -29,10 +30,10 @@ _hashes = shape.each(shape.octets(32), most=64)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inclusion:
-    """Where a receipt stands in its provider's log.
+    """Where an entry stands in its provider's log.
 
     Attributes:
-        index: Of the receipt's leaf, from 0.
+        index: Of the entry's leaf, from 0.
         proof: Inclusion proof, 32 bytes each.
         checkpoint: Signed note whose root the proof leads to.
     """
@@ -87,6 +88,53 @@ class Anchor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an entry, a receipt or a snapshot, stands. None: not there yet.
+
+    Attributes:
+        salt: Opens the log's commitment to the entry, 32 bytes.
+    """
+
+    salt: bytes
+    inclusion: Inclusion | None = None
+    anchor: Anchor | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        place, anchor = self.inclusion, self.anchor
+        return {
+            "salt": b64u(self.salt),
+            "index": place and place.index,
+            "inclusion": place and [b64u(step) for step in place.proof],
+            "checkpoint": place and place.checkpoint,
+            "anchor": anchor and anchor.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """Whom a customer token means, for a reader who is not to take it on trust.
+
+    Attributes:
+        customer: The token, 32 bytes.
+        opening: `crypto.tokens.customer_opening`, 32 bytes.
+        identifier: The customer's, normalised.
+    """
+
+    customer: bytes
+    opening: bytes
+    identifier: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        return {
+            "customer": b64u(self.customer),
+            "opening": b64u(self.opening),
+            "identifier": self.identifier,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """All there is to show for one call. None stands for what does not exist yet.
 
@@ -94,6 +142,8 @@ class Evidence:
         salt: Opens the log's commitment to the receipt, 32 bytes.
         participants: Who the file says the two parties are.
         disclosure: What was disclosed, if the file tells.
+        snapshot_place: Where the disclosure's snapshot stands, if the file tells.
+        openings: Whom tokens of the disclosure mean, as far as the file tells.
     """
 
     signed: SignedReceipt
@@ -103,21 +153,30 @@ class Evidence:
     inclusion: Inclusion | None = None
     anchor: Anchor | None = None
     disclosure: Disclosure | None = None
+    snapshot_place: Place | None = None
+    openings: tuple[Opening, ...] = ()
+
+    @property
+    def place(self) -> Place:
+        """Where the receipt stands."""
+        return Place(salt=self.salt, inclusion=self.inclusion, anchor=self.anchor)
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object."""
-        back, place, anchor = self.countersignature, self.inclusion, self.anchor
-        told = {"disclosure": self.disclosure.to_json()} if self.disclosure else {}
+        back = self.countersignature
+        told: dict[str, Any] = {}
+        if self.disclosure:
+            told["disclosure"] = self.disclosure.to_json()
+        if self.snapshot_place:
+            told["snapshot_place"] = self.snapshot_place.to_json()
+        if self.openings:
+            told["openings"] = [opening.to_json() for opening in self.openings]
         return {
             "typ": TYPE,
             **self.signed.to_json(),
             "countersignature": back
             and {"key_id": back.key_id, "signature": b64u(back.signature)},
-            "salt": b64u(self.salt),
-            "index": place and place.index,
-            "inclusion": place and [b64u(step) for step in place.proof],
-            "checkpoint": place and place.checkpoint,
-            "anchor": anchor and anchor.to_json(),
+            **self.place.to_json(),
             "participants": [known.to_json() for known in self.participants],
             **told,
         }
@@ -127,10 +186,12 @@ class Evidence:
         return canonical(self.to_json())
 
 
+_PLACE: Final = {"salt", "index", "inclusion", "checkpoint", "anchor"}
 _MEMBERS: Final = {
-    *("typ", "receipt", "provider_signature", "countersignature", "salt"),
-    *("index", "inclusion", "checkpoint", "anchor", "participants"),
+    *("typ", "receipt", "provider_signature", "countersignature", "participants"),
+    *_PLACE,
 }
+_OPTIONAL: Final = ("disclosure", "snapshot_place", "openings")
 
 
 def parse_evidence(data: bytes) -> Evidence:
@@ -144,26 +205,45 @@ def parse_evidence(data: bytes) -> Evidence:
 
 def evidence_of(value: object) -> Evidence:
     """Read evidence from its JSON object. See `parse_evidence`."""
-    found = shape.members(value, _MEMBERS, "evidence", optional={"disclosure"})
+    found = shape.members(value, _MEMBERS, "evidence", optional=_OPTIONAL)
     shape.constant(found["typ"], TYPE, "typ")
-    evidence = Evidence(
+    place = _place(found)
+    told = {name: _TOLD[name](found[name], name) for name in _OPTIONAL if name in found}
+    if told and "disclosure" not in told:
+        raise Malformed("evidence that tells of a disclosure, and holds none")
+    return Evidence(
         signed=parse_signed_receipt(found),
-        salt=shape.octets(32)(found["salt"], "salt"),
+        salt=place.salt,
         participants=shape.each(parse_participant, most=2)(
             found["participants"], "participants"
         ),
         countersignature=shape.optional(_countersignature)(
             found["countersignature"], "countersignature"
         ),
+        inclusion=place.inclusion,
+        anchor=place.anchor,
+        **told,
+    )
+
+
+def parse_place(value: object, what: str = "place") -> Place:
+    """Read where an entry stands from its JSON object.
+
+    Raises:
+        Malformed: A member is missing, unknown or wrong.
+    """
+    return _place(shape.members(value, _PLACE, what))
+
+
+def _place(found: Mapping[str, Any]) -> Place:
+    place = Place(
+        salt=shape.octets(32)(found["salt"], "salt"),
         inclusion=_inclusion(found),
         anchor=shape.optional(_anchor)(found["anchor"], "anchor"),
-        disclosure=parse_disclosure(found["disclosure"])
-        if "disclosure" in found
-        else None,
     )
-    if evidence.anchor and not evidence.inclusion:
-        raise Malformed("evidence of an anchor, and of no place in the log")
-    return evidence
+    if place.anchor and not place.inclusion:
+        raise Malformed("an anchor, and no place in the log")
+    return place
 
 
 def _countersignature(value: object, what: str) -> Countersignature:
@@ -199,3 +279,26 @@ def _anchor(value: object, what: str) -> Anchor:
     }
     found = shape.members(value, readers, what)
     return Anchor(**{name: read(found[name], name) for name, read in readers.items()})
+
+
+def _opening(value: object, what: str) -> Opening:
+    found = shape.members(value, {"customer", "opening", "identifier"}, what)
+    return Opening(
+        customer=shape.octets(32)(found["customer"], "customer"),
+        opening=shape.octets(32)(found["opening"], "opening"),
+        identifier=shape.prose(found["identifier"], "identifier"),
+    )
+
+
+def _openings(value: object, what: str) -> tuple[Opening, ...]:
+    found = shape.each(_opening, most=MOST_CUSTOMERS)(value, what)
+    if not found:
+        raise Malformed(f"{what} must not be empty")
+    return found
+
+
+_TOLD: Final[Mapping[str, shape.Reader[Any]]] = {
+    "disclosure": lambda value, _: parse_disclosure(value),
+    "snapshot_place": parse_place,
+    "openings": _openings,
+}

@@ -1,7 +1,7 @@
 """Doubles without a disk or a network: tree nodes, a chain, a provider's log.
 
 They keep every promise of the ports, and forget everything when they go. A
-`MemoryLog` walks receipts through all four stations, and shows on one page what
+`MemoryLog` walks entries through all four stations, and shows on one page what
 a node does with a database, a background task and a real chain:
 
     sequence  →  integrate  →  publish  →  anchor
@@ -23,10 +23,11 @@ from ledger.checkpoint import (
     sign_checkpoint,
 )
 from ledger.errors import ChainUnavailable, Inconsistent
-from ledger.evidence import Anchor, Evidence, Inclusion
+from ledger.evidence import Anchor, Evidence, Inclusion, Place
 from ledger.participants import Participant
 from ledger.ports import Anchored, Anchors
 from ledger.receipts import SignedReceipt
+from ledger.snapshots import SignedSnapshot
 
 
 class MemoryNodes:
@@ -53,12 +54,14 @@ class MemoryChain:
     Attributes:
         member: The account that anchors; see `as_member`.
         answers: Whether the chain answers. Tests take it away.
+        started: When it had no block yet, seconds since 1970; a block takes one.
     """
 
     member: str
     chain_id: int = 1337
     contract: str = "0x" + "cc" * 20
     answers: bool = True
+    started: int = 1_800_000_000
     _held: dict[tuple[str, int], Anchored] = field(default_factory=dict)
 
     def as_member(self, member: str) -> "MemoryChain":
@@ -69,6 +72,11 @@ class MemoryChain:
         """Return what a member anchored for an epoch. See `ports.ChainReader`."""
         held = self._asked().get((member.lower(), epoch))
         return held.commitment if held else None
+
+    def anchored_at(self, member: str, epoch: int) -> int | None:
+        """Return when a member anchored for an epoch. See `ports.ChainReader`."""
+        held = self._asked().get((member.lower(), epoch))
+        return self.started + held.block if held else None
 
     def latest_epoch(self, member: str) -> int:
         """Return a member's newest epoch. See `ports.ChainReader`."""
@@ -100,7 +108,7 @@ class MemoryChain:
 
 
 class MemoryLog:
-    """A provider's log, and everything it can say about a receipt.
+    """A provider's log, and everything it can say about an entry.
 
     Args:
         participant: The provider, as its consortium pins it.
@@ -112,17 +120,17 @@ class MemoryLog:
         self.nodes = MemoryNodes()
         self.size = 0
         self._key = key
-        self._entries: list[tuple[SignedReceipt, bytes]] = []
+        self._entries: list[tuple[SignedReceipt | SignedSnapshot, bytes]] = []
         self._notes: list[tuple[int, str]] = []
         self._anchors: list[tuple[int, Anchor]] = []
 
-    def sequence(self, signed: SignedReceipt, *, salt: bytes) -> int:
-        """Give a receipt its place in the log's order."""
+    def sequence(self, signed: SignedReceipt | SignedSnapshot, *, salt: bytes) -> int:
+        """Give an entry its place in the log's order."""
         self._entries.append((signed, salt))
         return len(self._entries) - 1
 
     def integrate(self) -> None:
-        """Join every waiting receipt to the tree."""
+        """Join every waiting entry to the tree."""
         waiting = self._entries[self.size :]
         leaves = [log.leaf(signed, salt) for signed, salt in waiting]
         result = log.integrate(self.size, self.nodes, leaves)
@@ -162,22 +170,33 @@ class MemoryLog:
         self._anchors.append((size, anchor))
         return anchored
 
-    def evidence(self, index: int, *consumer: Participant) -> Evidence:
-        """Return all there is to show for a receipt by now, from first to last."""
-        signed, salt = self._entries[index]
-        evidence = Evidence(
-            signed=signed, salt=salt, participants=(self.participant, *consumer)
-        )
+    def place(self, index: int) -> Place:
+        """Return where an entry stands by now, from first to last."""
+        _, salt = self._entries[index]
         published = [(size, note) for size, note in self._notes if size > index]
         if not published:
-            return evidence
+            return Place(salt=salt)
         size, note = published[0]
         proof = merkle.inclusion_proof(index, size, self.nodes)
         inclusion = Inclusion(index=index, proof=tuple(proof), checkpoint=note)
-        evidence = replace(evidence, inclusion=inclusion)
+        place = Place(salt=salt, inclusion=inclusion)
         anchored = [(later, anchor) for later, anchor in self._anchors if later >= size]
         if not anchored:
-            return evidence
+            return place
         later, anchor = anchored[0]
         steps = merkle.consistency_proof(size, later, self.nodes)
-        return replace(evidence, anchor=replace(anchor, consistency=tuple(steps)))
+        return replace(place, anchor=replace(anchor, consistency=tuple(steps)))
+
+    def evidence(self, index: int, *consumer: Participant) -> Evidence:
+        """Return all there is to show for a receipt by now."""
+        signed, _ = self._entries[index]
+        if isinstance(signed, SignedSnapshot):
+            raise TypeError("a snapshot is no call")
+        place = self.place(index)
+        return Evidence(
+            signed=signed,
+            salt=place.salt,
+            participants=(self.participant, *consumer),
+            inclusion=place.inclusion,
+            anchor=place.anchor,
+        )

@@ -56,6 +56,16 @@ class ChainReader(Protocol):
         """
         ...
 
+    def anchored_at(self, member: str, epoch: int) -> int | None:
+        """Return when a member anchored for an epoch, or None where it did not.
+
+        Seconds since 1970, by the clock of the block that holds the anchor.
+
+        Raises:
+            ChainUnavailable: No answer, or one that does not parse.
+        """
+        ...
+
     def latest_epoch(self, member: str) -> int:
         """Return the member's newest epoch, 0 when it never anchored.
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Final
 
 from crypto.anchored import Sealed
-from crypto.bbs.core import RandomBytes
+from crypto.bbs import RandomBytes
 from crypto.encoding import b64u, canonical
 from crypto.predicates import Presentation, Statement, prove
 from crypto.typed import Header
@@ -82,7 +82,7 @@ def prove_record(
     Raises:
         Malformed: The record or the header is not of the statement's schema.
         Invalid: A condition does not hold of this record: withhold it. Ask
-            `conditions.meets` before the receipt is written.
+            `crypto.predicates.holds` before the receipt is written.
     """
     return prove(
         sealed,

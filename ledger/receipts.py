@@ -3,8 +3,9 @@
 The provider writes a receipt for every call, the refused ones too, before it
 answers. It says who asked for which fields of how many customers under which
 agreement and purpose, what was to be proved of other fields, what the policy
-decided and from what, and the hash of what was sent. The consumer checks it and signs it back (*countersigns*), so that
-neither can later deny the call or swap the story.
+decided and from what, and the hash of what was sent. The consumer checks it and
+signs it back (*countersigns*), so that neither can later deny the call or swap
+the story.
 
 Receipts of one provider, consumer and agreement form a *stream*: numbered from 0
 without gaps, each naming the one before. A receipt cannot be changed, dropped or

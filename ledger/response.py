@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from crypto.bbs.core import RandomBytes
+from crypto.bbs import RandomBytes
 from crypto.encoding import b64u
 from crypto.errors import InvalidProof
 from ledger import shape

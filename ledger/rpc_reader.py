@@ -1,7 +1,7 @@
 """Reads the anchor contract with nothing but HTTP and JSON.
 
-A verifier asks a chain two things: what a member anchored for an epoch, and how
-far it has come. Both are view functions that take and return 32-byte words, so no
+A verifier asks a chain three things: what a member anchored for an epoch, when, and
+how far it has come. All are view functions that take and return 32-byte words, so no
 Ethereum library is needed to ask: the dashboard and `fieldpact verify --rpc` use
 this module and start at once.
 
@@ -95,6 +95,16 @@ class RpcChainReader:
         """
         word = self._view("commitment_of", _address(member), epoch.to_bytes(32, "big"))
         return word if any(word) else None
+
+    def anchored_at(self, member: str, epoch: int) -> int | None:
+        """Return when a member anchored for an epoch, seconds since 1970, or None.
+
+        Raises:
+            Malformed: The member is not an address.
+            ChainUnavailable: As for `chain_id`.
+        """
+        word = self._view("anchored_at", _address(member), epoch.to_bytes(32, "big"))
+        return int.from_bytes(word, "big") or None
 
     def latest_epoch(self, member: str) -> int:
         """Return the member's newest epoch, 0 when it never anchored.

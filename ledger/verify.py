@@ -16,18 +16,18 @@ Spec: `docs/protocols/evidence.md`, section "Verification".
 
 from dataclasses import dataclass
 
-from crypto import merkle
+from crypto.bbs import RandomBytes
 from crypto.errors import InvalidProof, InvalidSignature, Malformed
-from crypto.notes import open_checkpoint, parse_checkpoint
-from ledger import log
-from ledger.checkpoint import Checkpoint, advance, anchor_commitment, origin_of
+from crypto.tokens import check_opening
 from ledger.disclosure import verify_disclosure
-from ledger.errors import ChainUnavailable
 from ledger.evidence import Evidence, parse_evidence
 from ledger.participants import Participant, Pins
 from ledger.ports import ChainReader
 from ledger.receipts import verify_countersignature, verify_receipt
+from ledger.standing import Standing, Walk, verify_place
 from ledger.steps import Outcome, Step, run, step
+
+__all__ = ["Standing", "verify_evidence", "verify_place"]
 
 
 def verify_evidence(
@@ -37,6 +37,7 @@ def verify_evidence(
     *,
     receipt_id: str | None = None,
     trust_embedded: bool = False,
+    random_bytes: RandomBytes | None = None,
 ) -> tuple[Step, ...]:
     """Check evidence for one call.
 
@@ -48,8 +49,11 @@ def verify_evidence(
     6. `consistency`: the anchored checkpoint is signed too, and continues it.
     7. `anchor`: the commitment opens to the anchored checkpoint.
     8. `chain`: the chain holds that commitment, by the provider's account.
-    9. `disclosure`, only where values are embedded: they are what the receipt
-       says, and every presentation verifies.
+    9. `disclosure`, only where it is embedded: it is what the receipt says, of
+       records in the snapshot, and every presentation verifies.
+    10. `snapshot`, with the disclosure: the snapshot is in the log, and anchored.
+    11. `openings`, only where tokens are opened: each to the customer it is said
+       to mean.
 
     A step that fails does not keep later ones from being looked at. A file that
     does not parse has only the first.
@@ -62,6 +66,8 @@ def verify_evidence(
         receipt_id: The id that was asked for, if one was.
         trust_embedded: Use the file's own participant records for parties that
             are not pinned. Steps 2 and 3 then say so, as `not_checked`.
+        random_bytes: The verifier's own, for checking all presentations of a
+            disclosure together; None checks them one by one, which is slower.
     """
     if isinstance(evidence, bytes):
         try:
@@ -75,19 +81,24 @@ def verify_evidence(
         pins=pins,
         known={**embedded, **pins} if trust_embedded else pins,
         chain=chain,
+        random_bytes=random_bytes,
+    )
+    walk = Walk(
+        signed=evidence.signed,
+        place=evidence.place,
+        provider=case.provider,
+        chain=chain,
     )
     checks = {
         "receipt": case.receipt,
         "provider_signature": case.provider_signature,
         "countersignature": case.countersignature,
-        "inclusion": case.inclusion,
-        "checkpoint": case.checkpoint,
-        "consistency": case.consistency,
-        "anchor": case.anchor,
-        "chain": case.on_chain,
+        **walk.checks,
     }
     if evidence.disclosure:
-        checks["disclosure"] = case.disclosure
+        checks |= {"disclosure": case.disclosure, "snapshot": case.snapshot}
+    if evidence.openings:
+        checks["openings"] = case.openings
     return tuple(run(name, check) for name, check in checks.items())
 
 
@@ -100,6 +111,7 @@ class _Case:
     pins: Pins
     known: Pins
     chain: ChainReader | None
+    random_bytes: RandomBytes | None
 
     @property
     def provider(self) -> Participant | None:
@@ -130,90 +142,38 @@ class _Case:
         verify_countersignature(self.evidence.signed, given, public)
         return self._under_key_of(consumer)
 
-    def inclusion(self) -> Outcome:
-        if (place := self.evidence.inclusion) is None:
-            return "pending", ""
-        checkpoint = _unverified(place.checkpoint)
-        merkle.verify_inclusion(
-            leaf=log.leaf(self.evidence.signed, self.evidence.salt),
-            index=place.index,
-            size=checkpoint.size,
-            proof=place.proof,
-            root=checkpoint.root,
-        )
-        return "checked", f"{place.index} / {checkpoint.size}"
-
-    def checkpoint(self) -> Outcome:
-        if (place := self.evidence.inclusion) is None:
-            return "pending", ""
-        if self.provider is None:
-            return "unknown", ""
-        checkpoint = _open(place.checkpoint, self.provider)
-        return "checked", f"{checkpoint.origin} {checkpoint.size}"
-
-    def consistency(self) -> Outcome:
-        place, anchor = self.evidence.inclusion, self.evidence.anchor
-        if place is None or anchor is None:
-            return "pending", ""
-        if self.provider is None:
-            return "unknown", ""
-        covered = _open(place.checkpoint, self.provider)
-        anchored = _open(anchor.checkpoint, self.provider)
-        advance(covered, anchored, anchor.consistency)
-        return "checked", f"{covered.size} → {anchored.size}"
-
-    def anchor(self) -> Outcome:
-        if (anchor := self.evidence.anchor) is None:
-            return "pending", ""
-        commitment = anchor_commitment(anchor.checkpoint, anchor.salt)
-        if commitment != anchor.commitment:
-            raise InvalidProof(f"the checkpoint's commitment is {commitment.hex()}")
-        return "checked", commitment.hex()
-
-    def on_chain(self) -> Outcome:
-        if (anchor := self.evidence.anchor) is None:
-            return "pending", ""
-        if self.provider is None:
-            return "unknown", ""
-        if self.provider.chain_address.lower() != anchor.member:
-            raise InvalidProof("anchored by another account than the provider's")
-        if self.chain is None:
-            return "not_asked", ""
-        try:
-            asked = (self.chain.chain_id, self.chain.contract.lower())
-            held = self.chain.commitment(anchor.member, anchor.epoch)
-        except ChainUnavailable as error:
-            return "unreachable", str(error)
-        if asked != (anchor.chain_id, anchor.contract):
-            return "elsewhere", f"{anchor.chain_id} {anchor.contract}"
-        # What the chain holds is compared with the checkpoint, not with the file.
-        if held != anchor_commitment(anchor.checkpoint, anchor.salt):
-            raise InvalidProof(f"the chain holds {held.hex() if held else 'nothing'}")
-        return "checked", f"{anchor.chain_id} {anchor.contract} {anchor.epoch}"
-
     def disclosure(self) -> Outcome:
-        if self.provider is None or self.evidence.disclosure is None:
+        receipt, told = self.evidence.signed.receipt, self.evidence.disclosure
+        if self.provider is None or told is None:
             return "unknown", ""
-        receipt = self.evidence.signed.receipt
+        # A third party does not know what was declared, so not where a leaf must be.
         verify_disclosure(
-            self.evidence.disclosure,
+            told,
             receipt,
             self.provider,
             rank=None,
-            random_bytes=None,
+            random_bytes=self.random_bytes,
         )
         return "checked", str(receipt.records)
+
+    def snapshot(self) -> Outcome:
+        told, place = self.evidence.disclosure, self.evidence.snapshot_place
+        if told is None or place is None:
+            return "untold", ""
+        found = verify_place(told.snapshot, place, self.provider, self.chain)
+        facts = [found.epoch and f"epoch {found.epoch}", found.at]
+        return found.outcome, " ".join(fact for fact in facts if fact)
+
+    def openings(self) -> Outcome:
+        told = self.evidence.disclosure
+        known = {answer.customer for answer in told.answers} if told else set()
+        opened = [opening.customer for opening in self.evidence.openings]
+        if not known.issuperset(opened) or len(set(opened)) != len(opened):
+            raise InvalidProof("an opening of a token that is not here, or two of one")
+        for opening in self.evidence.openings:
+            check_opening(opening.customer, opening.opening, opening.identifier)
+        return "checked", str(len(opened))
 
     def _under_key_of(self, party: Participant) -> Outcome:
         outcome = "checked" if party.did in self.pins else "embedded"
         return outcome, party.key_id("ed25519")
-
-
-def _open(note: str, provider: Participant) -> Checkpoint:
-    public = provider.keys["ed25519"]
-    return open_checkpoint(note, origin=origin_of(provider.did), public=public)
-
-
-def _unverified(note: str) -> Checkpoint:
-    """Read a checkpoint whose signature is another step's business."""
-    return parse_checkpoint(note.rpartition("\n\n")[0] + "\n")

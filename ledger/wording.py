@@ -178,15 +178,55 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "回执记载的请求与实际发出的不一致。",
     ),
     "disclosure.checked": (
-        "What was disclosed is what the receipt says, in records the provider signed.",
-        "披露内容与回执相符，且出自提供方签署的记录。",
+        "This is what the receipt says, of records that the provider committed to.",
+        "披露与证明的内容同回执相符，且出自提供方已承诺的记录。",
     ),
     "disclosure.unknown": (
         "No key of this provider is known here, so the values were not checked.",
         "本地没有该提供方的公钥，未核验披露内容。",
     ),
     "disclosure.failed": (
-        "What was disclosed is not what the receipt says, or not what was signed.",
-        "披露内容与回执或签署的记录不符。",
+        "What was disclosed is not what the receipt says, or not what was committed.",
+        "披露内容与回执不符，或不是提供方所承诺的记录。",
+    ),
+    "snapshot.checked": (
+        "The commitment to these records is anchored; since then it is fixed.",
+        "对这些记录的承诺已锚定上链，此后无法更换。",
+    ),
+    "snapshot.pending": (
+        "The commitment to these records is signed, and not anchored yet.",
+        "对这些记录的承诺已签署，尚未锚定上链。",
+    ),
+    "snapshot.untold": (
+        "The file does not say where the commitment to these records stands.",
+        "文件未说明对这些记录的承诺位于日志何处。",
+    ),
+    "snapshot.not_asked": (
+        "Commitment not checked on chain: no chain was asked.",
+        "未核验链上承诺：未查询任何链。",
+    ),
+    "snapshot.unreachable": (
+        "Commitment not checked on chain: it did not answer.",
+        "未核验链上承诺：链未应答。",
+    ),
+    "snapshot.elsewhere": (
+        "Commitment not checked on chain: the file names another chain or contract.",
+        "未核验链上承诺：文件所述的链或合约与所查询的不同。",
+    ),
+    "snapshot.unknown": (
+        "Commitment not checked: no key of this provider is known here.",
+        "未核验承诺：本地没有该提供方的公钥。",
+    ),
+    "snapshot.failed": (
+        "The commitment to these records is not logged or anchored as is said.",
+        "对这些记录的承诺并未如所述入日志或锚定。",
+    ),
+    "openings.checked": (
+        "The customers named are those that the tokens mean.",
+        "所列客户与令牌相符。",
+    ),
+    "openings.failed": (
+        "A token does not mean the customer that is named.",
+        "令牌与所列客户不符。",
     ),
 }
