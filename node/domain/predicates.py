@@ -166,7 +166,8 @@ class PredicateGrant:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object, as operators and auditors see it."""
-        return asdict(self) | {"operators": list(self.operators)}
+        plain = {"type": self.type.value, "operators": list(self.operators)}
+        return asdict(self) | plain
 
     @classmethod
     def from_json(cls, value: Any) -> "PredicateGrant":
@@ -205,12 +206,13 @@ class PredicateGrant:
     def holds(self, window: Window) -> bool:
         """Tell whether a window of this field alone lies on the grid.
 
-        Both of its ends lie on marks, or at the end of the numbers, and it is at
-        least one cell wide.
+        Both of its ends lie on marks, or at the end of the type's numbers, and it
+        is at least one cell wide.
         """
+        least, most = self.typed.ends
         return (
-            (window.lo == 0 or self.begins(window.lo - typed.OFFSET))
-            and (window.hi == typed.TOP or self.begins(window.hi + 1 - typed.OFFSET))
+            (window.lo == least or self.begins(window.lo - typed.OFFSET))
+            and (window.hi == most or self.begins(window.hi + 1 - typed.OFFSET))
             and window.hi - window.lo + 1 >= self._width
         )
 

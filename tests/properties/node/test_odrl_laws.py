@@ -13,6 +13,7 @@ from crypto.encoding import canonical
 from node.domain.agreement import Agreement, Offer, Terms
 from node.domain.dataset import Mode
 from node.errors import BadRequest
+from tests.properties.node.test_predicate_grants_laws import grants
 from tests.properties.node.test_token_laws import json_values
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,9}", fullmatch=True)
@@ -33,8 +34,11 @@ DIDS = st.from_regex(r"did:web:[a-z0-9.%-]{1,20}", fullmatch=True)
 @st.composite
 def terms(draw: st.DrawFn) -> Terms:
     start, end = sorted(draw(st.lists(INSTANTS, min_size=2, max_size=2, unique=True)))
+    fields = draw(st.dictionaries(NAMES, MODES, min_size=1, max_size=5))
+    hidden = sorted(name for name, mode in fields.items() if mode is Mode.PREDICATE)
     return Terms(
-        fields=draw(st.dictionaries(NAMES, MODES, min_size=1, max_size=5)),
+        fields=fields,
+        predicates=tuple(draw(grants(name)) for name in hidden if draw(st.booleans())),
         purposes=tuple(sorted(draw(PURPOSES))),
         valid_from=start,
         valid_to=end,
