@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from crypto import bbs
-from crypto.bbs import SHA_256, BbsKey, Suite
+from crypto.bbs import ARKWORKS, SHA_256, Backend, BbsKey, Suite
 from crypto.errors import CryptoError
 from dashboard.build import find_tools, install
 
@@ -67,7 +67,10 @@ class Side(Protocol):
 
 
 class Ours:
-    """`crypto.bbs`."""
+    """`crypto.bbs`, on one of its curve libraries."""
+
+    def __init__(self, backend: Backend = ARKWORKS) -> None:
+        self._backend = backend
 
     def keys(self, material: bytes, suite: Suite) -> tuple[bytes, bytes]:
         dst = suite.ciphersuite_id + b"KEYGEN_DST_"
@@ -88,6 +91,7 @@ class Ours:
                 header=case.header,
                 messages=case.messages,
                 suite=case.suite,
+                backend=self._backend,
             )
         except CryptoError:
             return False
@@ -103,6 +107,7 @@ class Ours:
             disclosed_indexes=case.shown,
             random_bytes=secrets.token_bytes,
             suite=case.suite,
+            backend=self._backend,
         )
 
     def takes_proof(self, proof: bytes, case: Case) -> bool:
@@ -115,6 +120,7 @@ class Ours:
                 disclosed_messages=case.named,
                 disclosed_indexes=case.shown,
                 suite=case.suite,
+                backend=self._backend,
             )
         except CryptoError:
             return False
@@ -143,14 +149,19 @@ class Theirs:
     def takes_proof(self, proof: bytes, case: Case) -> bool:
         return self._holds(_verify_proof(proof, case))
 
-    def time_prove(self, signature: bytes, case: Case, *, rounds: int) -> list[float]:
+    def time_prove(self, signature: bytes, case: Case, rounds: int) -> list[float]:
         """Return milliseconds of each round, measured inside Node."""
-        what = _prove(signature, case)
-        return [float(ms) for ms in self._ask(do="time", what=what, rounds=rounds)]
+        return self._time(_prove(signature, case), rounds)
 
-    def time_proof(self, proof: bytes, case: Case, *, rounds: int) -> list[float]:
-        """Return milliseconds of each verification, measured inside Node."""
-        what = _verify_proof(proof, case)
+    def time_proof(self, proof: bytes, case: Case, rounds: int) -> list[float]:
+        """Return milliseconds of each verification of a good proof."""
+        return self._time(_verify_proof(proof, case), rounds)
+
+    def time_generators(self, case: Case, rounds: int) -> list[float]:
+        """Return milliseconds of what is a part of each of the others."""
+        return self._time(_verify(b"", case) | {"do": "generators"}, rounds)
+
+    def _time(self, what: dict[str, Any], rounds: int) -> list[float]:
         return [float(ms) for ms in self._ask(do="time", what=what, rounds=rounds)]
 
     def _holds(self, question: dict[str, Any]) -> bool:
