@@ -5,12 +5,15 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 
+from crypto.errors import Malformed
+from ledger.conditions import Condition, ordered, parse_condition
 from node.api.access import operator, services
 from node.api.models import Align, Ask, Identifier, NewOffer, NewStatus
 from node.api.negotiations import state
 from node.domain.agreement import Status, Terms, instant
 from node.domain.dataset import Mode
 from node.domain.declaration import dataset_from_json
+from node.domain.predicates import PredicateOffer
 from node.errors import BadRequest
 
 router = APIRouter(
@@ -48,6 +51,12 @@ async def datasets(request: Request) -> Any:
     }
 
 
+@router.get("/datasets/{dataset}/progress")
+async def progress(dataset: Identifier, request: Request) -> Any:
+    """Return how far the records of a dataset are committed to, by agreement."""
+    return await services(request).snapshots.progress(dataset)
+
+
 @router.post("/offers", status_code=201)
 async def offer(body: NewOffer, request: Request) -> Any:
     """Offer terms to a partner."""
@@ -59,9 +68,22 @@ async def offer(body: NewOffer, request: Request) -> Any:
         calls_per_hour=body.calls_per_hour,
         rows_per_call=body.rows_per_call,
     )
-    negotiate = services(request).negotiate
+    predicates = [
+        PredicateOffer(
+            field=each.field,
+            operators=tuple(each.operators),
+            step=each.step,
+            probes=each.probes,
+        )
+        for each in body.predicates
+    ]
     return state(
-        await negotiate.offer(partner=body.partner, dataset=body.dataset, terms=terms)
+        await services(request).negotiate.offer(
+            partner=body.partner,
+            dataset=body.dataset,
+            terms=terms,
+            predicates=predicates,
+        )
     )
 
 
@@ -119,4 +141,17 @@ async def ask(body: Ask, request: Request) -> Any:
         purpose=body.purpose,
         fields=body.fields,
         customers=body.customers,
+        where=_conditions(body),
     )
+
+
+def _conditions(body: Ask) -> tuple[Condition, ...]:
+    """Return the conditions of a question, in the order that requests need."""
+    found = []
+    for number, each in enumerate(body.where):
+        try:
+            found.append(parse_condition(each.model_dump()))
+        except Malformed as error:
+            detail = f"Condition {number + 1} cannot be asked: {error}."
+            raise BadRequest("where.form", detail) from error
+    return ordered(found)

@@ -25,7 +25,17 @@ Instant = Annotated[
     Field(pattern=r"^(19[7-9]|[2-9][0-9]{2})[0-9]-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z$"),
 ]
 Did = Annotated[str, Field(pattern=r"^did:web:[A-Za-z0-9._:%-]{1,200}$")]
-
+Operators = Literal[
+    "after",
+    "at_least",
+    "at_most",
+    "before",
+    "between",
+    "equal",
+    "no_more_than",
+    "one_of",
+    "sum_at_least",
+]
 
 _MEMBERS = 32
 
@@ -38,19 +48,35 @@ def _few(value: Any) -> Any:
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, serialize_by_alias=True)
     _few_members = model_validator(mode="before")(_few)
 
 
+class Condition(_Body):
+    """What shall be proved of fields that are not shown. The domain checks more."""
+
+    fields: Annotated[list[Name], FailFast(), Field(min_length=1, max_length=2)]
+    operator: Operators = Field(alias="is")
+    values: Annotated[list[bool | int | str], FailFast(), Field(max_length=64)]
+
+
+Conditions = Annotated[list[Condition], FailFast(), Field(max_length=16)]
+_Fields = Annotated[list[Name], FailFast(), Field(max_length=64)]
+
+
 class Query(_Body):
-    """A question about some customers, under an agreement, for a purpose."""
+    """A question about some customers, under an agreement, for a purpose.
+
+    There is at least one field to be shown, or one condition to be proved.
+    """
 
     agreement: Identifier
     purpose: Identifier
-    fields: Annotated[list[Name], FailFast(), Field(min_length=1, max_length=64)]
+    fields: _Fields
     customers: Annotated[
         list[Token], FailFast(), Field(min_length=1, max_length=10_000)
     ]
+    where: Conditions
 
 
 class CountersignatureItem(_Body):
@@ -98,6 +124,15 @@ class ContractAgreementVerificationMessage(BaseModel):
     signature: Annotated[dict[str, str], BeforeValidator(_few)]
 
 
+class NewPredicate(_Body):
+    """What a partner may have proved of a field; its type is as declared."""
+
+    field: Name
+    operators: Annotated[list[Operators], Field(min_length=1, max_length=16)]
+    step: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    probes: Annotated[int, Field(ge=1, le=10_000)]
+
+
 class NewOffer(_Body):
     """What a data steward offers to a partner."""
 
@@ -109,6 +144,7 @@ class NewOffer(_Body):
     valid_to: Instant
     calls_per_hour: Annotated[int, Field(ge=1, le=1_000_000)]
     rows_per_call: Annotated[int, Field(ge=1, le=1_000_000)]
+    predicates: Annotated[list[NewPredicate], Field(max_length=64)] = []
 
 
 class NewStatus(_Body):
@@ -118,12 +154,16 @@ class NewStatus(_Body):
 
 
 class Ask(_Body):
-    """A question to a partner, with customers by their own identifiers."""
+    """A question to a partner, with customers by their own identifiers.
+
+    There is at least one field to be shown, or one condition to be proved.
+    """
 
     agreement: Identifier
     purpose: Identifier
-    fields: Annotated[list[Name], FailFast(), Field(min_length=1, max_length=64)]
+    fields: _Fields = []
     customers: Annotated[list[str], FailFast(), Field(min_length=1, max_length=10_000)]
+    where: Conditions = []
 
 
 class Align(_Body):

@@ -10,6 +10,7 @@ policy; a dataset only draws the outer border.
 Spec: Dataspace Protocol 2025-1 (the noun), GB/T 43697-2024 (the grades).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -25,6 +26,7 @@ __all__ = [
     "Source",
     "Title",
     "Value",
+    "committed",
 ]
 
 
@@ -150,5 +152,10 @@ class Dataset:
         Fields that can never be shown, or only as an aggregate, are left out:
         what is not needed for a proof is not read for one.
         """
-        provable = {Mode.PLAIN, Mode.PREDICATE}
-        return tuple(field for field in self.fields if field.modes & provable)
+        return committed(self.fields)
+
+
+def committed(fields: Iterable[Field]) -> tuple[Field, ...]:
+    """Return the fields that a record's signature covers, in order."""
+    provable = {Mode.PLAIN, Mode.PREDICATE}
+    return tuple(field for field in fields if field.modes & provable)

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
+from crypto.typed import MOST_FIELDS
 from node.domain.checking import InvalidDeclaration, Part, Problem, Where
 from node.domain.customer import rule_problem
 from node.domain.dataset import (
@@ -40,6 +41,7 @@ from node.domain.dataset import (
     Mode,
     Source,
     Title,
+    committed,
 )
 
 FLOOR: Final[Mapping[Grade, frozenset[Mode]]] = {
@@ -172,7 +174,12 @@ def _relation(part: Part) -> str:
 
 def _fields(part: Part) -> tuple[Field, ...]:
     owners: dict[str, str] = {}
-    return tuple(_field(part, name, owners) for name in part.data)
+    fields = tuple(_field(part, name, owners) for name in part.data)
+    if (count := len(committed(fields))) > MOST_FIELDS:
+        message = f"has {count} fields that can be shown or proved"
+        mend = f"leave at most {MOST_FIELDS}, or publish a second dataset"
+        part.note(None, message, mend)
+    return fields
 
 
 def _field(holder: Part, name: str, owners: dict[str, str]) -> Field:

@@ -49,7 +49,7 @@ FITTING: Final = {
 }
 """The operators that go with each type."""
 
-_Field: TypeAlias = typed.Field
+_Field: TypeAlias = typed.Field | typed.Opaque
 _MEASURED: Final = (FieldType.MONEY, FieldType.INTEGER)
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _UNIT: Final = re.compile("[^\\s\x00-\x1f\x7f\ud800-\udfff]{1,32}")
@@ -186,7 +186,9 @@ class PredicateGrant:
     def means(self, field: _Field) -> bool:
         """Tell whether a field of records is still what was granted."""
         names = ("name", "kind", "unit", "scale")
-        return all(getattr(field, name) == getattr(self.typed, name) for name in names)
+        return isinstance(field, typed.Field) and all(
+            getattr(field, name) == getattr(self.typed, name) for name in names
+        )
 
     def begins(self, number: int) -> bool:
         """Tell whether a cell of the grid begins at a number (offset taken off)."""
@@ -276,8 +278,7 @@ def on_grid(
     granted = [grant for grant in grants if grant.field in condition.fields]
     if len(granted) < len(condition.fields):
         return True
-    fields = [each for each in schema if isinstance(each, typed.Field)]
-    if not all(any(map(grant.means, fields)) for grant in granted):
+    if not all(any(map(grant.means, schema)) for grant in granted):
         return False
     try:
         predicate = condition.predicate(schema)

@@ -12,8 +12,8 @@ be called again after a lost connection: both sides resume where they stand.
 
 import re
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -22,7 +22,9 @@ from crypto.errors import CryptoError
 from crypto.keys import Ed25519Key, key_id, verify_ed25519
 from ledger.participants import Participant
 from node.domain.agreement import CONTEXT, Agreement, Offer, Status, Terms
+from node.domain.dataset import Dataset
 from node.domain.negotiation import Negotiation, Role, State
+from node.domain.predicates import PredicateOffer, schema_of
 from node.errors import BadRequest, Conflict, NotFound
 from node.ports import (
     Clock,
@@ -51,11 +53,26 @@ class Negotiate:
     randomness: Randomness
     signer: Ed25519Key
 
-    async def offer(self, *, partner: str, dataset: str, terms: Terms) -> Negotiation:
+    async def offer(
+        self,
+        *,
+        partner: str,
+        dataset: str,
+        terms: Terms,
+        predicates: Sequence[PredicateOffer] = (),
+    ) -> Negotiation:
         """Offer terms to a partner.
 
+        Args:
+            partner: DID.
+            dataset: Id of one that is published.
+            terms: What is offered.
+            predicates: What may be asked about fields of mode `predicate`, to be
+                granted beside what the terms grant.
+
         Raises:
-            BadRequest: A field cannot be shared in that mode.
+            BadRequest: A field cannot be shared in that mode, or not be asked
+                about in that way.
             NotFound: No such partner or dataset.
             Unavailable: The partner's node did not take the offer.
         """
@@ -64,11 +81,7 @@ class Negotiate:
         if publication is None:
             detail = f"Publish the dataset {dataset} first."
             raise NotFound("dataset.unknown", detail)
-        for name, mode in terms.fields.items():
-            field = publication.dataset.field(name)
-            if field is None or mode not in field.modes:
-                detail = f"The dataset {dataset} does not share {name} as {mode}."
-                raise BadRequest("terms.fields", detail)
+        terms = _kept_by(publication.dataset, terms, predicates)
         offer = Offer(
             id=self._urn(),
             dataset=dataset,
@@ -281,6 +294,26 @@ class Negotiate:
 
     def _urn(self) -> str:
         return uuid.UUID(bytes=self.randomness(16), version=4).urn
+
+
+def _kept_by(
+    dataset: Dataset, terms: Terms, predicates: Sequence[PredicateOffer]
+) -> Terms:
+    """Return terms that a dataset can keep, with these predicates."""
+    for name, mode in terms.fields.items():
+        field = dataset.field(name)
+        if field is None or mode not in field.modes:
+            detail = f"The dataset {dataset.id} does not share {name} as {mode}."
+            raise BadRequest("terms.fields", detail)
+    schema = schema_of(dataset)
+    for grant in terms.predicates:
+        if not any(map(grant.means, schema)):
+            detail = f"The dataset {dataset.id} declares {grant.field} otherwise."
+            raise BadRequest("terms.predicates", detail)
+    granted = [*terms.predicates, *(each.of(dataset) for each in predicates)]
+    return replace(
+        terms, predicates=tuple(sorted(granted, key=lambda grant: grant.field))
+    )
 
 
 def _begin_to_accept(_: UnitOfWork, found: Negotiation) -> Negotiation:
