@@ -2,8 +2,9 @@
 
     pytest benchmarks/bench_policy.py --benchmark-only
 
-The question asks for two fields. `small` tells the policies about eight fields of the
-dataset, `large` about forty more, all agreed on.
+The question asks for two fields. `small` tells the policies about eleven fields of the
+dataset, `large` about forty more, all agreed on; `proof` is `small` with two predicates
+over two more fields.
 """
 
 import asyncio
@@ -42,9 +43,11 @@ def decide(request: pytest.FixtureRequest) -> Iterator[Decide]:
             yield from _deciding(OpaServer(BUNDLE, url=url))
 
 
-@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("size", ["small", "large", "proof"])
 def test_decision(benchmark: BenchmarkFixture, decide: Decide, size: str) -> None:
     question = allowed()
+    if size != "proof":
+        question["request"]["predicates"] = []
     if size == "large":
         names = [f"field_{number}" for number in range(40)]
         question["dataset"]["fields"] |= {name: label() for name in names}

@@ -2,9 +2,10 @@
 
 A *decision* is a value, not an exception: also a "no" becomes a receipt before
 anybody hears of it. A call is answered whole or not at all, so a decision either
-allows every requested field or releases nothing and names at least one *denial
-code*. The codes are part of the protocol; each has a sentence that says what is
-wrong and one that says what the caller can do about it, in both languages.
+allows every requested field and predicate, or releases nothing and names at least
+one *denial code*. The codes are part of the protocol; each has a sentence that
+says what is wrong and one that says what the caller can do about it, in both
+languages.
 
 `policies/README.md` explains the same codes, and a test holds the two together.
 """
@@ -32,6 +33,8 @@ class Decision:
     Attributes:
         allow: Whether the call may be answered.
         fields: Fields to disclose, sorted; empty unless allowed.
+        predicate_fields: Fields to prove the requested predicates of without
+            disclosing them, sorted; empty unless allowed.
         denials: Codes of `DENIALS`, sorted; empty exactly when allowed.
         denied_fields: Requested fields that caused a denial, sorted.
         obligations: Duties of the consumer, sorted; empty unless allowed.
@@ -42,6 +45,7 @@ class Decision:
 
     allow: bool
     fields: tuple[str, ...]
+    predicate_fields: tuple[str, ...]
     denials: tuple[str, ...]
     denied_fields: tuple[str, ...]
     obligations: tuple[str, ...]
@@ -50,13 +54,16 @@ class Decision:
     engine: str
 
     def __post_init__(self) -> None:
-        released = bool(self.fields or self.obligations)
+        released = bool(self.fields or self.predicate_fields)
         explained = bool(self.denials or self.denied_fields)
         if (self.allow and explained) or not (self.allow or self.denials):
             message = "a decision allows, or says why not"
             raise ValueError(message)
-        if self.allow != bool(self.fields) or (released and not self.allow):
+        if self.allow != released or (self.obligations and not self.allow):
             message = "fields are released under allow, and only there"
+            raise ValueError(message)
+        if not set(self.fields).isdisjoint(self.predicate_fields):
+            message = "no field is both disclosed and hidden"
             raise ValueError(message)
         if not DENIALS.keys() >= set(self.denials):
             message = f"unknown denial codes among {self.denials}"
@@ -73,6 +80,7 @@ class Decision:
             self,
             allow=False,
             fields=(),
+            predicate_fields=(),
             obligations=(),
             denials=tuple(sorted({*self.denials, code})),
             denied_fields=tuple(sorted({*self.denied_fields, *denied_fields})),
@@ -89,7 +97,13 @@ _ENGINE_MEND: Final = (
 )
 
 AFTER_POLICY: Final = frozenset(
-    {"customer.not_shared", "record.changed", "rows.exceeded", "source.unavailable"}
+    {
+        "customer.not_shared",
+        "record.changed",
+        "rows.exceeded",
+        "snapshot.pending",
+        "source.unavailable",
+    }
 )
 """Codes of checks that the node makes after the policies allowed."""
 
@@ -221,6 +235,25 @@ DENIALS: Final[Mapping[str, Denial]] = MappingProxyType(
             "Leave the field out, or ask the provider why.",
             "请去除该字段，或向提供方询问原因。",
         ),
+        "predicate.not_granted": _denial(
+            "The agreement does not grant a condition that was asked.",
+            "所询问的条件未获协议授权。",
+            "Ask only the conditions that the agreement lists for a field, "
+            "or negotiate this one.",
+            "请仅使用协议就该字段所列的条件，或就此条件另行协商。",
+        ),
+        "predicate.granularity": _denial(
+            "A condition is finer than the agreement allows.",
+            "所询问的条件比协议允许的粒度更细。",
+            "Move its bounds onto the steps that the agreement states.",
+            "请将条件的界限调整到协议规定的步长上。",
+        ),
+        "predicate.exhausted": _denial(
+            "No further condition may be asked about a field of these customers.",
+            "就这些客户的某一字段，可询问的不同条件已用完。",
+            "Ask a condition again that was asked before, or negotiate for more.",
+            "请重复使用此前询问过的条件，或另行协商更多次数。",
+        ),
         "partner.refused": _denial(
             "The provider's own rules refuse this partner at present.",
             "提供方自身的规则目前拒绝该合作方。",
@@ -250,6 +283,12 @@ DENIALS: Final[Mapping[str, Denial]] = MappingProxyType(
             "记录在提供方签名之后发生了变化。",
             "Ask again after the provider's next publication.",
             "请在提供方下次发布之后再请求。",
+        ),
+        "snapshot.pending": _denial(
+            "The provider is committing the records of this agreement.",
+            "提供方正在为该协议的记录生成承诺。",
+            "Nothing was disclosed. Ask again in a moment.",
+            "未披露任何数据。请稍后再请求。",
         ),
         "source.unavailable": _denial(
             "The provider's own database does not answer.",

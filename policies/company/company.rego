@@ -26,6 +26,10 @@ cleared contains "partner.refused" if {
 cleared contains "field.withheld" if {
 	is_array(input.company.denied_fields)
 	is_array(input.request.fields)
+	is_array(input.request.predicates)
+	every predicate in input.request.predicates {
+		is_array(predicate.fields)
+	}
 	count(denied_fields) == 0
 }
 
@@ -37,5 +41,12 @@ cleared contains "rows.exceeded" if {
 
 denied_fields contains name if {
 	some name in input.request.fields
+	name in input.company.denied_fields
+}
+
+# What is withheld is withheld in every mode.
+denied_fields contains name if {
+	some predicate in input.request.predicates
+	some name in predicate.fields
 	name in input.company.denied_fields
 }

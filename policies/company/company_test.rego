@@ -23,6 +23,19 @@ test_field_withheld if {
 	company.denied_fields == {"project_stage"} with input as question
 }
 
+test_field_withheld_although_it_stays_hidden if {
+	withheld := ["planned_spend", "region"]
+	_unmet({"/company/denied_fields": withheld}) == {"field.withheld"}
+	question := changed({"/company/denied_fields": withheld})
+	company.denied_fields == {"planned_spend"} with input as question
+}
+
+test_predicates_that_are_none_clear_nothing if {
+	every value in [null, "", 1, {}, [1], [{}], [{"fields": "region"}], [{"fields": {}}]] {
+		_unmet({"/request/predicates": value}) == {"field.withheld"}
+	}
+}
+
 test_rows_exceeded if {
 	_unmet({"/company/max_rows": 2}) == {"rows.exceeded"}
 }
@@ -31,6 +44,7 @@ test_lists_that_are_none_clear_nothing if {
 	every value in [null, "", 1, {}] {
 		_unmet({"/company/denied_partners": value}) == {"partner.refused"}
 		_unmet({"/company/denied_fields": value}) == {"field.withheld"}
+		_unmet({"/request/fields": value}) == {"field.withheld"}
 	}
 }
 

@@ -14,6 +14,7 @@ required := token_problems | {
 	"agreement.revoked", "agreement.not_yet_valid", "agreement.expired",
 	"dataset.mismatch", "purpose.mismatch",
 	"field.not_granted", "field.mode", "field.grade",
+	"predicate.not_granted", "predicate.granularity", "predicate.exhausted",
 	"rate.exceeded", "rows.exceeded", "request.malformed",
 }
 
@@ -93,11 +94,16 @@ cleared contains "rows.exceeded" if {
 cleared contains "request.malformed" if {
 	is_number(input.request.customers)
 	input.request.customers > 0
-	count(_requested) > 0
+	count(_requested | _asked_about) > 0
+	is_array(input.request.predicates)
+	every predicate in input.request.predicates {
+		is_array(predicate.fields)
+		count(predicate.fields) > 0
+	}
 }
 
-# The fields. They pass three gates, one inside the other. A call is answered whole
-# or not at all: one field that stops at a gate refuses the call.
+# The fields that are to be shown. They pass three gates, one inside the other. A call
+# is answered whole or not at all: one field that stops at a gate refuses the call.
 
 _requested := {name | some name in input.request.fields}
 
@@ -107,7 +113,7 @@ _granted := {name |
 	is_object(input.dataset.fields[name])
 }
 
-# A view answers with values, so the mode asked for is `plain`.
+# Who asks for a field asks for its value, so the mode asked for is `plain`.
 _in_mode := {name |
 	some name in _granted
 	input.agreement.fields[name] == "plain"
@@ -130,11 +136,78 @@ cleared contains "field.not_granted" if _granted == _requested
 
 cleared contains "field.mode" if _in_mode == _granted
 
-cleared contains "field.grade" if releasable == _in_mode
+cleared contains "field.grade" if {
+	releasable == _in_mode
+	_in_floor == _provable
+}
 
-denied_fields := _requested - releasable
+# The fields that stay hidden while something is proved of them. They pass gates of
+# their own, again one inside the other: agreed on for this operator, allowed by the
+# floor, and not asked about too often. A field has one mode in an agreement, so who
+# asks to see it and to have it proved stops at a gate either way.
 
+_asked_about := {name |
+	some predicate in input.request.predicates
+	some name in predicate.fields
+}
+
+_provable := {name |
+	some name in _asked_about
+	input.agreement.fields[name] == "predicate"
+	"predicate" in input.dataset.fields[name].modes
+	every predicate in _about(name) {
+		predicate.operator in input.agreement.predicates[name].operators
+	}
+}
+
+_about(name) := [predicate |
+	some predicate in input.request.predicates
+	name in predicate.fields
+]
+
+_in_floor := {name |
+	some name in _provable
+	"predicate" in _floor[input.dataset.fields[name].grade]
+}
+
+# `probes` counts this call: as many as were agreed may be asked.
+provable contains name if {
+	some name in _in_floor
+	is_number(input.usage.probes[name])
+	is_number(input.agreement.predicates[name].probes)
+	input.usage.probes[name] <= input.agreement.predicates[name].probes
+}
+
+cleared contains "predicate.not_granted" if _provable == _asked_about
+
+cleared contains "predicate.exhausted" if provable == _in_floor
+
+# Whether bounds lie on the agreed grid is said of a predicate, not of a field; it is
+# known of those whose fields all came this far.
+
+_agreed := {predicate |
+	some predicate in input.request.predicates
+	every name in predicate.fields {
+		name in _in_floor
+	}
+}
+
+_on_grid := {predicate |
+	some predicate in _agreed
+	predicate.on_grid == true
+}
+
+cleared contains "predicate.granularity" if _on_grid == _agreed
+
+_off_grid := {name |
+	some predicate in (_agreed - _on_grid)
+	some name in predicate.fields
+}
+
+denied_fields := ((_requested - releasable) | (_asked_about - provable)) | _off_grid
+
+# What is proved of a person is about that person too.
 personal contains name if {
-	some name in releasable
+	some name in (releasable | provable)
 	input.dataset.fields[name].personal == true
 }

@@ -126,7 +126,21 @@ test_a_limit_that_is_text_never_holds if {
 }
 
 test_request_malformed_when_it_asks_nothing if {
-	unmet({"/request/fields": []}) == {"request.malformed"}
+	unmet({"/request/fields": [], "/request/predicates": []}) == {"request.malformed"}
+}
+
+test_a_request_may_ask_for_fields_or_for_proof_alone if {
+	unmet({"/request/fields": []}) == set()
+	unmet({"/request/predicates": []}) == set()
+}
+
+test_request_malformed_when_a_predicate_has_no_fields if {
+	every value in [null, "", 1, {}, {"a": {}}] {
+		unmet({"/request/predicates": value}) == {"request.malformed"}
+	}
+	every value in [null, "annual_spend", 1, {}, {"a": "annual_spend"}, []] {
+		"request.malformed" in unmet({"/request/predicates/0/fields": value})
+	}
 }
 
 test_request_malformed_when_it_asks_about_nobody if {
@@ -173,6 +187,123 @@ test_field_grade_core_is_never_shown if {
 
 test_an_unheard_of_grade_denies if {
 	unmet({"/dataset/fields/project_stage/grade": "public"}) == {"field.grade"}
+}
+
+test_a_call_has_proved_what_it_asks if {
+	consortium.provable == {"annual_spend", "planned_spend"} with input as data.question
+}
+
+test_predicate_not_granted_by_the_agreement if {
+	_unproved("notes", "at_least", "predicate.not_granted")
+	_unproved("gone", "at_least", "predicate.not_granted")
+}
+
+test_predicate_not_granted_of_a_field_in_another_mode if {
+	_unproved("project_stage", "one_of", "predicate.not_granted")
+	every mode in ["plain", "aggregate", "never"] {
+		changes := {"/agreement/fields/annual_spend": mode}
+		unmet(changes) == {"predicate.not_granted"}
+		consortium.denied_fields == {"annual_spend"} with input as changed(changes)
+	}
+}
+
+test_predicate_not_granted_when_the_dataset_lacks_the_mode if {
+	_unproved("headcount", "between", "predicate.not_granted")
+}
+
+test_predicate_not_granted_without_operators if {
+	_unproved("contact_phone", "one_of", "predicate.not_granted")
+	unmet({"/agreement/predicates": {}}) == {"predicate.not_granted"}
+}
+
+test_predicate_not_granted_for_another_operator if {
+	_unproved("annual_spend", "one_of", "predicate.not_granted")
+	_unproved("annual_spend", null, "predicate.not_granted")
+}
+
+test_predicate_not_granted_to_a_relation_that_one_side_lacks if {
+	names := ["annual_spend", "planned_spend"]
+	asked := {"fields": names, "operator": "sum_at_least", "on_grid": true}
+	changes := {"/request/predicates/0": asked}
+	unmet(changes) == {"predicate.not_granted"}
+	consortium.denied_fields == {"annual_spend"} with input as changed(changes)
+}
+
+test_a_field_is_not_both_shown_and_hidden if {
+	_denied("annual_spend", "field.mode")
+}
+
+test_field_grade_core_is_never_proved if {
+	changes := {"/dataset/fields/annual_spend/grade": "core"}
+	unmet(changes) == {"field.grade"}
+	consortium.denied_fields == {"annual_spend"} with input as changed(changes)
+}
+
+test_predicate_granularity if {
+	_off_grid({"/request/predicates/0/on_grid": false}, {"annual_spend"})
+	_off_grid({"/request/predicates/1/on_grid": false}, {"annual_spend", "planned_spend"})
+}
+
+test_predicate_granularity_unless_it_is_said_that_it_is_kept if {
+	every value in [null, "true", 1, [], {}] {
+		unmet({"/request/predicates/0/on_grid": value}) == {"predicate.granularity"}
+	}
+}
+
+test_granularity_is_not_asked_of_what_is_not_granted if {
+	asked := {"fields": ["annual_spend", "notes"], "operator": "no_more_than", "on_grid": false}
+	changes := {"/request/predicates/0": asked}
+	unmet(changes) == {"predicate.not_granted"}
+	consortium.denied_fields == {"notes"} with input as changed(changes)
+}
+
+test_predicate_exhausted if {
+	changes := {"/usage/probes/annual_spend": 9}
+	unmet(changes) == {"predicate.exhausted"}
+	consortium.denied_fields == {"annual_spend"} with input as changed(changes)
+}
+
+test_as_many_conditions_as_agreed_are_allowed if {
+	unmet({"/usage/probes/annual_spend": 8}) == set()
+}
+
+test_predicate_exhausted_when_nobody_counted if {
+	unmet({"/usage/probes": {"annual_spend": 1}}) == {"predicate.exhausted"}
+}
+
+test_a_count_that_is_no_number_never_holds if {
+	every value in ["1", null, true, false, [], {}] {
+		unmet({"/usage/probes/annual_spend": value}) == {"predicate.exhausted"}
+		unmet({"/agreement/predicates/annual_spend/probes": value}) == {"predicate.exhausted"}
+	}
+}
+
+test_everything_that_is_wrong_with_predicates_is_said if {
+	changes := {
+		"/request/predicates/0/on_grid": false,
+		"/request/predicates/-": {"fields": ["notes"], "operator": "equal", "on_grid": true},
+		"/usage/probes/planned_spend": 4,
+	}
+	unmet(changes) == {"predicate.not_granted", "predicate.granularity", "predicate.exhausted"}
+	denied := {"annual_spend", "notes", "planned_spend"}
+	consortium.denied_fields == denied with input as changed(changes)
+}
+
+test_personal_fields_are_named_although_they_stay_hidden if {
+	changes := {"/dataset/fields/planned_spend/personal": true}
+	consortium.personal == {"acceptance_date", "planned_spend"} with input as changed(changes)
+}
+
+_unproved(name, operator, code) if {
+	asked := {"fields": [name], "operator": operator, "on_grid": true}
+	changes := {"/request/predicates/0": asked}
+	unmet(changes) == {code}
+	consortium.denied_fields == {name} with input as changed(changes)
+}
+
+_off_grid(changes, names) if {
+	unmet(changes) == {"predicate.granularity"}
+	consortium.denied_fields == names with input as changed(changes)
 }
 
 _denied(name, code) if {

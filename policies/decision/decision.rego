@@ -10,12 +10,14 @@ package fieldpact.decision
 # METADATA
 # title: The answer to one call
 # description: |
-#   `allow`; `fields` to disclose; `denials`, the codes that explain a refusal;
-#   `denied_fields`, the fields that caused one; `obligations` of the consumer.
+#   `allow`; `fields` to disclose; `predicate_fields` to prove something of;
+#   `denials`, the codes that explain a refusal; `denied_fields`, the fields that
+#   caused one; `obligations` of the consumer.
 # entrypoint: true
 result := {
 	"allow": allow,
 	"fields": fields,
+	"predicate_fields": predicate_fields,
 	"denials": denials,
 	"denied_fields": denied_fields,
 	"obligations": obligations,
@@ -32,6 +34,11 @@ allow if {
 fields contains name if {
 	allow
 	some name in data.fieldpact.consortium.releasable
+}
+
+predicate_fields contains name if {
+	allow
+	some name in data.fieldpact.consortium.provable
 }
 
 obligations contains "receipt.countersign" if allow
@@ -53,8 +60,14 @@ denials contains code if {
 
 denied_fields contains name if {
 	allow == false
-	count({code | some code in denials; startswith(code, "field.")}) > 0
+	count(_field_codes) > 0
 	some name in (data.fieldpact.consortium.denied_fields | data.fieldpact.company.denied_fields)
+}
+
+_field_codes := {code |
+	some code in denials
+	some prefix in {"field.", "predicate."}
+	startswith(code, prefix)
 }
 
 # A caller learns the reasons of one tier only after clearing the one before: who
@@ -83,5 +96,6 @@ _in_force := {
 
 _content := {
 	"purpose.mismatch", "field.not_granted", "field.mode", "field.grade",
-	"field.withheld", "rate.exceeded", "rows.exceeded", "request.malformed",
+	"field.withheld", "predicate.not_granted", "predicate.granularity",
+	"predicate.exhausted", "rate.exceeded", "rows.exceeded", "request.malformed",
 }

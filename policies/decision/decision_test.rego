@@ -10,6 +10,7 @@ _result(changes) := result if result := decision.result with input as changed(ch
 _refused(codes, fields) := {
 	"allow": false,
 	"fields": set(),
+	"predicate_fields": set(),
 	"denials": codes,
 	"denied_fields": fields,
 	"obligations": set(),
@@ -19,10 +20,24 @@ test_an_allowed_call_releases_its_fields_and_duties if {
 	decision.result == {
 		"allow": true,
 		"fields": {"acceptance_date", "project_stage"},
+		"predicate_fields": {"annual_spend", "planned_spend"},
 		"denials": set(),
 		"denied_fields": set(),
 		"obligations": {"personal.protect", "receipt.countersign"},
 	} with input as data.question
+}
+
+test_an_allowed_call_for_proof_alone_releases_no_field if {
+	result := _result({"/request/fields": []})
+	result.allow
+	result.fields == set()
+	result.predicate_fields == {"annual_spend", "planned_spend"}
+	result.obligations == {"receipt.countersign"}
+}
+
+test_what_is_proved_of_a_person_is_to_be_protected if {
+	result := _result({"/request/fields": [], "/dataset/fields/annual_spend/personal": true})
+	result.obligations == {"personal.protect", "receipt.countersign"}
 }
 
 test_only_personal_fields_ask_for_their_protection if {
@@ -39,6 +54,12 @@ test_one_field_that_is_not_granted_refuses_the_call if {
 	_result({"/request/fields": ["notes", "project_stage"]}) == _refused({"field.not_granted"}, {"notes"})
 }
 
+test_one_predicate_that_is_not_granted_refuses_the_call if {
+	asked := {"fields": ["notes"], "operator": "one_of", "on_grid": true}
+	refused := _refused({"predicate.not_granted"}, {"notes"})
+	_result({"/request/predicates/-": asked}) == refused
+}
+
 test_the_company_never_widens if {
 	_result({"/request/fields": ["notes"]}) == _refused({"field.not_granted"}, {"notes"})
 		with company.cleared as consortium.required | company.required
@@ -49,6 +70,14 @@ test_a_caller_learns_one_tier_at_a_time if {
 	stranger := {"/caller/did": "x", "/company/denied_partners": ["x"], "/agreement/status": "revoked"}
 	_result(stranger).denials == {"agreement.not_party", "partner.refused"}
 	_result({"/agreement": {}, "/dataset": {}}).denials == {"agreement.unknown"}
+}
+
+test_no_field_is_named_before_the_tier_of_fields if {
+	asked := {"fields": ["notes"], "operator": "one_of", "on_grid": true}
+	ungranted := {"/request/fields": ["notes"], "/request/predicates/-": asked}
+	late := object.union(ungranted, {"/now": data.question.agreement.valid_to})
+	_result(late) == _refused({"agreement.expired"}, set())
+	_result(object.union(ungranted, {"/usage/nonce_seen": true})) == _refused({"nonce.replayed"}, set())
 }
 
 test_every_code_belongs_to_a_tier if {

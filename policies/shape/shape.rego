@@ -30,7 +30,19 @@ _request if {
 	is_string(input.request.dataset)
 	is_string(input.request.purpose)
 	_strings(input.request.fields)
+	is_array(input.request.predicates)
+	every predicate in input.request.predicates {
+		_predicate(predicate)
+	}
 	_integer(input.request.customers)
+}
+
+# Two fields that are one would ask about its half: `sum_at_least` of a and a.
+_predicate(predicate) if {
+	_strings(predicate.fields)
+	count(predicate.fields) == _arity[predicate.operator]
+	count({name | some name in predicate.fields}) == count(predicate.fields)
+	is_boolean(predicate.on_grid)
 }
 
 _agreement if input.agreement == {}
@@ -47,6 +59,14 @@ _agreement if {
 	is_object(input.agreement.fields)
 	every mode in input.agreement.fields {
 		mode in _modes
+	}
+	is_object(input.agreement.predicates)
+	every grant in input.agreement.predicates {
+		is_array(grant.operators)
+		every word in grant.operators {
+			is_number(_arity[word])
+		}
+		_integer(grant.probes)
 	}
 	_integer(input.agreement.calls_per_hour)
 	_integer(input.agreement.rows_per_call)
@@ -70,6 +90,10 @@ _dataset if {
 _usage if {
 	_integer(input.usage.calls_this_hour)
 	is_boolean(input.usage.nonce_seen)
+	is_object(input.usage.probes)
+	every number in input.usage.probes {
+		_integer(number)
+	}
 }
 
 _company if {
@@ -79,6 +103,12 @@ _company if {
 }
 
 _modes := {"plain", "predicate", "aggregate", "never"}
+
+# Of how many fields each operator speaks.
+_arity := {
+	"at_least": 1, "at_most": 1, "before": 1, "after": 1, "between": 1, "one_of": 1,
+	"no_more_than": 2, "equal": 2, "sum_at_least": 2,
+}
 
 _strings(values) if {
 	is_array(values)

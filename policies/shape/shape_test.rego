@@ -49,6 +49,75 @@ test_a_list_is_a_list_of_text if {
 	}
 }
 
+test_predicates_are_a_list_of_them if {
+	every value in [null, "", 1, {}, [1], ["annual_spend"], [null], [[]]] {
+		not shape.valid with input as changed({"/request/predicates": value})
+	}
+	shape.valid with input as changed({"/request/predicates": []})
+}
+
+test_every_member_of_a_predicate_must_be_there if {
+	every name in ["fields", "operator", "on_grid"] {
+		patch := [{"op": "remove", "path": concat("/", ["/request/predicates/0", name])}]
+		not shape.valid with input as json.patch(data.question, patch)
+	}
+}
+
+test_the_fields_of_a_predicate_are_text if {
+	every value in [null, "annual_spend", {}, {"0": "annual_spend"}, [1], [null]] {
+		not shape.valid with input as changed({"/request/predicates/0/fields": value})
+	}
+}
+
+test_each_operator_speaks_of_one_field_or_of_two if {
+	every operator in ["at_least", "at_most", "before", "after", "between", "one_of"] {
+		_numbers_of_fields(operator) == {1}
+	}
+	every operator in ["no_more_than", "equal", "sum_at_least"] {
+		_numbers_of_fields(operator) == {2}
+	}
+	every operator in ["", "AT_LEAST", "unlike", null, 1, [], {}] {
+		_numbers_of_fields(operator) == set()
+	}
+}
+
+_numbers_of_fields(operator) := {count(names) |
+	some names in [[], ["a"], ["a", "b"], ["a", "b", "c"]]
+	predicate := {"fields": names, "operator": operator, "on_grid": true}
+	shape.valid with input as changed({"/request/predicates/0": predicate})
+}
+
+test_a_relation_is_of_two_different_fields if {
+	names := ["annual_spend", "annual_spend"]
+	not shape.valid with input as changed({"/request/predicates/1/fields": names})
+}
+
+test_whether_a_bound_is_on_the_grid_is_true_or_false if {
+	every value in [null, "true", 1, [], {}] {
+		not shape.valid with input as changed({"/request/predicates/0/on_grid": value})
+	}
+	shape.valid with input as changed({"/request/predicates/0/on_grid": false})
+}
+
+test_what_is_granted_are_known_operators_and_a_cap if {
+	every value in [null, "", 1, [], {"operators": []}, {"probes": 1}] {
+		not shape.valid with input as changed({"/agreement/predicates/headcount": value})
+	}
+	every value in [null, "at_least", {}, ["unlike"], ["at_least", 1], [null]] {
+		not shape.valid with input as changed({"/agreement/predicates/headcount/operators": value})
+	}
+	every value in ["8", null, -1, 0.5, 9007199254740992] {
+		not shape.valid with input as changed({"/agreement/predicates/headcount/probes": value})
+	}
+}
+
+test_counted_conditions_are_whole_numbers if {
+	every value in ["2", null, -1, 0.5, 9007199254740992, [], {}] {
+		not shape.valid with input as changed({"/usage/probes/annual_spend": value})
+	}
+	shape.valid with input as changed({"/usage/probes": {}})
+}
+
 test_a_flag_is_true_or_false if {
 	every value in [null, "false", 0, [], {}] {
 		not shape.valid with input as changed({"/usage/nonce_seen": value})
@@ -66,7 +135,10 @@ test_words_are_those_of_the_vocabulary if {
 }
 
 test_grants_and_labels_are_objects if {
-	every path in ["/agreement", "/dataset", "/agreement/fields", "/dataset/fields"] {
+	every path in [
+		"/agreement", "/dataset", "/agreement/fields", "/agreement/predicates",
+		"/dataset/fields", "/usage/probes",
+	] {
 		every value in [null, "", 1, [], ["plain"]] {
 			not shape.valid with input as changed({path: value})
 		}

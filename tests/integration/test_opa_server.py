@@ -22,6 +22,7 @@ OTHER = dataclasses.replace(BUNDLE, revision="0" * 64)
 YES = {
     "allow": True,
     "fields": ["acceptance_date", "project_stage"],
+    "predicate_fields": ["annual_spend", "planned_spend"],
     "denials": [],
     "denied_fields": [],
     "obligations": [],
@@ -98,6 +99,7 @@ def stamped(result: object, revision: str = BUNDLE.revision) -> bytes:
         (stamped({}), "policy.malformed"),
         (stamped(YES | {"allow": "true"}), "policy.malformed"),
         (stamped(YES | {"fields": ["contact_phone"]}), "policy.malformed"),
+        (stamped(YES | {"predicate_fields": []}), "policy.malformed"),
         (stamped(YES | {"denials": ["rate.exceeded"]}), "policy.malformed"),
     ],
 )

@@ -25,6 +25,7 @@ BUNDLE = load_bundle(POLICIES)
 YES = {
     "allow": True,
     "fields": ["expected_acceptance_date", "project_stage"],
+    "predicate_fields": [],
     "denials": [],
     "denied_fields": [],
     "obligations": ["receipt.countersign"],
@@ -32,6 +33,7 @@ YES = {
 NO: dict[str, Any] = {
     "allow": False,
     "fields": [],
+    "predicate_fields": [],
     "denials": ["rate.exceeded"],
     "denied_fields": [],
     "obligations": [],
@@ -155,6 +157,7 @@ async def refused(world: World, *codes: str) -> None:
         (stamped(YES | {"fields": ["project_stage"]}), "policy.malformed"),
         (stamped(YES | {"fields": [*YES["fields"], "rating"]}), "policy.malformed"),  # type: ignore[misc]
         (stamped(YES | {"fields": "project_stage"}), "policy.malformed"),
+        (stamped(YES | {"predicate_fields": ["rating"]}), "policy.malformed"),
         (stamped(YES | {"denials": ["rate.exceeded"]}), "policy.malformed"),
         (stamped(YES | {"denied_fields": ["rating"]}), "policy.malformed"),
         (stamped(NO | {"denials": []}), "policy.malformed"),

@@ -4,9 +4,13 @@ Written from `policies/README.md`, one question after the other, as a person wou
 decide. Only for well-formed questions.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from tests.policies.questions import TOKEN_PROBLEMS
+
+Question = dict[str, Any]
+Blame = tuple[str, str]
 
 _FLOOR = {
     "core": set(),
@@ -15,52 +19,57 @@ _FLOOR = {
 }
 
 
-def decided(question: dict[str, Any]) -> dict[str, Any]:
+def decided(question: Question) -> dict[str, Any]:
     """Return the outcome that the policies must give."""
     denials, blamed = _denials(question)
     if denials:
         return _outcome(denials=denials, denied_fields=blamed)
     asked = set(question["request"]["fields"])
+    hidden = _asked_about(question)
     labels = question["dataset"]["fields"]
     duties = {"receipt.countersign"}
-    if any(labels[name]["personal"] for name in asked):
+    if any(labels[name]["personal"] for name in asked | hidden):
         duties.add("personal.protect")
-    return _outcome(allow=True, fields=asked, obligations=duties)
+    return _outcome(
+        allow=True, fields=asked, predicate_fields=hidden, obligations=duties
+    )
 
 
 def _outcome(*, allow: bool = False, **names: set[str]) -> dict[str, Any]:
-    keys = ("fields", "denials", "denied_fields", "obligations")
+    keys = ("fields", "predicate_fields", "denials", "denied_fields", "obligations")
     return {"allow": allow} | {key: sorted(names.get(key, ())) for key in keys}
 
 
-def _denials(question: dict[str, Any]) -> tuple[set[str], set[str]]:
+def _denials(question: Question) -> tuple[set[str], set[str]]:
     for tier in (_token, _known, _parties, _state, _dataset):
         if codes := tier(question):
             return codes, set()
     return _content(question)
 
 
-def _token(question: dict[str, Any]) -> set[str]:
+def _token(question: Question) -> set[str]:
     problem = question["caller"]["problem"]
     if problem:
         return {problem if problem in TOKEN_PROBLEMS else "token.malformed"}
     return {"nonce.replayed"} if question["usage"]["nonce_seen"] else set()
 
 
-def _known(question: dict[str, Any]) -> set[str]:
+def _known(question: Question) -> set[str]:
     known = question["agreement"].get("id") == question["request"]["agreement"]
     return set() if known else {"agreement.unknown"}
 
 
-def _dataset(question: dict[str, Any]) -> set[str]:
+def _dataset(question: Question) -> set[str]:
     asked = question["request"]["dataset"]
     same = asked == question["agreement"]["dataset"] == question["dataset"].get("id")
     return set() if same else {"dataset.mismatch"}
 
 
-def _content(question: dict[str, Any]) -> tuple[set[str], set[str]]:
+def _content(question: Question) -> tuple[set[str], set[str]]:
     request, agreement = question["request"], question["agreement"]
-    codes, blamed = _fields(question)
+    gates = (_fields, _hidden, _grids, _withheld)
+    stopped = {pair for gate in gates for pair in gate(question)}
+    codes, blamed = {code for code, _ in stopped}, {name for _, name in stopped}
     most = min(agreement["rows_per_call"], question["company"]["max_rows"])
     if request["purpose"] not in agreement["purposes"]:
         codes.add("purpose.mismatch")
@@ -68,12 +77,13 @@ def _content(question: dict[str, Any]) -> tuple[set[str], set[str]]:
         codes.add("rate.exceeded")
     if request["customers"] > most:
         codes.add("rows.exceeded")
-    if not request["fields"] or not request["customers"]:
+    asks = request["fields"] or request["predicates"]
+    if not asks or not request["customers"]:
         codes.add("request.malformed")
     return codes, blamed
 
 
-def _parties(question: dict[str, Any]) -> set[str]:
+def _parties(question: Question) -> set[str]:
     did, agreement = question["caller"]["did"], question["agreement"]
     found = set()
     if not did or (did, question["node"]["did"]) != (
@@ -86,7 +96,7 @@ def _parties(question: dict[str, Any]) -> set[str]:
     return found
 
 
-def _state(question: dict[str, Any]) -> set[str]:
+def _state(question: Question) -> set[str]:
     agreement, now = question["agreement"], question["now"]
     found = set()
     if agreement["status"] != "active":
@@ -98,21 +108,59 @@ def _state(question: dict[str, Any]) -> set[str]:
     return found
 
 
-def _fields(question: dict[str, Any]) -> tuple[set[str], set[str]]:
+def _fields(question: Question) -> Iterator[Blame]:
     modes, labels = question["agreement"]["fields"], question["dataset"]["fields"]
-    codes, blamed = set(), set()
     for name in question["request"]["fields"]:
-        code = ""
         if name not in modes or name not in labels:
-            code = "field.not_granted"
+            yield "field.not_granted", name
         elif modes[name] != "plain" or "plain" not in labels[name]["modes"]:
-            code = "field.mode"
+            yield "field.mode", name
         elif "plain" not in _FLOOR[labels[name]["grade"]]:
-            code = "field.grade"
-        found = {code} if code else set()
-        if name in question["company"]["denied_fields"]:
-            found.add("field.withheld")
-        if found:
-            codes |= found
-            blamed.add(name)
-    return codes, blamed
+            yield "field.grade", name
+
+
+def _hidden(question: Question) -> Iterator[Blame]:
+    used = question["usage"]["probes"]
+    for name in _asked_about(question):
+        if code := _stopped(question, name):
+            yield code, name
+            continue
+        agreed = question["agreement"]["predicates"][name]["probes"]
+        if name not in used or used[name] > agreed:
+            yield "predicate.exhausted", name
+
+
+def _grids(question: Question) -> Iterator[Blame]:
+    for each in question["request"]["predicates"]:
+        stopped = any(_stopped(question, name) for name in each["fields"])
+        if not stopped and not each["on_grid"]:
+            yield from (("predicate.granularity", name) for name in each["fields"])
+
+
+def _stopped(question: Question, name: str) -> str:
+    """Say why nothing may be proved of a field, whatever the bounds."""
+    agreement, labels = question["agreement"], question["dataset"]["fields"]
+    operators = {
+        each["operator"]
+        for each in question["request"]["predicates"]
+        if name in each["fields"]
+    }
+    granted = agreement["predicates"].get(name, {"operators": []})["operators"]
+    if (
+        agreement["fields"].get(name) != "predicate"
+        or "predicate" not in labels.get(name, {"modes": []})["modes"]
+        or not operators <= set(granted)
+    ):
+        return "predicate.not_granted"
+    return "" if "predicate" in _FLOOR[labels[name]["grade"]] else "field.grade"
+
+
+def _withheld(question: Question) -> Iterator[Blame]:
+    for name in question["company"]["denied_fields"]:
+        if name in {*question["request"]["fields"], *_asked_about(question)}:
+            yield "field.withheld", name
+
+
+def _asked_about(question: Question) -> set[str]:
+    predicates = question["request"]["predicates"]
+    return {name for each in predicates for name in each["fields"]}

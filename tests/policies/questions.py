@@ -21,7 +21,8 @@ DELETE = object()
 
 
 def allowed() -> Question:
-    """A question that every policy allows: two fields, one of them personal."""
+    """A question that every policy allows: two fields, one of them personal, and two
+    predicates over two more."""
     return {
         "now": NOW,
         "caller": {"did": CONSUMER, "problem": ""},
@@ -30,6 +31,10 @@ def allowed() -> Question:
             "dataset": "projects",
             "purpose": "delivery-planning",
             "fields": ["acceptance_date", "project_stage"],
+            "predicates": [
+                predicate("at_least", "annual_spend"),
+                predicate("no_more_than", "planned_spend", "annual_spend"),
+            ],
             "customers": 3,
         },
         "agreement": {
@@ -43,12 +48,22 @@ def allowed() -> Question:
             "purposes": ["delivery-planning", "warranty"],
             "fields": {
                 "acceptance_date": "plain",
+                "annual_spend": "predicate",
                 "budget": "plain",
                 "contact_phone": "predicate",
+                "headcount": "predicate",
+                "planned_spend": "predicate",
                 "project_stage": "plain",
                 "region": "plain",
                 "secret": "plain",
                 "volume": "aggregate",
+            },
+            "predicates": {
+                "annual_spend": grant("at_least", "at_most", "no_more_than", probes=8),
+                "headcount": grant("between", probes=1),
+                "planned_spend": grant("no_more_than", "sum_at_least", probes=3),
+                "project_stage": grant("one_of", probes=5),
+                "secret": grant("at_least", probes=5),
             },
             "calls_per_hour": 10,
             "rows_per_call": 50,
@@ -57,17 +72,24 @@ def allowed() -> Question:
             "id": "projects",
             "fields": {
                 "acceptance_date": label(personal=True),
+                "annual_spend": label("important", modes=["predicate", "aggregate"]),
                 "budget": label("important"),
                 "contact_phone": label("important", personal=True, modes=["predicate"]),
+                "headcount": label(),
                 "notes": label(),
+                "planned_spend": label(modes=["plain", "predicate"]),
                 "project_stage": label(modes=["plain", "predicate"]),
                 "region": label(modes=["predicate", "aggregate"]),
-                "secret": label("core"),
+                "secret": label("core", modes=["plain", "predicate"]),
                 "volume": label(modes=["plain", "aggregate"]),
             },
         },
         "node": {"did": PROVIDER},
-        "usage": {"calls_this_hour": 0, "nonce_seen": False},
+        "usage": {
+            "calls_this_hour": 0,
+            "nonce_seen": False,
+            "probes": {"annual_spend": 2, "planned_spend": 3},
+        },
         "company": {
             "denied_fields": ["volume"],
             "denied_partners": [STRANGER],
@@ -80,6 +102,14 @@ def label(
     grade: str = "general", *, personal: bool = False, modes: list[str] | None = None
 ) -> Question:
     return {"grade": grade, "personal": personal, "modes": modes or ["plain"]}
+
+
+def predicate(operator: str, *fields: str, on_grid: bool = True) -> Question:
+    return {"fields": list(fields), "operator": operator, "on_grid": on_grid}
+
+
+def grant(*operators: str, probes: int) -> Question:
+    return {"operators": list(operators), "probes": probes}
 
 
 def changed(question: Question, changes: Mapping[str, Any]) -> Question:
@@ -132,16 +162,29 @@ _VARIATIONS: list[tuple[str, list[Any]]] = [
     ("node.did", [CONSUMER]),
     ("usage.calls_this_hour", [1, 9, 10, 11]),
     ("usage.nonce_seen", [True]),
+    ("usage.probes", [{}, {"annual_spend": 8, "planned_spend": 3}]),
+    ("usage.probes.annual_spend", [0, 8, 9, 2**53 - 1]),
+    ("usage.probes.planned_spend", [3, 4]),
+    ("agreement.predicates", [{}]),
     ("company.denied_fields", [[], ["project_stage"], ["acceptance_date", "x"]]),
     ("company.denied_partners", [[], [CONSUMER]]),
     ("company.max_rows", [0, 1, 3]),
 ]
 _FIELDS = [*allowed()["dataset"]["fields"], "unheard_of", "字段"]
+_HIDDEN = [
+    "annual_spend",
+    "annual_spend",
+    "planned_spend",
+    "headcount",
+    "contact_phone",
+]
+_OF_ONE = ["after", "at_least", "at_most", "before", "between", "one_of"]
+_OF_TWO = ["equal", "no_more_than", "sum_at_least"]
 _JUNK: list[Any] = [
     None, True, False, "", "1", "active", "9999999999", "中文", "e\u0301", "a\x00b",
     '"', "\\", "\ud800", "\u2028", "😀", 0, -1, -0.0, 1.5, 1e30, 1e308, 2**53, 2**63,
     2**64 + 5, -(2**70), 10**40, [], {}, [[]], [None], {"a": {}}, [1, "1"], {"": ""},
-    ["plain"], {"plain": "plain"}, {"did": CONSUMER}, [{"grade": "general"}],
+    ["plain"], ["a", "a"], {"plain": "plain"}, {"did": CONSUMER}, [{"grade": "general"}],
 ]  # fmt: skip
 
 
@@ -169,8 +212,11 @@ def _varied(random: Random) -> Question:
     if random.random() < 0.5:
         names = random.sample(_FIELDS, random.randint(0, 3))
         question["request"]["fields"] = names
+    if random.random() < 0.5:
+        _vary_predicates(random, question)
     if question["agreement"] and random.random() < 0.2:
-        name, mode = random.choice(_FIELDS), random.choice(["plain", "never"])
+        name = random.choice(_FIELDS)
+        mode = random.choice(["plain", "predicate", "never"])
         question["agreement"]["fields"][name] = mode
     if question["dataset"] and random.random() < 0.2:
         grade = random.choice(["core", "important", "general"])
@@ -181,6 +227,30 @@ def _varied(random: Random) -> Question:
             grade, personal=personal, modes=modes
         )
     return question
+
+
+def _vary_predicates(random: Random, question: Question) -> None:
+    count = random.choice([0, 1, 1, 2, 3])
+    asked = [_predicate(random) for _ in range(count)]
+    question["request"]["predicates"] = asked
+    named = {name for each in asked for name in each["fields"]}
+    if random.random() < 0.7:
+        probes = {name: random.choice([1, 1, 2, 2, 8, 9]) for name in sorted(named)}
+        question["usage"]["probes"] = probes
+    if question["agreement"] and random.random() < 0.8:
+        for name in sorted(named):
+            operators = random.sample([*_OF_ONE, *_OF_TWO], random.choice([4, 9, 9, 9]))
+            grants = question["agreement"]["predicates"]
+            grants[name] = grant(*operators, probes=random.choice([0, 2, 8, 8]))
+
+
+def _predicate(random: Random) -> Question:
+    names = random.choice([_HIDDEN] * 4 + [_FIELDS])
+    on_grid = random.random() < 0.75
+    if random.random() < 0.6:
+        return predicate(random.choice(_OF_ONE), random.choice(names), on_grid=on_grid)
+    two = random.sample(sorted(set(names)), 2)
+    return predicate(random.choice(_OF_TWO), *two, on_grid=on_grid)
 
 
 def _spoiled(random: Random, question: Question) -> Question:

@@ -69,6 +69,40 @@ def graded_up(question: Question, random: Random) -> Question:
     return changed(question, {f"dataset.fields.{name}.grade": "core"})
 
 
+def with_an_operator_less(question: Question, random: Random) -> Question:
+    return _regranted(
+        question, random, lambda grant: grant | {"operators": grant["operators"][1:]}
+    )
+
+
+def with_fewer_conditions(question: Question, random: Random) -> Question:
+    return _regranted(
+        question, random, lambda grant: grant | {"probes": grant["probes"] // 2}
+    )
+
+
+def without_proofs_of_a_field(question: Question, random: Random) -> Question:
+    granted = dict(question["agreement"].get("predicates", {}))
+    if granted:
+        del granted[random.choice(sorted(granted))]
+    return _agreement(question, predicates=granted)
+
+
+def with_a_coarser_grid(question: Question, random: Random) -> Question:
+    asked = [each | {"on_grid": False} for each in question["request"]["predicates"]]
+    return changed(question, {"request.predicates": asked})
+
+
+def _regranted(
+    question: Question, random: Random, narrowed: Callable[[Question], Question]
+) -> Question:
+    granted = dict(question["agreement"].get("predicates", {}))
+    if granted:
+        name = random.choice(sorted(granted))
+        granted[name] = narrowed(granted[name])
+    return _agreement(question, predicates=granted)
+
+
 def _agreement(question: Question, **terms: object) -> Question:
     if not question["agreement"]:
         return question
@@ -87,6 +121,10 @@ NARROWINGS: list[Narrowing] = [
     with_lower_caps,
     with_a_mode_less,
     graded_up,
+    with_an_operator_less,
+    with_fewer_conditions,
+    without_proofs_of_a_field,
+    with_a_coarser_grid,
 ]
 
 
@@ -105,3 +143,4 @@ async def test_narrowing_never_turns_a_refusal_into_an_answer(
         after = await embedded.decide(narrowing(question, random))
         assert before.allow or not after.allow, question
         assert set(after.fields) <= set(before.fields)
+        assert set(after.predicate_fields) <= set(before.predicate_fields)

@@ -40,7 +40,7 @@ def bodies(path: Path) -> list[str]:
 @each_module
 def test_only_builtins_that_engines_agree_on_are_called(module: Path) -> None:
     text = code(module)
-    own = set(re.findall(r"^(\w+)\([^)]*\) if", text, re.MULTILINE))
+    own = set(re.findall(r"^(\w+)\([^)]*\) (?:if|:=)", text, re.MULTILINE))
     assert set(re.findall(r"([a-z_][\w.]*)\(", text)) <= BUILTINS | own
 
 

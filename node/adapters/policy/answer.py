@@ -2,12 +2,12 @@
 
 An engine can be up and still be wrong: hold an older policy, or none, or be
 something else that listens on the same port. Its answer counts only when it has
-exactly the five members, each of its type, and does not contradict itself.
+exactly the six members, each of its type, and does not contradict itself.
 
 `policies/schemas/decision.json` is the JSON Schema of this model.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from pydantic import BaseModel, ConfigDict
 
@@ -29,6 +29,7 @@ class Answer(BaseModel):
 
     allow: bool
     fields: list[str]
+    predicate_fields: list[str]
     denials: list[str]
     denied_fields: list[str]
     obligations: list[str]
@@ -38,6 +39,7 @@ def read_answer(
     answer: object,
     *,
     asked: Collection[str],
+    asked_about: Collection[str],
     revision: str,
     input_hash: str,
     engine: str,
@@ -47,6 +49,7 @@ def read_answer(
     Args:
         answer: What the engine gave for the rule, parsed from JSON.
         asked: The requested fields; an allowed call releases all of them.
+        asked_about: The fields of the requested predicates; likewise.
         revision: Of the policies that the engine holds.
         input_hash: Of the question.
         engine: Name and version.
@@ -59,6 +62,7 @@ def read_answer(
         decision = Decision(
             allow=parsed.allow,
             fields=_sorted(parsed.fields),
+            predicate_fields=_sorted(parsed.predicate_fields),
             denials=_sorted(parsed.denials),
             denied_fields=_sorted(parsed.denied_fields),
             obligations=_sorted(parsed.obligations),
@@ -68,10 +72,11 @@ def read_answer(
         )
     except ValueError:
         raise PolicyFault("policy.malformed") from None
-    if decision.allow and set(decision.fields) != set(asked):
+    released = (decision.fields, decision.predicate_fields)
+    if decision.allow and released != (_sorted(asked), _sorted(asked_about)):
         raise PolicyFault("policy.malformed")
     return decision
 
 
-def _sorted(names: Sequence[str]) -> tuple[str, ...]:
+def _sorted(names: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))

@@ -11,7 +11,7 @@ self-test catches one that is broken, not one that is malicious.
 
 import abc
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from crypto.errors import Malformed
@@ -81,6 +81,7 @@ class PolicyEngine(abc.ABC):
             return read_answer(
                 answer,
                 asked=_asked(question),
+                asked_about=_asked_about(question),
                 revision=self.bundle.revision,
                 input_hash=hashed,
                 engine=self.name,
@@ -94,6 +95,7 @@ class PolicyEngine(abc.ABC):
         return Decision(
             allow=False,
             fields=(),
+            predicate_fields=(),
             denials=(code,),
             denied_fields=(),
             obligations=(),
@@ -105,6 +107,18 @@ class PolicyEngine(abc.ABC):
 
 def _asked(question: Mapping[str, Any]) -> list[str]:
     try:
-        return [name for name in question["request"]["fields"] if isinstance(name, str)]
+        return _texts(question["request"]["fields"])
     except (KeyError, TypeError):
         return []
+
+
+def _asked_about(question: Mapping[str, Any]) -> list[str]:
+    try:
+        predicates = question["request"]["predicates"]
+        return [name for each in predicates for name in _texts(each["fields"])]
+    except (KeyError, TypeError):
+        return []
+
+
+def _texts(names: Iterable[object]) -> list[str]:
+    return [name for name in names if isinstance(name, str)]

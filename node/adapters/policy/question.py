@@ -11,10 +11,11 @@ a single question from exhausting the engine.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from crypto.encoding import canonical, sha256, tagged
 from crypto.errors import Malformed
+from ledger.conditions import MOST_CONDITIONS
 
 UNHASHED = "0" * 64
 """The input hash of a question that has no canonical form."""
@@ -23,6 +24,15 @@ _Text = Annotated[str, Field(max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
 _Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 _Names = Annotated[list[_Text], Field(max_length=1024)]
 _Mode = Literal["plain", "predicate", "aggregate", "never"]
+_OfOne = Literal["after", "at_least", "at_most", "before", "between", "one_of"]
+_OfTwo = Literal["equal", "no_more_than", "sum_at_least"]
+
+
+def _different(names: list[str]) -> list[str]:
+    if len(set(names)) != len(names):
+        message = "the fields of a predicate are different ones"
+        raise ValueError(message)
+    return names
 
 
 class _Strict(BaseModel):
@@ -38,12 +48,43 @@ class _Caller(_Strict):
     problem: _Text
 
 
+class _Single(_Strict):
+    """A condition on one hidden field. Its bounds are not told."""
+
+    fields: Annotated[list[_Text], Field(min_length=1, max_length=1)]
+    operator: _OfOne
+    on_grid: bool
+
+
+class _Relation(_Strict):
+    """A condition that relates two hidden fields."""
+
+    fields: Annotated[
+        list[_Text],
+        Field(min_length=2, max_length=2, json_schema_extra={"uniqueItems": True}),
+        AfterValidator(_different),
+    ]
+    operator: _OfTwo
+    on_grid: bool
+
+
+_Predicate = Annotated[_Single | _Relation, Field(discriminator="operator")]
+
+
 class _Request(_Strict):
     agreement: _Text
     dataset: _Text
     purpose: _Text
     fields: Annotated[list[_Text], Field(max_length=256)]
+    predicates: Annotated[list[_Predicate], Field(max_length=MOST_CONDITIONS)]
     customers: _Count
+
+
+class _Grant(_Strict):
+    """What may be asked about one field that stays hidden."""
+
+    operators: Annotated[list[_OfOne | _OfTwo], Field(max_length=9)]
+    probes: _Count
 
 
 class _Agreement(_Strict):
@@ -56,6 +97,7 @@ class _Agreement(_Strict):
     valid_to: _Count
     purposes: _Names
     fields: Annotated[dict[_Text, _Mode], Field(max_length=1024)]
+    predicates: Annotated[dict[_Text, _Grant], Field(max_length=1024)]
     calls_per_hour: _Count
     rows_per_call: _Count
 
@@ -78,6 +120,7 @@ class _Node(_Strict):
 class _Usage(_Strict):
     calls_this_hour: _Count
     nonce_seen: bool
+    probes: Annotated[dict[_Text, _Count], Field(max_length=1024)]
 
 
 class _Company(_Strict):

@@ -37,6 +37,7 @@ def outcome(decision: Decision) -> Mapping[str, Any]:
     return {
         "allow": decision.allow,
         "fields": list(decision.fields),
+        "predicate_fields": list(decision.predicate_fields),
         "denials": list(decision.denials),
         "denied_fields": list(decision.denied_fields),
         "obligations": list(decision.obligations),

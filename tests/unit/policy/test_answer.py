@@ -8,6 +8,7 @@ from node.domain.decision import Decision
 YES: dict[str, Any] = {
     "allow": True,
     "fields": ["b", "a"],
+    "predicate_fields": ["d", "c"],
     "denials": [],
     "denied_fields": [],
     "obligations": ["receipt.countersign"],
@@ -15,6 +16,7 @@ YES: dict[str, Any] = {
 NO: dict[str, Any] = YES | {
     "allow": False,
     "fields": [],
+    "predicate_fields": [],
     "denials": ["rate.exceeded", "field.mode"],
     "denied_fields": ["b"],
     "obligations": [],
@@ -23,13 +25,19 @@ NO: dict[str, Any] = YES | {
 
 def read(answer: object) -> Decision:
     return read_answer(
-        answer, asked=["a", "b"], revision="r", input_hash="h", engine="e"
+        answer,
+        asked=["a", "b"],
+        asked_about=["c", "d", "c"],
+        revision="r",
+        input_hash="h",
+        engine="e",
     )
 
 
 def test_an_answer_becomes_a_decision_in_order() -> None:
     yes, no = read(YES), read(NO)
     assert (yes.allow, yes.fields) == (True, ("a", "b"))
+    assert yes.predicate_fields == ("c", "d")
     assert (no.allow, no.denials) == (False, ("field.mode", "rate.exceeded"))
     assert (no.revision, no.input_hash, no.engine) == ("r", "h", "e")
 
@@ -49,9 +57,16 @@ def test_an_answer_becomes_a_decision_in_order() -> None:
         YES | {"fields": ["a"]},
         YES | {"fields": ["a", "b", "c"]},
         YES | {"fields": ["a", None]},
+        YES | {"predicate_fields": []},
+        YES | {"predicate_fields": ["c"]},
+        YES | {"predicate_fields": ["c", "d", "e"]},
+        YES | {"predicate_fields": ["c", "d", "a"]},
+        YES | {"fields": ["a", "b", "c"], "predicate_fields": ["d"]},
+        {name: value for name, value in YES.items() if name != "predicate_fields"},
         YES | {"denials": ["rate.exceeded"]},
         YES | {"surprise": 1},
         NO | {"fields": ["a"]},
+        NO | {"predicate_fields": ["c"]},
         NO | {"denials": []},
         NO | {"denials": ["unheard.of"]},
         NO | {"obligations": ["receipt.countersign"]},

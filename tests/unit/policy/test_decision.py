@@ -9,6 +9,7 @@ def decision(**changes: Any) -> Decision:
     members: dict[str, Any] = {
         "allow": True,
         "fields": ("project_stage",),
+        "predicate_fields": ("annual_spend",),
         "denials": (),
         "denied_fields": (),
         "obligations": ("receipt.countersign",),
@@ -19,29 +20,50 @@ def decision(**changes: Any) -> Decision:
     return Decision(**(members | changes))
 
 
+NO: dict[str, Any] = {
+    "allow": False,
+    "fields": (),
+    "predicate_fields": (),
+    "obligations": (),
+    "denials": ("rate.exceeded",),
+}
+
+
 @pytest.mark.parametrize(
     "contradiction",
     [
         {"denials": ("rate.exceeded",)},
         {"denied_fields": ("a",)},
-        {"fields": ()},
+        {"fields": (), "predicate_fields": ()},
+        {"predicate_fields": ("annual_spend", "project_stage")},
         {"allow": False},
-        {"allow": False, "denials": ("rate.exceeded",)},
-        {"allow": False, "denials": ("rate.exceeded",), "fields": ()},
-        {"allow": False, "fields": (), "obligations": ()},
-        {"allow": False, "fields": (), "obligations": (), "denials": ("a.b",)},
+        NO | {"denials": ()},
+        NO | {"denials": ("a.b",)},
+        NO | {"fields": ("project_stage",)},
+        NO | {"predicate_fields": ("annual_spend",)},
+        NO | {"obligations": ("receipt.countersign",)},
     ],
 )
 def test_a_contradiction_is_no_decision(contradiction: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"decision|fields|codes"):
+    with pytest.raises(ValueError, match=r"decision|field|codes"):
         decision(**contradiction)
+
+
+@pytest.mark.parametrize(
+    "released",
+    [{}, {"fields": ()}, {"predicate_fields": ()}, {"obligations": ()}, NO],
+)
+def test_a_decision_shows_fields_or_proves_something_or_refuses(
+    released: dict[str, Any],
+) -> None:
+    assert decision(**released).allow == (released is not NO)
 
 
 def test_a_later_check_narrows_a_decision_to_a_refusal() -> None:
     refused = decision().refused("record.changed", denied_fields=["project_stage"])
     again = refused.refused("customer.not_shared")
     assert not again.allow
-    assert (again.fields, again.obligations) == ((), ())
+    assert (again.fields, again.predicate_fields, again.obligations) == ((), (), ())
     assert again.denials == ("customer.not_shared", "record.changed")
     assert again.denied_fields == ("project_stage",)
     assert again.revision == decision().revision

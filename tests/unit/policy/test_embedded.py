@@ -31,6 +31,7 @@ async def test_an_allowed_call_says_what_decided_and_on_what() -> None:
         decision = await pdp.decide(allowed())
     assert decision.allow
     assert decision.fields == ("acceptance_date", "project_stage")
+    assert decision.predicate_fields == ("annual_spend", "planned_spend")
     assert decision.revision == BUNDLE.revision
     assert decision.input_hash == input_hash(allowed())
     assert decision.engine == "regopy/1.5.2"

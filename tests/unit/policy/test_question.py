@@ -1,10 +1,12 @@
+import contextlib
 from typing import Any
 
 import pytest
 
 from crypto.errors import Malformed
+from ledger.conditions import OPERATORS, Condition
 from node.adapters.policy.question import UNHASHED, check_question, input_hash
-from tests.policies.questions import DELETE, allowed, changed
+from tests.policies.questions import DELETE, allowed, changed, grant, predicate
 
 
 def test_a_question_in_good_form_passes() -> None:
@@ -34,6 +36,24 @@ def test_every_member_must_be_there(member: str) -> None:
         ("caller.did", "a" * 513),
         ("request.fields", ("project_stage",)),
         ("request.fields", ["a"] * 257),
+        ("request.predicates", ()),
+        ("request.predicates", [predicate("at_least", "a")] * 17),
+        ("request.predicates", [predicate("unlike", "a")]),
+        ("request.predicates", [predicate("at_least")]),
+        ("request.predicates", [predicate("at_least", "a", "b")]),
+        ("request.predicates", [predicate("equal", "a")]),
+        ("request.predicates", [predicate("equal", "a", "b", "c")]),
+        ("request.predicates", [predicate("sum_at_least", "a", "a")]),
+        ("request.predicates", [predicate("at_least", "a") | {"on_grid": 1}]),
+        ("request.predicates", [predicate("at_least", "a") | {"values": ["1"]}]),
+        ("agreement.predicates", {"a": {}}),
+        ("agreement.predicates", {"a": grant("unlike", probes=1)}),
+        ("agreement.predicates", {"a": grant(*OPERATORS, "equal", probes=1)}),
+        ("agreement.predicates", {"a": grant("equal", probes=2**53)}),
+        ("usage.probes", []),
+        ("usage.probes", {"a": True}),
+        ("usage.probes", {"a": -1}),
+        ("usage.probes", {"a": 2**53}),
         ("agreement.status", "paused"),
         ("agreement.fields", {"a": "all"}),
         ("agreement.fields", {1: "plain"}),
@@ -47,6 +67,32 @@ def test_every_member_must_be_there(member: str) -> None:
 def test_another_type_or_size_is_refused(path: str, value: Any) -> None:
     with pytest.raises(Malformed):
         check_question(changed(allowed(), {path: value}))
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_a_predicate_has_as_many_fields_as_its_condition(operator: str) -> None:
+    for names in (["a"], ["a", "b"]):
+        asked = {"request.predicates": [predicate(operator, *names)]}
+        question = changed(allowed(), asked)
+        if _is_condition(operator, names):
+            check_question(question)
+        else:
+            with pytest.raises(Malformed):
+                check_question(question)
+
+
+def _is_condition(operator: str, names: list[str]) -> bool:
+    """Whether the condition has this many fields, with some number of values."""
+    for count in range(3):
+        with contextlib.suppress(Malformed):
+            Condition.of(operator, names, range(count))
+            return True
+    return False
+
+
+def test_every_operator_can_be_granted() -> None:
+    granted = {"agreement.predicates": {"a": grant(*OPERATORS, probes=1)}}
+    check_question(changed(allowed(), granted))
 
 
 def test_what_is_refused_is_named_and_its_value_is_not() -> None:
