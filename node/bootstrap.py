@@ -46,15 +46,17 @@ from node.services.countersign import Countersign
 from node.services.disclose import Disclose
 from node.services.give_evidence import GiveEvidence
 from node.services.keep_log import KeepLog
+from node.services.keep_snapshots import KeepSnapshots
 from node.services.negotiate import Negotiate
 from node.services.prove import Prove
 from node.services.publish import Publish
 from node.services.read import Read
 from node.services.send import Send
+from node.services.watch import Watch
 
 _log = logging.getLogger("fieldpact")
 _PROVING_THREADS, _READING_THREADS = 2, 8
-_POLICY_CHECK_S, _FORGET_S, _PUBLISH_S = 10.0, 60.0, 10.0
+_POLICY_CHECK_S, _FORGET_S, _PUBLISH_S, _SNAPSHOTS_S = 10.0, 60.0, 10.0, 5.0
 SECRETS = "FIELDPACT_KEY_"
 _OURS = "FIELDPACT_"
 """Variables that no dataset may name as its source."""
@@ -179,6 +181,17 @@ def _services(
     stack.callback(reading.shutdown)
     commit = Commit(did=settings.did, key=keys.bls12381g2, randomness=randomness)
     send = Send(identity=identity, peers=peers, randomness=randomness)
+    snapshots = KeepSnapshots(
+        store=store,
+        sources=sources,
+        commit=commit,
+        clock=clock,
+        randomness=randomness,
+        signer=signer,
+        sealing=threads,
+        reading=reading,
+    )
+    anchors = _anchors(settings, keys, stack)
     align = Align(
         store=store,
         identity=identity,
@@ -186,6 +199,7 @@ def _services(
         clock=clock,
         randomness=randomness,
         agreeing=keys.x25519,
+        snapshots=snapshots,
     )
     countersign = Countersign(store=store, identity=identity, send=send, signer=signer)
 
@@ -199,8 +213,14 @@ def _services(
             [purpose.model_dump(mode="json") for purpose in settings.purposes],
         ),
         publish=Publish(
-            store=store, sources=sources, commit=commit, align=align, clock=clock
+            store=store,
+            sources=sources,
+            commit=commit,
+            align=align,
+            snapshots=snapshots,
+            clock=clock,
         ),
+        snapshots=snapshots,
         negotiate=Negotiate(
             store=store,
             identity=identity,
@@ -214,7 +234,9 @@ def _services(
             store=store,
             policy=policy,
             identity=identity,
-            read=Read(store=store, sources=sources, commit=commit, threads=reading),
+            read=Read(
+                store=store, sources=sources, snapshots=snapshots, threads=reading
+            ),
             prove=Prove(
                 public=keys.bls12381g2.public_bytes,
                 randomness=randomness,
@@ -232,18 +254,19 @@ def _services(
             peers=peers,
             align=align,
             countersign=countersign,
+            watch=Watch(store=store, peers=peers, chain=anchors),
             clock=clock,
             randomness=randomness,
         ),
         countersign=countersign,
         evidence=GiveEvidence(
-            store=store, identity=identity, peers=peers, signer=signer
+            store=store, identity=identity, peers=peers, signer=signer, align=align
         ),
         keep_log=KeepLog(
             store=store,
             signer=signer,
             origin=origin_of(settings.did),
-            anchors=_anchors(settings, keys, stack),
+            anchors=anchors,
             clock=clock,
             randomness=randomness,
         ),
@@ -335,6 +358,7 @@ async def _background(
     async with asyncio.TaskGroup() as group:
         for file in settings.datasets:
             group.create_task(_publish(services, file))
+        group.create_task(repeat(services.snapshots.keep, _SNAPSHOTS_S))
         group.create_task(repeat(keeper.integrate, settings.integrate_every_s))
         group.create_task(repeat(keeper.anchor, settings.epoch_s))
         group.create_task(repeat(policy.ready, _POLICY_CHECK_S))

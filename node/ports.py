@@ -10,13 +10,14 @@ transaction costs the event loop one hop and not one for each statement.
 
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from ledger.participants import Participant
 from ledger.ports import Anchored
-from ledger.presentation import SignedRecord
 from ledger.receipts import Countersignature, SignedReceipt
+from ledger.records import Schema
+from ledger.snapshots import SignedSnapshot
 from node.domain.agreement import Agreement, Status
 from node.domain.dataset import Dataset
 from node.domain.decision import Decision
@@ -161,17 +162,86 @@ class Peers(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A record as it was published: what its signature covers.
+    """A record as it was published. No value of it is kept.
 
     Attributes:
         key: The source's identifier of the record.
         customer: Normalised customer key.
-        signed: What its presentations are made from.
+        link: Secret of the record, 48 bytes, the same in all its versions.
+        digest: Of link and values (`crypto.anchored.record_digest`), 32 bytes.
+        version: Version of the dataset in which it came to have these values.
     """
 
     key: str
     customer: str
-    signed: SignedRecord
+    link: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """A commitment to one record under one agreement.
+
+    Attributes:
+        record: What was committed to.
+        position: Of its customer among those declared, from 0.
+        blinder: Secret, 48 bytes.
+        signature: BBS signature, 80 bytes.
+        commitment: C_rec, 48 bytes.
+    """
+
+    record: Record
+    position: int
+    blinder: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+    commitment: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """The commitments to one customer's records, in order of the records' keys.
+
+    Attributes:
+        position: Of the customer's token among those declared, from 0.
+        records: Commitment and version of each record.
+    """
+
+    position: int
+    token: bytes
+    records: tuple[tuple[bytes, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptSnapshot:
+    """A snapshot of one agreement that this node signed.
+
+    Attributes:
+        salt: Opens the log's commitment to it, 32 bytes.
+        index: Of its leaf in the log, None until it is integrated.
+    """
+
+    signed: SignedSnapshot
+    salt: bytes
+    index: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """The customers that a consumer declared under an agreement.
+
+    Attributes:
+        hash: `ledger.snapshots.declaration_hash`, 64 hex digits.
+        tokens: Sorted, 32 bytes each, joined; padding included.
+    """
+
+    hash: str
+    tokens: bytes
+
+    @property
+    def size(self) -> int:
+        """How many tokens, a power of two."""
+        return len(self.tokens) // 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,12 +249,16 @@ class Publication:
     """One published version of a dataset.
 
     Attributes:
+        schema: Orders and types what is committed to, with the salts that blind it.
+        key_id: Of the key that commits.
         declaration: The dataset as declared, to JSON and back.
         report: Counts of what was read, published and left out, and why.
     """
 
     dataset: Dataset
     version: int
+    schema: Schema
+    key_id: str
     published_at: datetime.datetime
     declaration: Mapping[str, Any]
     report: Mapping[str, Any]
@@ -218,8 +292,14 @@ class Datasets(Protocol):
         """Replace the dataset's records and version."""
         ...
 
-    def renew(self, dataset: str, records: Sequence[Record]) -> None:
-        """Replace records that are published already."""
+    def change(
+        self, dataset: str, version: int, changed: Sequence[Record], gone: Sequence[str]
+    ) -> None:
+        """Replace some records, drop others, and count the dataset's version on."""
+        ...
+
+    def hold(self, dataset: str) -> Publication | None:
+        """Return the newest publication, held so that nobody else changes it."""
         ...
 
     def get(self, dataset: str) -> Publication | None:
@@ -231,13 +311,94 @@ class Datasets(Protocol):
         ...
 
     def records(
-        self, dataset: str, customers: Sequence[str], most: int
+        self, dataset: str, keys: Sequence[str] | None = None
     ) -> Sequence[Record]:
-        """Return up to `most` records of these customers, by customer and key."""
+        """Return records by their keys, or all of them."""
         ...
 
     def customers(self, dataset: str) -> Sequence[str]:
         """Return the normalised key of every customer that has a record."""
+        ...
+
+
+class Snapshots(Protocol):
+    """Commitments to records, one for each agreement, and the trees over them.
+
+    A seal holds from one snapshot on (`since`). Readers see what holds in the
+    published one; what a builder keeps for the next is invisible until `publish`.
+    """
+
+    def current(self, agreement: str) -> KeptSnapshot | None:
+        """Return the newest snapshot of an agreement, or None."""
+        ...
+
+    def find(self, snapshot_id: str) -> KeptSnapshot | None:
+        """Return a snapshot that this node signed, or None."""
+        ...
+
+    def seals(self, agreement: str, positions: Sequence[int], most: int) -> list[Seal]:
+        """Return up to `most` published seals, by position and key."""
+        ...
+
+    def stale(
+        self, agreement: str, dataset: str, *, above: int, after: str, most: int
+    ) -> list[tuple[Record, int]]:
+        """Return records that have to be sealed, by key, with their positions.
+
+        Args:
+            above: Only those of a later version.
+            after: Only those of a larger key.
+        """
+        ...
+
+    def count(self, agreement: str, dataset: str) -> tuple[int, int]:
+        """Return how many records of an agreement are sealed, and how many it has."""
+        ...
+
+    def keep(self, agreement: str, since: int, seals: Sequence[Seal]) -> None:
+        """Keep seals for the snapshot to come. What is there already stays."""
+        ...
+
+    def drop_old(
+        self, agreement: str, dataset: str, since: int, keys: Sequence[str] | None
+    ) -> set[int]:
+        """Forget seals that newer ones replace, or whose record is not shared now.
+
+        Args:
+            since: Number of the snapshot that is about to be published.
+            keys: Look at these records only, and at those sealed for `since`.
+
+        Returns:
+            The positions whose leaf is another one in that snapshot.
+        """
+        ...
+
+    def leaves(self, agreement: str, positions: Sequence[int] | None) -> list[Leaf]:
+        """Return the leaves of customers that have records, or of all of them."""
+        ...
+
+    def tiles(
+        self, agreement: str, wanted: Iterable[tuple[int, int]]
+    ) -> dict[tuple[int, int], bytes]:
+        """Return stored tiles of the tree (`ledger.tiles`)."""
+        ...
+
+    def publish(
+        self, snapshot: KeptSnapshot, tiles: Mapping[tuple[int, int], bytes]
+    ) -> None:
+        """Make a snapshot the current one, with what changed in its tree."""
+        ...
+
+    def receive(self, signed: SignedSnapshot) -> SignedSnapshot | None:
+        """Keep a partner's snapshot; return the one kept before under its number."""
+        ...
+
+    def received(self, agreement: str, sequence: int) -> SignedSnapshot | None:
+        """Return a partner's snapshot by its number, or None."""
+        ...
+
+    def newest_received(self, agreement: str) -> int | None:
+        """Return the largest number of a partner's snapshots, or None."""
         ...
 
 
@@ -282,16 +443,34 @@ class Agreements(Protocol):
         """Return every negotiation, newest first."""
         ...
 
-    def declare(self, agreement: str, customers: Mapping[bytes, str | None]) -> None:
-        """Keep the consumer's tokens with the customer each names here, if any."""
+    def declare(
+        self, agreement: str, declaration: Declaration, known: Mapping[bytes, str]
+    ) -> None:
+        """Keep the consumer's tokens, and the customers that some of them name here."""
         ...
 
-    def declared(self, agreement: str) -> Sequence[bytes]:
-        """Return every declared token."""
+    def match(self, agreement: str, known: Mapping[bytes, str]) -> None:
+        """Keep which customers the declared tokens name now."""
         ...
 
-    def aligned(self, agreement: str, tokens: Sequence[bytes]) -> Mapping[bytes, str]:
-        """Return the customers that these tokens name and both sides know."""
+    def declaration(
+        self, agreement: str, digest: str | None = None
+    ) -> Declaration | None:
+        """Return the newest declaration under an agreement, or the one of a hash."""
+        ...
+
+    def declaration_hash(self, agreement: str) -> str | None:
+        """Return the hash of the newest declaration under an agreement, or None."""
+        ...
+
+    def keep_own(self, agreement: str, declaration: Declaration) -> None:
+        """Keep what we are about to declare, beside what we declared before."""
+        ...
+
+    def aligned(
+        self, agreement: str, tokens: Sequence[bytes]
+    ) -> Mapping[bytes, tuple[int, str]]:
+        """Return position and customer of the tokens whose customer both sides know."""
         ...
 
 
@@ -304,6 +483,19 @@ class LogEntry:
     salt: bytes
     index: int | None
     countersignature: Countersignature | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A receipt or a snapshot that is not in the tree yet.
+
+    Attributes:
+        row: By which the store finds it again.
+    """
+
+    row: tuple[str, int]
+    signed: SignedReceipt | SignedSnapshot
+    salt: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,6 +532,10 @@ class Receipts(Protocol):
 
     def claim(self, caller: Caller, until: datetime.datetime) -> bool:
         """Use up the caller's nonce; False when it was used before."""
+        ...
+
+    def probe(self, request: Request, cap: Mapping[str, int]) -> bool:
+        """Count what a call asks about hidden fields; False beyond the caps."""
         ...
 
     def forget_nonces(self, before: datetime.datetime) -> None:
@@ -400,7 +596,7 @@ class Receipts(Protocol):
 class Log(Protocol):
     """The tree over the receipts, its checkpoints and their anchors."""
 
-    def waiting(self, most: int) -> Sequence[LogEntry]:
+    def waiting(self, most: int) -> Sequence[Waiting]:
         """Return entries not yet in the tree, in the log's order."""
         ...
 
@@ -417,7 +613,7 @@ class Log(Protocol):
     def integrate(
         self,
         first: int,
-        sequences: Sequence[int],
+        entries: Sequence[Waiting],
         nodes: Iterable[tuple[int, int, bytes]],
     ) -> None:
         """Give entries their indexes, from `first` on, and store new nodes."""
@@ -455,6 +651,11 @@ class UnitOfWork(Protocol):
     @property
     def agreements(self) -> Agreements:
         """Return the agreements of this transaction."""
+        ...
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """Return the commitments of this transaction."""
         ...
 
     @property

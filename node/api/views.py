@@ -48,3 +48,9 @@ async def checkpoint(request: Request) -> str:
 async def proof(receipt_id: Annotated[Digest, Path()], request: Request) -> Any:
     """Return where a receipt stands in the log: to whoever can name it."""
     return await services(request).evidence.proof(receipt_id)
+
+
+@router.get("/log/snapshots/{snapshot_id}")
+async def snapshot(snapshot_id: Annotated[Digest, Path()], request: Request) -> Any:
+    """Return where a snapshot stands in the log: to whoever can name it."""
+    return await services(request).evidence.snapshot(snapshot_id)

@@ -14,6 +14,7 @@ from node.services.countersign import Countersign
 from node.services.disclose import NONCE_KEPT, Disclose
 from node.services.give_evidence import GiveEvidence
 from node.services.keep_log import KeepLog
+from node.services.keep_snapshots import KeepSnapshots
 from node.services.negotiate import Negotiate
 from node.services.publish import Publish
 
@@ -27,6 +28,7 @@ class Services:
     clock: Clock
     audit: Audit
     publish: Publish
+    snapshots: KeepSnapshots
     negotiate: Negotiate
     align: Align
     disclose: Disclose

@@ -12,7 +12,7 @@ it can guess, and a consumer can declare customers it does not have. See
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,17 +20,20 @@ from crypto.encoding import b64u, unb64u
 from crypto.errors import Malformed
 from crypto.keys import X25519Key
 from crypto.tokens import customer_token
+from ledger.snapshots import declaration_hash
 from node.domain.agreement import Agreement, Status
 from node.domain.negotiation import Role
 from node.errors import BadRequest, Conflict, NotFound
 from node.ports import (
     Clock,
+    Declaration,
     Identity,
     KeptAgreement,
     Randomness,
     Store,
     UnitOfWork,
 )
+from node.services.keep_snapshots import KeepSnapshots
 from node.services.send import Send
 
 _SMALLEST, _MOST = 64, 1_048_576
@@ -46,6 +49,7 @@ class Align:
     clock: Clock
     randomness: Randomness
     agreeing: X25519Key
+    snapshots: KeepSnapshots
 
     def token_key(self, agreement: Agreement) -> bytes:
         """Return the key of this agreement's customer tokens, 32 bytes, secret.
@@ -95,6 +99,11 @@ class Align:
         size = _padded(len(tokens))
         while len(tokens) < size:
             tokens.add(self.randomness(32))
+        declaration = _declaration(tokens)
+        # Before it is sent: by its order we know where answers must lead.
+        await self.store.write(
+            lambda work: work.agreements.keep_own(agreement_id, declaration)
+        )
         body = {"customers": [b64u(token) for token in sorted(tokens)]}
         path = f"/agreements/{agreement_id}/customers"
         provider = self.send.partner(agreement.assigner)
@@ -115,16 +124,18 @@ class Align:
         if kept.status is not Status.ACTIVE or now >= kept.agreement.terms.valid_to:
             detail = "The agreement is suspended, revoked or over."
             raise Conflict("agreement.not_in_force", detail)
-        tokens = await asyncio.to_thread(_tokens, body)
+        declaration = await asyncio.to_thread(_declaration, _tokens(body))
         day = int(now.timestamp()) // 86400
 
         def _keep(work: UnitOfWork) -> None:
             if not work.receipts.count_call(f"{agreement_id}#declared", day, 1):
                 detail = "Customers can be declared once a day (UTC)."
                 raise Conflict("customers.declared", detail)
-            self._match(work, kept.agreement, tokens)
+            known = self._known(work, kept.agreement)
+            work.agreements.declare(agreement_id, declaration, known)
 
         await self.store.write(_keep)
+        self.snapshots.want(agreement_id)
 
     def again(self, work: UnitOfWork, dataset: str) -> None:
         """Match every declaration with a dataset's customers after they changed.
@@ -136,18 +147,15 @@ class Align:
             known = self.identity.participant(kept.agreement.assignee) is not None
             provides = kept.role is Role.PROVIDER
             if provides and known and kept.agreement.dataset == dataset:
-                tokens = work.agreements.declared(kept.agreement.id)
-                self._match(work, kept.agreement, tokens)
+                work.agreements.match(
+                    kept.agreement.id, self._known(work, kept.agreement)
+                )
 
-    def _match(
-        self, work: UnitOfWork, agreement: Agreement, tokens: Iterable[bytes]
-    ) -> None:
+    def _known(self, work: UnitOfWork, agreement: Agreement) -> dict[bytes, str]:
+        """Return the customers that we know, by their tokens under an agreement."""
         key = self.token_key(agreement)
         customers = work.datasets.customers(agreement.dataset)
-        known = {customer_token(key, customer): customer for customer in customers}
-        work.agreements.declare(
-            agreement.id, {token: known.get(token) for token in tokens}
-        )
+        return {customer_token(key, customer): customer for customer in customers}
 
     async def _kept(
         self, agreement_id: str, role: Role, partner: str | None = None
@@ -161,6 +169,11 @@ class Align:
         if kept is None or kept.role is not role or partner not in {None, other}:
             raise NotFound("agreement.unknown", "There is no such agreement.")
         return kept
+
+
+def _declaration(tokens: set[bytes]) -> Declaration:
+    ordered = sorted(tokens)
+    return Declaration(hash=declaration_hash(ordered), tokens=b"".join(ordered))
 
 
 def _padded(count: int) -> int:

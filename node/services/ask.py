@@ -1,29 +1,44 @@
 """Ask: query a partner's node, check its answer, keep it, countersign.
 
 The answer is believed only after `ledger.response` has checked it against what
-was asked and against the keys pinned for the provider. A refusal is checked and
+was asked, against the keys pinned for the provider and against what we declared,
+and `watch` has found that its snapshot fits those before. A refusal is checked and
 kept as well: its receipt shows that the partner refused, and why.
 """
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from crypto import typed
 from crypto.encoding import b64u
-from crypto.errors import CryptoError
+from crypto.errors import CryptoError, InvalidProof
+from ledger.conditions import Condition, ordered
+from ledger.disclosure import Rank
+from ledger.errors import LedgerError
 from ledger.participants import Participant
 from ledger.response import Asked, Response, parse_response, verify_response
-from ledger.steps import Step, verdict
+from ledger.steps import Step, step, verdict
 from ledger.wording import State
 from node.domain.agreement import Agreement
 from node.domain.decision import explained
 from node.domain.disclosure import Request
 from node.domain.negotiation import Role
 from node.errors import NotFound, Unavailable
-from node.ports import Clock, Identity, Peers, Randomness, Received, Store
+from node.ports import (
+    Clock,
+    Declaration,
+    Identity,
+    Peers,
+    Randomness,
+    Received,
+    Store,
+)
 from node.services.align import Align
 from node.services.countersign import Countersign
+from node.services.watch import Watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +50,7 @@ class Ask:
     peers: Peers
     align: Align
     countersign: Countersign
+    watch: Watch
     clock: Clock
     randomness: Randomness
 
@@ -45,19 +61,24 @@ class Ask:
         purpose: str,
         fields: Sequence[str],
         customers: Sequence[str],
+        where: Sequence[Condition] = (),
     ) -> Mapping[str, Any]:
-        """Ask for fields of customers.
+        """Ask for fields of customers, and for proofs about others.
 
         Args:
             customers: Normalised customer keys.
+            where: Conditions on fields that stay hidden. Records of which they do
+                not hold are not shown.
 
         Returns:
-            The receipt's id, whether it was allowed, the denials, and for each
-            customer its records or None when it is not shared; with every check.
+            The receipt's id, whether it was allowed, the denials; for each customer
+            its records or None when it is not shared; where the snapshot stands
+            that they are from; with every check.
 
         Raises:
             NotFound: We have no such agreement as consumer.
-            BadRequest: A customer is empty or not in Unicode form C.
+            BadRequest: A customer is empty or not in Unicode form C, or a condition
+                is none.
             Unavailable: The provider did not answer, or not with a receipt.
         """
         agreement, provider = await self._agreement(agreement_id)
@@ -68,10 +89,10 @@ class Ask:
             purpose=purpose,
             fields=tuple(sorted(set(fields))),
             customers=tuple(tokens),
+            where=ordered(where),
         )
         response, asked = await self._send(agreement, request, provider)
-        # Milliseconds for each record: not on the event loop.
-        steps = await asyncio.to_thread(verify_response, response, asked, provider)
+        steps, snapshot = await self._check(response, asked, agreement, provider)
         verified = verdict(steps) is State.CHECKED
         await self._keep(response, steps, verified=verified)
         if verified and response.signed.receipt.consumer:
@@ -81,9 +102,49 @@ class Ask:
             "allowed": response.disclosure is not None,
             "verified": verified,
             "denials": explained(response.signed.receipt.denials),
+            "where": [each.to_json() for each in request.where],
             "customers": _by_name(response, tokens) if verified else {},
+            "snapshot": snapshot,
             "checks": [step.to_json() for step in steps],
         }
+
+    async def _check(
+        self,
+        response: Response,
+        asked: Asked,
+        agreement: Agreement,
+        provider: Participant,
+    ) -> tuple[list[Step], Mapping[str, Any] | None]:
+        """Check an answer, and the snapshot that it is from."""
+        disclosure = response.disclosure
+        signed = disclosure.snapshot if disclosure else None
+        declared = None
+        if signed is not None:
+            digest = signed.snapshot.declaration
+            declared = await self.store.read(
+                lambda view: view.agreements.declaration(agreement.id, digest)
+            )
+        # Milliseconds for each record: not on the event loop.
+        steps = await asyncio.to_thread(
+            lambda: list(
+                verify_response(
+                    response,
+                    asked,
+                    provider,
+                    rank=_rank(declared),
+                    declaration=declared.hash if declared else None,
+                    random_bytes=self.randomness,
+                )
+            )
+        )
+        if signed is None or verdict(steps) is not State.CHECKED:
+            return steps, None
+        try:
+            _check_meaning(response, agreement)
+            age = await self.watch.keep(signed)
+            return steps, await self.watch.state(signed, provider, age)
+        except (CryptoError, LedgerError) as error:
+            return [*steps, step("snapshot", "failed", str(error))], None
 
     async def _agreement(self, agreement_id: str) -> tuple[Agreement, Participant]:
         kept = await self.store.read(lambda view: view.agreements.get(agreement_id))
@@ -136,6 +197,39 @@ class Ask:
         await self.store.write(lambda work: work.receipts.receive(received))
 
 
+def _check_meaning(response: Response, agreement: Agreement) -> None:
+    """Check that the conditions were proved of what the agreement means by them.
+
+    Raises:
+        InvalidProof: A field has another type, unit or scale than was agreed.
+    """
+    schema = response.disclosure.schema if response.disclosure else ()
+    agreed = {grant.field: grant.typed for grant in agreement.terms.predicates}
+    for each in schema:
+        if not isinstance(each, typed.Field) or each.name not in agreed:
+            continue
+        if replace(each, salt=agreed[each.name].salt) != agreed[each.name]:
+            raise InvalidProof(f"{each.name} is not what was agreed on by that name")
+
+
+def _rank(declared: Declaration | None) -> Rank:
+    """Return what tells where a token of ours has its leaf."""
+
+    def rank(token: bytes) -> int | None:
+        if declared is None:
+            return None
+        tokens = declared.tokens
+        place = bisect_left(range(declared.size), token, key=lambda at: _at(tokens, at))
+        found = place < declared.size and _at(tokens, place) == token
+        return place if found else None
+
+    return rank
+
+
+def _at(tokens: bytes, place: int) -> bytes:
+    return tokens[32 * place : 32 * (place + 1)]
+
+
 def _by_name(
     response: Response, tokens: Mapping[bytes, str]
 ) -> dict[str, list[Mapping[str, Any]] | None]:
@@ -143,6 +237,9 @@ def _by_name(
     return {
         tokens[answer.customer]: None
         if answer.records is None
-        else [dict(record.fields) for record in answer.records]
+        else [
+            {"fields": dict(record.fields or {}), "proved": record.fields is not None}
+            for record in answer.records
+        ]
         for answer in answers
     }

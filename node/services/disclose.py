@@ -48,7 +48,14 @@ from node.services.read import Draft, NotReadable, Outdated, Read
 _ATTEMPTS = 5
 NONCE_KEPT = datetime.timedelta(minutes=10)
 """Longer than any token is accepted for, so no nonce can come back."""
-_FAULTS = frozenset({"policy.unavailable", "policy.timeout", "source.unavailable"})
+_FAULTS = frozenset(
+    {
+        "policy.unavailable",
+        "policy.timeout",
+        "source.unavailable",
+        "snapshot.pending",
+    }
+)
 """Refusals that the caller can do nothing about but try again."""
 
 
@@ -216,10 +223,14 @@ class Disclose:
             dataset=request.dataset,
             purpose=request.purpose,
             fields=request.fields,
+            where=request.where,
+            statement=case.draft.statement.digest.hex() if case.draft else None,
+            snapshot=shown.snapshot.snapshot.snapshot_id if shown else None,
             decision="allow" if shown else "deny",
             denials=case.decision.denials,
             customers=len(request.customers),
             records=shown.records if shown else 0,
+            withheld=shown.withheld if shown else 0,
             response_hash=shown.response_hash if shown else None,
             policy=PolicyReference(
                 revision=case.decision.revision,
@@ -246,10 +257,13 @@ def _refusal(decision: Decision, caller: Caller, signed: SignedReceipt) -> NodeE
 
 
 def _check_still_holds(work: UnitOfWork, case: _Case) -> None:
-    """Check that the agreement still stands, and use up one call of its rate."""
+    """Check that the agreement still stands; use up one call, and what it probes."""
     seen = case.situation.agreement
     kept = work.agreements.hold(seen.id) if seen else None
     if seen is None or kept is None or kept.status is not case.situation.status:
         raise Outdated
     if not work.receipts.count_call(seen.id, case.hour, seen.terms.calls_per_hour):
+        raise Outdated
+    caps = {grant.field: grant.probes for grant in seen.terms.predicates}
+    if case.request.where and not work.receipts.probe(case.request, caps):
         raise Outdated

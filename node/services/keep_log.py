@@ -69,7 +69,7 @@ class KeepLog:
         size = work.log.size()
         leaves = [log.leaf(entry.signed, entry.salt) for entry in waiting]
         grown = over_nodes(work, lambda read: log.integrate(size, read, leaves))
-        work.log.integrate(size, [entry.sequence for entry in waiting], grown.nodes)
+        work.log.integrate(size, waiting, grown.nodes)
         checkpoint = Checkpoint(origin=self.origin, size=grown.size, root=grown.root)
         work.log.publish(
             StoredCheckpoint(

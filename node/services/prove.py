@@ -5,21 +5,22 @@ interpreter's lock, so the records of one answer are proved in threads.
 """
 
 import asyncio
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from functools import partial
 
-from ledger.disclosure import Disclosure
+from crypto.anchored import Sealed
+from ledger.disclosure import Disclosure, ShownRecord
 from ledger.presentation import prove_record
 from ledger.receipts import Receipt
-from ledger.records import parse_header
+from ledger.snapshots import record_header
 from node.ports import Randomness
 from node.services.read import Draft
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prove:
-    """Proves that what is shown stands in records this node signed.
+    """Proves what is shown, and what was asked about what is not.
 
     Attributes:
         public: The node's BBS key, 96 bytes.
@@ -33,44 +34,43 @@ class Prove:
     async def __call__(self, draft: Draft, receipt: Receipt) -> Disclosure:
         """Return the disclosure with its presentations, bound to the receipt."""
         loop = asyncio.get_running_loop()
-        one = partial(
-            prove_record,
-            public=self.public,
-            header=parse_header(draft.disclosure.header),
-            schema=draft.disclosure.schema,
-            receipt=receipt,
-            random_bytes=self.randomness,
+
+        def one(
+            customer: bytes, position: int, shown: ShownRecord, sealed: Sealed | None
+        ) -> ShownRecord:
+            if sealed is None:
+                return shown
+            made = prove_record(
+                sealed,
+                draft.statement,
+                public=self.public,
+                header=record_header(draft.disclosure.snapshot.snapshot, shown.version),
+                receipt=receipt,
+                customer=customer,
+                position=position,
+                random_bytes=self.randomness,
+            )
+            return replace(shown, presentation=made.proof, moves=made.moves)
+
+        proved = await asyncio.gather(
+            *(
+                loop.run_in_executor(self.threads, one, *each)
+                for each in _records(draft)
+            )
         )
-        proofs = [
-            await asyncio.gather(
-                *(
-                    loop.run_in_executor(
-                        self.threads,
-                        partial(
-                            one,
-                            record.signed,
-                            receipt.fields,
-                            customer=answer.customer,
-                            position=position,
-                        ),
-                    )
-                    for position, record in enumerate(behind)
-                )
-            )
-            for answer, behind in zip(
-                draft.disclosure.answers, draft.records, strict=True
-            )
-        ]
+        rest = iter(proved)
         answers = tuple(
-            replace(
-                answer,
-                records=tuple(
-                    replace(shown, presentation=proof)
-                    for shown, proof in zip(answer.records, row, strict=True)
-                ),
-            )
+            replace(answer, records=tuple(next(rest) for _ in answer.records))
             if answer.records is not None
             else answer
-            for answer, row in zip(draft.disclosure.answers, proofs, strict=True)
+            for answer in draft.disclosure.answers
         )
         return replace(draft.disclosure, answers=answers)
+
+
+def _records(draft: Draft) -> Iterator[tuple[bytes, int, ShownRecord, Sealed | None]]:
+    """Walk over the records of a draft, customer by customer."""
+    for answer, behind in zip(draft.disclosure.answers, draft.records, strict=True):
+        pairs = zip(answer.records or (), behind, strict=True)
+        for position, (shown, sealed) in enumerate(pairs):
+            yield answer.customer, position, shown, sealed

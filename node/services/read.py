@@ -1,9 +1,10 @@
-"""Read: fetch the granted columns of the shared customers from the CRM.
+"""Read: fetch the records of the shared customers, as they were committed to.
 
-Only customers that both sides know are looked up, only the granted columns are
-selected, and only records that were published. A record whose values are no
-longer those that its signature covers is signed anew before it is shown; one
-that has left the CRM, or moved to another customer, is not shown any more.
+Only customers that both sides know are looked up, and all committed fields of
+their records: a proof about some needs the others too, and only if a record is
+what it was when it was committed to can anything be proved of it. One that has
+changed is taken in and committed to anew before it is shown; one that has left the
+CRM, or moved to another customer, is not shown any more.
 """
 
 import asyncio
@@ -11,34 +12,36 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
 
-from ledger.disclosure import CustomerAnswer, Disclosure, ShownRecord
-from ledger.presentation import changed_fields
+from crypto import merkle, predicates, typed
+from crypto.anchored import Sealed
+from crypto.errors import Malformed
+from crypto.predicates import Statement
+from ledger import tiles
+from ledger.disclosure import CustomerAnswer, Disclosure, ShownRecord, statement_of
 from node.domain.agreement import Agreement
-from node.domain.customer import BadCustomer, normalise
-from node.domain.dataset import CustomerKey, Dataset, Field, Value
 from node.domain.disclosure import Request
-from node.domain.report import SoundRecord
-from node.domain.values import BadValue, to_wire
 from node.errors import Unavailable
-from node.ports import Publication, Record, Sources, Store, UnitOfWork
-from node.services.commit import Commit, schema_of
-
-_Found: TypeAlias = tuple[Record, Mapping[str, Value]]
+from node.ports import KeptSnapshot, Publication, Seal, Sources, Store, UnitOfWork
+from node.services.commit import reopen
+from node.services.keep_snapshots import KeepSnapshots, Overtaken, TooMany, stands
+from node.services.rows import Row, read_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What will be disclosed, and the signed records that it will be proved from.
+    """What will be disclosed, and what it will be proved from.
 
     Attributes:
         disclosure: Values, not yet proved.
-        records: For each customer asked, in order, the record behind each value.
+        statement: What is shown and proved of each record.
+        records: For each customer asked, in order, the record behind each value;
+            None where it is withheld.
     """
 
     disclosure: Disclosure
-    records: tuple[tuple[Record, ...], ...]
+    statement: Statement
+    records: tuple[tuple[Sealed | None, ...], ...]
 
 
 class Outdated(Exception):
@@ -47,6 +50,22 @@ class Outdated(Exception):
 
 class NotReadable(Exception):
     """The call cannot be answered; the message is the denial code."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Standing:
+    """What is committed to for the customers of a call, in one state of the store.
+
+    Attributes:
+        positions: Of the tokens that are shared, among those declared.
+        seals: By position.
+        paths: Inclusion proofs, by position.
+    """
+
+    snapshot: KeptSnapshot
+    positions: Mapping[bytes, int]
+    seals: Mapping[int, Sequence[Seal]]
+    paths: Mapping[int, tuple[bytes, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +79,7 @@ class Read:
 
     store: Store
     sources: Sources
-    commit: Commit
+    snapshots: KeepSnapshots
     threads: Executor
 
     async def __call__(
@@ -76,145 +95,133 @@ class Read:
             most: The company's own cap on records in one call.
 
         Raises:
-            Outdated: The dataset was published anew meanwhile.
-            NotReadable: No customer is shared, there are too many records, a record
-                no longer fits its declaration, or the CRM did not answer.
+            Outdated: The dataset was published anew meanwhile, or records had
+                changed and are taken in now.
+            NotReadable: No customer is shared, there are too many records, they are
+                not committed to yet, or the CRM did not answer.
         """
         if publication is None or agreement is None:
             raise NotReadable("policy.malformed")  # no policy may allow that
-        dataset = publication.dataset
         most = min(most, agreement.terms.rows_per_call)
-
-        def look(view: UnitOfWork) -> tuple[Mapping[bytes, str], Sequence[Record]]:
-            _check_current(view, publication)
-            aligned = view.agreements.aligned(agreement.id, request.customers)
-            customers = sorted(set(aligned.values()))
-            return aligned, view.datasets.records(dataset.id, customers, most + 1)
-
-        aligned, records = await self.store.read(look)
-        if not aligned:
-            raise NotReadable("customer.not_shared")
-        if len(records) > most:
-            raise NotReadable("rows.exceeded")
-        fields = [field for field in dataset.fields if field.name in request.fields]
+        standing = await self.store.read(
+            partial(_look, publication=publication, request=request, most=most)
+        )
         run = partial(asyncio.get_running_loop().run_in_executor, self.threads)
-        found = await run(self._values, dataset, records, fields)
-        if changed := await run(_changed, dataset, found):
-            found = await self._renew(publication, changed, found)
-        header = self.commit.header(dataset).to_bytes()
-        return _draft(request, header, dataset, aligned, found)
-
-    def _values(
-        self, dataset: Dataset, records: Sequence[Record], fields: Sequence[Field]
-    ) -> list[_Found]:
-        """Return each record that is still its customer's, with its values."""
-        keys = [record.key for record in records]
-        customer = dataset.customer
-        columns = sorted({customer.column, *(field.column for field in fields)})
+        records = [seal.record for seals in standing.seals.values() for seal in seals]
         try:
-            rows = self.sources(dataset).read(keys, columns)
+            rows = await run(read_rows, self.sources, publication, records)
+            if changed := [row for row in rows if not row.unchanged]:
+                await self.snapshots.catch_up(publication, agreement.id, changed)
+                raise Outdated
         except Unavailable as error:
             raise NotReadable("source.unavailable") from error
-        try:
-            return [
-                (
-                    record,
-                    {each.name: to_wire(each, row[each.column]) for each in fields},
-                )
-                for record in records
-                if (row := rows.get(record.key)) is not None
-                and _names(customer, row, record.customer)
-            ]
-        except BadValue as error:
-            raise NotReadable("record.changed") from error
-
-    async def _renew(
-        self,
-        publication: Publication,
-        changed: Sequence[Record],
-        found: Sequence[_Found],
-    ) -> list[_Found]:
-        """Sign records anew that have changed in the CRM, and keep them."""
-        dataset = publication.dataset
-
-        def sign() -> list[Record]:
-            now = self._values(dataset, changed, dataset.committed)
-            return [self.commit(dataset, _sound(*each)) for each in now]
-
-        loop = asyncio.get_running_loop()
-        signed = await loop.run_in_executor(self.threads, sign)
-
-        def keep(work: UnitOfWork) -> None:
-            _check_current(work, publication)
-            work.datasets.renew(dataset.id, signed)
-
-        await self.store.write(keep)
-        renewed = {each.key: each for each in signed}
-        again = [(renewed.get(old.key, old), values) for old, values in found]
-        if _changed(dataset, again):
-            raise NotReadable("record.changed")  # once more, meanwhile
-        return again
+        except TooMany as error:
+            raise NotReadable("snapshot.pending") from error
+        except Overtaken as error:
+            raise Outdated from error
+        found = {row.record.key: row for row in rows}
+        return await run(_draft, request, publication, standing, found)
 
 
-def _check_current(view: UnitOfWork, publication: Publication) -> None:
-    """Check that no newer publication has replaced the records meanwhile."""
-    current = view.datasets.get(publication.dataset.id)
-    if current is None or current.version != publication.version:
+def _look(
+    view: UnitOfWork, *, publication: Publication, request: Request, most: int
+) -> _Standing:
+    """Find the customers and what is committed to of them."""
+    now = view.datasets.get(publication.dataset.id)
+    if now is None or now.schema != publication.schema:
         raise Outdated
-
-
-def _sound(record: Record, values: Mapping[str, Value]) -> SoundRecord:
-    return SoundRecord(key=record.key, customer=record.customer, values=values)
-
-
-def _changed(dataset: Dataset, found: Sequence[_Found]) -> list[Record]:
-    """Return the records whose signature covers other values than these."""
-    schema = schema_of(dataset)
-    return [
-        record
-        for record, values in found
-        if changed_fields(record.signed, values, schema=schema)
-    ]
-
-
-def _names(key: CustomerKey, row: Mapping[str, object], customer: str) -> bool:
-    """Tell whether a row still belongs to the customer it was published for.
-
-    A record can move to another account in the CRM. Under the old customer's token
-    it must not be shown any more; the next publication finds its new customer.
-    """
-    try:
-        return normalise(key.rule, row[key.column]) == customer
-    except BadCustomer:
-        return False
+    aligned = view.agreements.aligned(request.agreement, request.customers)
+    if not aligned:
+        raise NotReadable("customer.not_shared")
+    current = view.snapshots.current(request.agreement)
+    if current is None or not stands(view, request.agreement, current):
+        raise NotReadable("snapshot.pending")
+    snapshot = current.signed.snapshot
+    if snapshot.schema_hash != typed.schema_hash(publication.schema).hex():
+        raise NotReadable("snapshot.pending")
+    positions = sorted(position for position, _ in aligned.values())
+    seals: dict[int, list[Seal]] = {}
+    found = view.snapshots.seals(request.agreement, positions, most + 1)
+    if len(found) > most:
+        raise NotReadable("rows.exceeded")
+    for seal in found:
+        seals.setdefault(seal.position, []).append(seal)
+    if not seals:
+        raise NotReadable("customer.not_shared")
+    size = snapshot.customers
+    stored = view.snapshots.tiles(request.agreement, tiles.needed(size, seals))
+    read = tiles.Reader(stored)
+    return _Standing(
+        snapshot=current,
+        positions={
+            token: position
+            for token, (position, _) in aligned.items()
+            if position in seals
+        },
+        seals=seals,
+        paths={
+            position: tuple(merkle.inclusion_proof(position, size, read))
+            for position in seals
+        },
+    )
 
 
 def _draft(
     request: Request,
-    header: bytes,
-    dataset: Dataset,
-    aligned: Mapping[bytes, str],
-    found: Sequence[_Found],
+    publication: Publication,
+    standing: _Standing,
+    rows: Mapping[str, Row],
 ) -> Draft:
     """Put what was found in the order in which it was asked for."""
-    by_customer: dict[str, list[_Found]] = {name: [] for name in aligned.values()}
-    for record, values in found:
-        by_customer[record.customer].append((record, values))
-    answers, behind = [], []
+    schema = typed.told(publication.schema, [*request.fields, *request.hidden])
+    try:
+        statement = statement_of(schema, request.fields, request.where)
+    except Malformed as error:
+        raise NotReadable("request.malformed") from error
+    answers: list[CustomerAnswer] = []
+    behind: list[tuple[Sealed | None, ...]] = []
     for token in request.customers:
-        shown = by_customer[aligned[token]] if token in aligned else None
-        behind.append(tuple(record for record, _ in shown or ()))
+        position = standing.positions.get(token)
+        if position is None:
+            answers.append(CustomerAnswer(customer=token, records=None))
+            behind.append(())
+            continue
+        each = [
+            _shown(request, publication, statement, seal, rows[seal.record.key])
+            for seal in standing.seals[position]
+        ]
+        behind.append(tuple(sealed for _, sealed in each))
         answers.append(
             CustomerAnswer(
                 customer=token,
-                records=None
-                if shown is None
-                else tuple(ShownRecord(fields=values) for _, values in shown),
+                records=tuple(record for record, _ in each),
+                index=position,
+                path=standing.paths[position],
             )
         )
     return Draft(
         disclosure=Disclosure(
-            header=header, schema=schema_of(dataset), answers=tuple(answers)
+            snapshot=standing.snapshot.signed, schema=schema, answers=tuple(answers)
         ),
+        statement=statement,
         records=tuple(behind),
     )
+
+
+def _shown(
+    request: Request,
+    publication: Publication,
+    statement: Statement,
+    seal: Seal,
+    row: Row,
+) -> tuple[ShownRecord, Sealed | None]:
+    """Return what is shown of a record; nothing, unless every condition holds."""
+    values = row.values or {}
+    sealed: Sealed | None = reopen(publication.schema, seal, values)
+    if sealed is not None and not predicates.holds(sealed, statement):
+        sealed = None
+    return ShownRecord(
+        version=seal.record.version,
+        commitment=seal.commitment,
+        fields={name: values[name] for name in request.fields} if sealed else None,
+    ), sealed

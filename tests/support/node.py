@@ -53,7 +53,7 @@ from crypto.notes import open_checkpoint
 from crypto.tokens import customer_token
 from ledger import log
 from ledger.checkpoint import origin_of
-from ledger.disclosure import parse_disclosure, verify_disclosure
+from ledger.disclosure import MEMBERS, parse_disclosure, verify_disclosure
 from ledger.memory import MemoryChain
 from ledger.participants import Participant
 from ledger.receipts import (
@@ -300,7 +300,14 @@ class Node:
         )
         wanted = {expect} if expect else {200, 201}
         assert response.status_code in wanted, response.text
+        await self.settle()
         return response.json()
+
+    async def settle(self) -> None:
+        """Do what the builder of snapshots would do in the background."""
+        snapshots = self.services.snapshots
+        while snapshots.wanted:
+            await snapshots.build(snapshots.wanted.pop())
 
     def token(
         self,
@@ -404,6 +411,14 @@ GRANTED = {
     "delivered": "plain",
     "annual_spend": "predicate",
 }
+PREDICATES = [
+    {
+        "field": "annual_spend",
+        "operators": ["at_least", "at_most", "between"],
+        "step": "100000.00",
+        "probes": 8,
+    }
+]
 _PLAIN = ("project_stage", "expected_acceptance_date", "units", "delivered")
 
 
@@ -606,12 +621,14 @@ class World:
     async def align(self, agreement: str, customers: Sequence[str] = SHARED) -> None:
         path = f"/management/agreements/{agreement}/customers"
         await self.supplier.manage(path, {"customers": list(customers)})
+        await self.maker.settle()
 
     def offer(self, **terms: Any) -> dict[str, Any]:
         return {
             "partner": self.supplier.did,
             "dataset": "projects",
             "fields": GRANTED,
+            "predicates": PREDICATES,
             "purposes": [PURPOSE],
             "valid_from": "2026-11-01T00:00:00Z",
             "valid_to": "2027-05-01T00:00:00Z",
@@ -638,6 +655,7 @@ class World:
             "agreement": agreement,
             "purpose": PURPOSE,
             "fields": ["expected_acceptance_date", "project_stage"],
+            "where": [],
             **changes,
         }
 
@@ -672,13 +690,25 @@ class World:
         """Check everything that must be true of an allowed answer."""
         assert answer.status == 200, answer.body
         signed = parse_signed_receipt(answer.body)
-        members = ("header", "schema", "disclosures")
-        disclosure = parse_disclosure({name: answer.body[name] for name in members})
-        verify_disclosure(disclosure, signed.receipt, self.maker.me)
+        disclosure = parse_disclosure({name: answer.body[name] for name in MEMBERS})
+        tokens = self._declared(disclosure.snapshot.snapshot.declaration)
+        verify_disclosure(
+            disclosure,
+            signed.receipt,
+            self.maker.me,
+            rank=tokens.index,
+            random_bytes=secrets.token_bytes,
+        )
         self._check_kept(answer, signed)
         assert signed.receipt.decision == "allow"
         assert signed.receipt.fields == tuple(answer.asked["fields"])
         return signed.receipt
+
+    def _declared(self, digest: str) -> list[bytes]:
+        """Return what the consumer itself remembers of what it declared."""
+        c = t.declarations.c
+        [row] = self.supplier.rows(sa.select(c.tokens).where(c.hash == digest))
+        return [row.tokens[at : at + 32] for at in range(0, len(row.tokens), 32)]
 
     def check_refused(
         self,
@@ -789,7 +819,10 @@ async def open_world(
     maker = await start(
         folder / "maker", clock=clock, wire=wire, policy=policy, anchors=chain
     )
-    supplier = await start(folder / "supplier", clock=clock, wire=wire)
+    reading = chain.as_member(
+        own[f"http://127.0.0.1:{ports[1]}"]["chain_address"].lower()
+    )
+    supplier = await start(folder / "supplier", clock=clock, wire=wire, anchors=reading)
     charger = await start(folder / "charger", clock=clock, wire=wire)
     world = World(
         folder=folder,

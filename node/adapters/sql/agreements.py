@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from node.adapters.sql import tables as t
 from node.domain.agreement import Agreement, Offer, Status
 from node.domain.negotiation import Negotiation, Role, State
-from node.ports import KeptAgreement
+from node.ports import Declaration, KeptAgreement
 
 _BATCH = 1000
 
@@ -107,40 +107,131 @@ class SqlAgreements:
         statement = sa.select(t.negotiations).order_by(c.opened.desc(), c.pid)
         return [_negotiation(row) for row in self._connection.execute(statement)]
 
-    def declare(self, agreement: str, customers: Mapping[bytes, str | None]) -> None:
-        """Keep the consumer's tokens with the customer each names here, if any."""
+    def declare(
+        self, agreement: str, declaration: Declaration, known: Mapping[bytes, str]
+    ) -> None:
+        """Keep the consumer's tokens, and the customers that some of them name here.
+
+        Seals of customers that are declared still go on under their new positions.
+        """
+        self._connection.execute(
+            sa.delete(t.declarations).where(t.declarations.c.agreement == agreement)
+        )
+        self._keep(agreement, declaration, number=0)
         self._connection.execute(
             sa.delete(t.declared).where(t.declared.c.agreement == agreement)
         )
-        rest = iter(customers.items())
-        while batch := list(islice(rest, _BATCH)):
-            rows = [
-                {"agreement": agreement, "token": token, "customer": customer}
-                for token, customer in batch
-            ]
-            self._connection.execute(sa.insert(t.declared), rows)
-
-    def declared(self, agreement: str) -> Sequence[bytes]:
-        """Return every declared token."""
-        statement = sa.select(t.declared.c.token).where(
-            t.declared.c.agreement == agreement
+        tokens = _split(declaration.tokens)
+        rows = (
+            {
+                "agreement": agreement,
+                "token": token,
+                "position": position,
+                "customer": known.get(token),
+            }
+            for position, token in enumerate(tokens)
         )
-        return list(self._connection.scalars(statement))
+        while batch := list(islice(rows, _BATCH)):
+            self._connection.execute(sa.insert(t.declared), batch)
+        self._move_seals(agreement)
 
-    def aligned(self, agreement: str, tokens: Sequence[bytes]) -> Mapping[bytes, str]:
-        """Return the customers that these tokens name and both sides know."""
+    def _move_seals(self, agreement: str) -> None:
+        s, d = t.seals.c, t.declared.c
+        place = (
+            sa.select(d.position)
+            .where(d.agreement == agreement, d.customer == s.customer)
+            .scalar_subquery()
+        )
+        mine = s.agreement == agreement
+        self._connection.execute(sa.delete(t.seals).where(mine, place.is_(None)))
+        self._connection.execute(sa.update(t.seals).where(mine).values(position=place))
+
+    def match(self, agreement: str, known: Mapping[bytes, str]) -> None:
+        """Keep which customers the declared tokens name now."""
         c = t.declared.c
-        found: dict[bytes, str] = {}
+        rows = self._connection.execute(
+            sa.select(c.token, c.customer).where(c.agreement == agreement)
+        )
+        changed = [
+            {"declared": row.token, "names": known.get(row.token)}
+            for row in rows
+            if row.customer != known.get(row.token)
+        ]
+        if changed:
+            self._connection.execute(
+                sa.update(t.declared)
+                .where(c.agreement == agreement, c.token == sa.bindparam("declared"))
+                .values(customer=sa.bindparam("names")),
+                changed,
+            )
+
+    def declaration(
+        self, agreement: str, digest: str | None = None
+    ) -> Declaration | None:
+        """Return the newest declaration under an agreement, or the one of a hash."""
+        c = t.declarations.c
+        statement = sa.select(t.declarations).where(c.agreement == agreement)
+        if digest is not None:
+            statement = statement.where(c.hash == digest)
+        row = self._connection.execute(
+            statement.order_by(c.number.desc()).limit(1)
+        ).one_or_none()
+        return None if row is None else Declaration(hash=row.hash, tokens=row.tokens)
+
+    def declaration_hash(self, agreement: str) -> str | None:
+        """Return the hash of the newest declaration under an agreement, or None."""
+        c = t.declarations.c
+        mine = sa.select(c.hash).where(c.agreement == agreement)
+        found: str | None = self._connection.scalar(
+            mine.order_by(c.number.desc()).limit(1)
+        )
+        return found
+
+    def keep_own(self, agreement: str, declaration: Declaration) -> None:
+        """Keep what we are about to declare, beside what we declared before.
+
+        Nobody knows yet whether the partner will take it. Until a snapshot names
+        one of them, the newest three are kept.
+        """
+        c = t.declarations.c
+        mine = c.agreement == agreement
+        newest = sa.select(sa.func.max(c.number)).where(mine)
+        number = (self._connection.scalar(newest) or 0) + 1
+        self._connection.execute(
+            sa.delete(t.declarations).where(mine, c.number < number - 2)
+        )
+        self._keep(agreement, declaration, number=number)
+
+    def _keep(self, agreement: str, declaration: Declaration, *, number: int) -> None:
+        self._connection.execute(
+            sa.insert(t.declarations).values(
+                agreement=agreement,
+                number=number,
+                hash=declaration.hash,
+                tokens=declaration.tokens,
+            )
+        )
+
+    def aligned(
+        self, agreement: str, tokens: Sequence[bytes]
+    ) -> Mapping[bytes, tuple[int, str]]:
+        """Return position and customer of the tokens whose customer both sides know."""
+        c = t.declared.c
+        found: dict[bytes, tuple[int, str]] = {}
         for start in range(0, len(tokens), _BATCH):
             rows = self._connection.execute(
-                sa.select(c.token, c.customer).where(
+                sa.select(c.token, c.position, c.customer).where(
                     c.agreement == agreement,
                     c.token.in_(tokens[start : start + _BATCH]),
                     c.customer.is_not(None),
                 )
             )
-            found.update((row.token, row.customer) for row in rows)
+            found.update((row.token, (row.position, row.customer)) for row in rows)
         return found
+
+
+def _split(tokens: bytes) -> list[bytes]:
+    return [tokens[at : at + 32] for at in range(0, len(tokens), 32)]
 
 
 @lru_cache(maxsize=256)

@@ -267,11 +267,13 @@ def _call(row: sa.Row[Any], anchored: int) -> dict[str, Any]:
         "agreement": row.agreement,
         "dataset": row.dataset,
         "fields": core["fields"],
+        "where": core["where"],
         "purpose": row.purpose,
         "decision": row.decision,
         "denials": core["denials"],
         "customers": row.customers,
         "records": row.records,
+        "withheld": core["withheld"],
         "state": state,
         "countersigned": row.countersignature is not None,
         "duration_ms": row.took_ms,
@@ -378,6 +380,7 @@ def _agreement(
         "partner": row.partner,
         "dataset": row.dataset,
         "fields": {name: mode.value for name, mode in terms.fields.items()},
+        "predicates": [grant.to_json() for grant in terms.predicates],
         "purposes": list(terms.purposes),
         "valid_from": render_instant(terms.valid_from),
         "valid_to": render_instant(terms.valid_to),
@@ -481,14 +484,16 @@ def _trend(
 
 def _received(row: sa.Row[Any]) -> dict[str, Any]:
     core = json.loads(row.core)
-    names = ("provider", "agreement", "dataset", "fields", "purpose", "decision")
+    names = ("provider", "agreement", "dataset", "fields", "where", "purpose")
     return {
         "sequence": row.sequence,
         "receipt_id": row.receipt_id,
         "at": core["at"],
         **{name: core[name] for name in names},
+        "decision": core["decision"],
         "denials": core["denials"],
         "records": core["records"],
+        "withheld": core["withheld"],
         "verified": row.verified,
         "checks": json.loads(row.checks),
     }

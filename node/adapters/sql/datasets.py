@@ -8,9 +8,11 @@ from itertools import islice
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
 
-from ledger.presentation import SignedRecord
+from ledger.records import Schema, parse_schema, schema_to_json
 from node.adapters.sql import tables as t
+from node.adapters.sql.snapshots import record
 from node.domain.dataset import Dataset
 from node.domain.declaration import dataset_from_json
 from node.ports import Publication, Record
@@ -23,24 +25,31 @@ class SqlDatasets:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        dialect = connection.dialect.name
+        self._upsert = sqlite.insert if dialect == "sqlite" else postgresql.insert
 
     def publish(self, publication: Publication, records: Iterable[Record]) -> None:
         """Replace the dataset's records and version."""
         dataset = publication.dataset.id
-        for table, owner in (
-            (t.datasets, t.datasets.c.id),
-            (t.records, t.records.c.dataset),
-        ):
-            self._connection.execute(sa.delete(table).where(owner == dataset))
+        values = {
+            "version": publication.version,
+            "schema": json.dumps(schema_to_json(publication.schema)),
+            "key_id": publication.key_id,
+            "published_at": int(publication.published_at.timestamp()),
+            "declaration": json.dumps(publication.declaration, ensure_ascii=False),
+            "report": json.dumps(publication.report, ensure_ascii=False),
+        }
         self._connection.execute(
-            sa.insert(t.datasets).values(
-                id=dataset,
-                version=publication.version,
-                published_at=int(publication.published_at.timestamp()),
-                declaration=json.dumps(publication.declaration, ensure_ascii=False),
-                report=json.dumps(publication.report, ensure_ascii=False),
-            )
+            self._upsert(t.datasets)
+            .values(id=dataset, **values)
+            .on_conflict_do_update(index_elements=["id"], set_=values)
         )
+        self._connection.execute(
+            sa.delete(t.records).where(t.records.c.dataset == dataset)
+        )
+        self._add(dataset, records)
+
+    def _add(self, dataset: str, records: Iterable[Record]) -> None:
         rest = iter(records)
         while batch := list(islice(rest, _BATCH)):
             rows = [
@@ -48,24 +57,39 @@ class SqlDatasets:
                     "dataset": dataset,
                     "key": record.key,
                     "customer": record.customer,
-                    "scalars": record.signed.scalars,
-                    "signature": record.signed.signature,
+                    "link": record.link,
+                    "digest": record.digest,
+                    "version": record.version,
                 }
                 for record in batch
             ]
             self._connection.execute(sa.insert(t.records), rows)
 
-    def renew(self, dataset: str, records: Sequence[Record]) -> None:
-        """Replace records that are published already."""
+    def change(
+        self, dataset: str, version: int, changed: Sequence[Record], gone: Sequence[str]
+    ) -> None:
+        """Replace some records, drop others, and count the dataset's version on."""
         c = t.records.c
-        for record in records:
+        keys = [*(each.key for each in changed), *gone]
+        for start in range(0, len(keys), _BATCH):
             self._connection.execute(
-                sa.update(t.records)
-                .where(c.dataset == dataset, c.key == record.key)
-                .values(
-                    scalars=record.signed.scalars, signature=record.signed.signature
+                sa.delete(t.records).where(
+                    c.dataset == dataset, c.key.in_(keys[start : start + _BATCH])
                 )
             )
+        self._add(dataset, changed)
+        self._connection.execute(
+            sa.update(t.datasets)
+            .where(t.datasets.c.id == dataset)
+            .values(version=version)
+        )
+
+    def hold(self, dataset: str) -> Publication | None:
+        """Return the newest publication, held so that nobody else changes it."""
+        found = self._select(
+            sa.select(t.datasets).where(t.datasets.c.id == dataset).with_for_update()
+        )
+        return found[0] if found else None
 
     def get(self, dataset: str) -> Publication | None:
         """Return the newest publication, or None."""
@@ -80,24 +104,18 @@ class SqlDatasets:
         return [_publication(row) for row in self._connection.execute(statement)]
 
     def records(
-        self, dataset: str, customers: Sequence[str], most: int
+        self, dataset: str, keys: Sequence[str] | None = None
     ) -> Sequence[Record]:
-        """Return up to `most` records of these customers, by customer and key."""
+        """Return records by their keys, or all of them."""
         c = t.records.c
-        rows = self._connection.execute(
-            sa.select(c.key, c.customer, c.scalars, c.signature)
-            .where(c.dataset == dataset, c.customer.in_(customers))
-            .order_by(c.customer, c.key)
-            .limit(most)
-        )
-        return [
-            Record(
-                key=row.key,
-                customer=row.customer,
-                signed=SignedRecord(scalars=row.scalars, signature=row.signature),
-            )
-            for row in rows
-        ]
+        every = sa.select(t.records).where(c.dataset == dataset)
+        if keys is None:
+            return [record(row) for row in self._connection.execute(every)]
+        found: list[Record] = []
+        for start in range(0, len(keys), _BATCH):
+            named = every.where(c.key.in_(keys[start : start + _BATCH]))
+            found += [record(row) for row in self._connection.execute(named)]
+        return found
 
     def customers(self, dataset: str) -> Sequence[str]:
         """Return the normalised key of every customer that has a record."""
@@ -112,10 +130,18 @@ def _dataset(declaration: str) -> Dataset:
     return dataset_from_json(json.loads(declaration))
 
 
+@lru_cache(maxsize=64)
+def _schema(text: str) -> Schema:
+    """Read a schema; the same text is always the same schema."""
+    return parse_schema(json.loads(text))
+
+
 def _publication(row: sa.Row[tuple[object, ...]]) -> Publication:
     return Publication(
         dataset=_dataset(row.declaration),
         version=row.version,
+        schema=_schema(row.schema),
+        key_id=row.key_id,
         published_at=datetime.datetime.fromtimestamp(row.published_at, datetime.UTC),
         declaration=json.loads(row.declaration),
         report=json.loads(row.report),

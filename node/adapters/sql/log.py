@@ -1,17 +1,27 @@
-"""The tree over the receipts, its checkpoints and anchors, in SQL."""
+"""The tree over receipts and snapshots, its checkpoints and anchors, in SQL."""
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.ports import Anchored
+from ledger.receipts import SignedReceipt
+from ledger.snapshots import SignedSnapshot
 from node.adapters.sql import tables as t
-from node.adapters.sql.receipts import log_entry
-from node.ports import LogEntry, StoredAnchor, StoredCheckpoint
+from node.adapters.sql.receipts import signed_receipt
+from node.adapters.sql.snapshots import signed_snapshot
+from node.ports import StoredAnchor, StoredCheckpoint, Waiting
+
+_Read: TypeAlias = Callable[[sa.Row[Any]], SignedReceipt | SignedSnapshot]
+_ENTRIES: Final[Mapping[str, tuple[sa.Table, sa.Column[int], _Read]]] = {
+    "receipt": (t.receipts, t.receipts.c.sequence, signed_receipt),
+    "snapshot": (t.snapshots, t.snapshots.c.row, signed_snapshot),
+}
+"""What the log is about: table, what numbers its rows, how to read one."""
 
 
 class SqlLog:
@@ -20,24 +30,37 @@ class SqlLog:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def waiting(self, most: int) -> Sequence[LogEntry]:
-        """Return entries not yet in the tree, in the log's order.
+    def waiting(self, most: int) -> Sequence[Waiting]:
+        """Return entries not yet in the tree: receipts first, then snapshots.
 
         On PostgreSQL a sequence number can become visible after a larger one.
         That is no gap: an entry gets its place in the tree here, not there.
         """
-        statement = (
-            sa.select(t.receipts)
-            .where(t.receipts.c.log_index.is_(None))
-            .order_by(t.receipts.c.sequence)
-            .limit(most)
-        )
-        return [log_entry(row) for row in self._connection.execute(statement)]
+        found: list[Waiting] = []
+        for name, (table, row_of, signed) in _ENTRIES.items():
+            statement = (
+                sa.select(table)
+                .where(table.c.log_index.is_(None))
+                .order_by(row_of)
+                .limit(most - len(found))
+            )
+            found += [
+                Waiting(
+                    row=(name, getattr(row, row_of.name)),
+                    signed=signed(row),
+                    salt=row.salt,
+                )
+                for row in self._connection.execute(statement)
+            ]
+        return found
 
     def size(self) -> int:
         """Return the number of entries in the tree."""
-        top = self._connection.scalar(sa.select(sa.func.max(t.receipts.c.log_index)))
-        return 0 if top is None else top + 1
+        tops = (
+            self._connection.scalar(sa.select(sa.func.max(table.c.log_index)))
+            for table, _, _ in _ENTRIES.values()
+        )
+        return max((top + 1 for top in tops if top is not None), default=0)
 
     def nodes(
         self, wanted: Iterable[tuple[int, int]]
@@ -63,19 +86,23 @@ class SqlLog:
     def integrate(
         self,
         first: int,
-        sequences: Sequence[int],
+        entries: Sequence[Waiting],
         nodes: Iterable[tuple[int, int, bytes]],
     ) -> None:
         """Give entries their indexes, from `first` on, and store new nodes."""
-        self._connection.execute(
-            sa.update(t.receipts)
-            .where(t.receipts.c.sequence == sa.bindparam("entry"))
-            .values(log_index=sa.bindparam("place")),
-            [
-                {"entry": sequence, "place": first + offset}
-                for offset, sequence in enumerate(sequences)
-            ],
-        )
+        for name, (table, row_of, _) in _ENTRIES.items():
+            places = [
+                {"entry": entry.row[1], "place": first + offset}
+                for offset, entry in enumerate(entries)
+                if entry.row[0] == name
+            ]
+            if places:
+                self._connection.execute(
+                    sa.update(table)
+                    .where(row_of == sa.bindparam("entry"))
+                    .values(log_index=sa.bindparam("place")),
+                    places,
+                )
         self._connection.execute(
             sa.insert(t.log_nodes),
             [

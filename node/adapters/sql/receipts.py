@@ -7,7 +7,9 @@ its condition holds, and says whether it did.
 
 import datetime
 import json
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -18,7 +20,10 @@ from node.adapters.sql import tables as t
 from node.adapters.sql.agreements import SqlAgreements
 from node.domain.agreement import Status, instant
 from node.domain.disclosure import Caller, Request, Situation
+from node.domain.predicates import condition_key
 from node.ports import LogEntry, Received
+
+_BATCH: Final = 1000
 
 
 class SqlReceipts:
@@ -47,7 +52,55 @@ class SqlReceipts:
             status=kept.status if kept else Status.REVOKED,
             calls_this_hour=calls or 0,
             nonce_seen=seen is not None,
+            probes=self._probes(request),
         )
+
+    def _probes(self, request: Request) -> dict[str, int]:
+        """Return how much of its fields' probing a call would use up, at most."""
+        asked = _asked(request)
+        most = {field: len(keys) for field, keys in asked.items()}
+        c = t.probes.c
+        counts: Counter[tuple[str, bytes]] = Counter()
+        for tokens in _batches(request.customers if asked else ()):
+            rows = self._connection.execute(
+                sa.select(c.token, c.field, c.condition).where(
+                    c.agreement == request.agreement,
+                    c.token.in_(tokens),
+                    c.field.in_(list(asked)),
+                )
+            )
+            counts.update(
+                (row.field, row.token)
+                for row in rows
+                if row.condition not in asked[row.field]
+            )
+        for (field, _), before in counts.items():
+            most[field] = max(most[field], before + len(asked[field]))
+        return most
+
+    def probe(self, request: Request, cap: Mapping[str, int]) -> bool:
+        """Count what a call asks about hidden fields; False beyond the caps.
+
+        What was asked before about the same customer is not counted again.
+        """
+        if any(most > cap.get(name, 0) for name, most in self._probes(request).items()):
+            return False
+        for tokens in _batches(request.customers):
+            rows = [
+                {
+                    "agreement": request.agreement,
+                    "token": token,
+                    "field": field,
+                    "condition": key,
+                }
+                for field, keys in _asked(request).items()
+                for key in keys
+                for token in tokens
+            ]
+            if rows:
+                added = self._upsert(t.probes).on_conflict_do_nothing()
+                self._connection.execute(added, rows)
+        return True
 
     def claim(self, caller: Caller, until: datetime.datetime) -> bool:
         """Use up the caller's nonce; False when it was used before."""
@@ -136,15 +189,16 @@ class SqlReceipts:
             .where(t.streams.c.stream == receipt.stream)
             .values(count=receipt.sequence + 1, head=receipt.receipt_id)
         )
-        self._many(t.receipt_fields, sequence, "field", receipt.fields)
+        hidden = {name for each in receipt.where for name in each.fields}
+        self._many(t.receipt_fields, sequence, "field", {*receipt.fields, *hidden})
         self._many(t.receipt_denials, sequence, "code", receipt.denials)
         return sequence
 
     def _many(
-        self, table: sa.Table, sequence: int, column: str, values: tuple[str, ...]
+        self, table: sa.Table, sequence: int, column: str, values: Iterable[str]
     ) -> None:
-        if values:
-            rows = [{"sequence": sequence, column: value} for value in values]
+        rows = [{"sequence": sequence, column: value} for value in values]
+        if rows:
             self._connection.execute(sa.insert(table), rows)
 
     def countersign(self, receipt_id: str, countersignature: Countersignature) -> None:
@@ -201,7 +255,7 @@ class SqlReceipts:
         if row is None:
             return None
         return Received(
-            signed=_signed(row),
+            signed=signed_receipt(row),
             at=datetime.datetime.fromtimestamp(row.at, datetime.UTC),
             verified=row.verified,
             checks=json.loads(row.checks),
@@ -209,10 +263,25 @@ class SqlReceipts:
         )
 
 
-def _signed(row: sa.Row[Any]) -> SignedReceipt:
+def signed_receipt(row: sa.Row[Any]) -> SignedReceipt:
+    """Return the receipt that a row holds, signed."""
     return SignedReceipt(
         receipt=parse_receipt(json.loads(row.core)), signature=row.signature
     )
+
+
+def _asked(request: Request) -> dict[str, set[bytes]]:
+    """Return what is asked about each hidden field, as keys that are counted."""
+    asked: dict[str, set[bytes]] = {}
+    for condition in request.where:
+        for field in condition.fields:
+            key = bytes.fromhex(condition_key(condition))
+            asked.setdefault(field, set()).add(key)
+    return asked
+
+
+def _batches(tokens: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    return (tokens[at : at + _BATCH] for at in range(0, len(tokens), _BATCH))
 
 
 def log_entry(row: sa.Row[Any]) -> LogEntry:
@@ -224,7 +293,7 @@ def log_entry(row: sa.Row[Any]) -> LogEntry:
         )
     return LogEntry(
         sequence=row.sequence,
-        signed=_signed(row),
+        signed=signed_receipt(row),
         salt=row.salt,
         index=row.log_index,
         countersignature=countersignature,

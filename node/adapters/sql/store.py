@@ -20,6 +20,7 @@ from node.adapters.sql.agreements import SqlAgreements
 from node.adapters.sql.datasets import SqlDatasets
 from node.adapters.sql.log import SqlLog
 from node.adapters.sql.receipts import SqlReceipts
+from node.adapters.sql.snapshots import SqlSnapshots
 from node.errors import Unavailable
 
 _READERS, _WRITERS = 4, 8
@@ -72,6 +73,7 @@ class SqlUnitOfWork:
     def __init__(self, connection: sa.Connection) -> None:
         self.datasets = SqlDatasets(connection)
         self.agreements = SqlAgreements(connection)
+        self.snapshots = SqlSnapshots(connection)
         self.receipts = SqlReceipts(connection)
         self.log = SqlLog(connection)
 

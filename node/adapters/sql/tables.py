@@ -16,6 +16,8 @@ datasets = sa.Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("version", Integer, nullable=False),
+    Column("schema", Text, nullable=False),
+    Column("key_id", String(256), nullable=False),
     Column("published_at", BigInteger, nullable=False),
     Column("declaration", Text, nullable=False),
     Column("report", Text, nullable=False),
@@ -27,9 +29,63 @@ records = sa.Table(
     Column("dataset", String(64), primary_key=True),
     Column("key", String(256), primary_key=True),
     Column("customer", String(256), nullable=False),
-    Column("scalars", LargeBinary, nullable=False),
-    Column("signature", LargeBinary, nullable=False),
+    Column("link", LargeBinary(48), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("version", Integer, nullable=False),
     Index("records_by_customer", "dataset", "customer", "key"),
+    Index("records_by_version", "dataset", "version"),
+)
+
+seals = sa.Table(
+    "seals",
+    metadata,
+    Column("agreement", String(128), primary_key=True),
+    Column("key", String(256), primary_key=True),
+    # The first snapshot that holds it. One that is not yet published is invisible.
+    Column("since", BigInteger, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("customer", String(256), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("link", LargeBinary(48), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("blinder", LargeBinary(48), nullable=False),
+    Column("signature", LargeBinary(80), nullable=False),
+    Column("commitment", LargeBinary(48), nullable=False),
+    Index("seals_by_position", "agreement", "position", "key"),
+    Index("seals_by_since", "agreement", "since"),
+)
+
+snapshots = sa.Table(
+    "snapshots",
+    metadata,
+    Column("row", _serial, primary_key=True, autoincrement=True),
+    Column("agreement", String(128), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("snapshot_id", String(64), nullable=False, unique=True),
+    Column("core", Text, nullable=False),
+    Column("signature", LargeBinary(64), nullable=False),
+    Column("salt", LargeBinary(32), nullable=False),
+    Column("log_index", BigInteger, nullable=True, unique=True),
+    sa.UniqueConstraint("agreement", "sequence"),
+    sqlite_autoincrement=True,
+)
+
+tiles = sa.Table(
+    "tiles",
+    metadata,
+    Column("agreement", String(128), primary_key=True),
+    Column("level", Integer, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("hashes", LargeBinary, nullable=False),
+)
+
+received_snapshots = sa.Table(
+    "received_snapshots",
+    metadata,
+    Column("agreement", String(128), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("core", Text, nullable=False),
+    Column("signature", LargeBinary(64), nullable=False),
 )
 
 agreements = sa.Table(
@@ -50,7 +106,27 @@ declared = sa.Table(
     metadata,
     Column("agreement", String(128), primary_key=True),
     Column("token", LargeBinary(32), primary_key=True),
+    Column("position", BigInteger, nullable=False),
     Column("customer", String(256), nullable=True),
+    Index("declared_by_customer", "agreement", "customer"),
+)
+
+declarations = sa.Table(
+    "declarations",
+    metadata,
+    Column("agreement", String(128), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("hash", String(64), nullable=False),
+    Column("tokens", LargeBinary, nullable=False),
+)
+
+probes = sa.Table(
+    "probes",
+    metadata,
+    Column("agreement", String(128), primary_key=True),
+    Column("token", LargeBinary(32), primary_key=True),
+    Column("field", String(64), primary_key=True),
+    Column("condition", LargeBinary(32), primary_key=True),
 )
 
 negotiations = sa.Table(

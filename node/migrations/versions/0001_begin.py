@@ -52,18 +52,34 @@ def upgrade() -> None:
         "datasets",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("schema", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.String(length=256), nullable=False),
         sa.Column("published_at", sa.BigInteger(), nullable=False),
         sa.Column("declaration", sa.Text(), nullable=False),
         sa.Column("report", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
+        "declarations",
+        sa.Column("agreement", sa.String(length=128), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("tokens", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("agreement", "number"),
+    )
+    op.create_table(
         "declared_customers",
         sa.Column("agreement", sa.String(length=128), nullable=False),
         sa.Column("token", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("customer", sa.String(length=256), nullable=True),
         sa.PrimaryKeyConstraint("agreement", "token"),
     )
+    with op.batch_alter_table("declared_customers", schema=None) as batch_op:
+        batch_op.create_index(
+            "declared_by_customer", ["agreement", "customer"], unique=False
+        )
+
     op.create_table(
         "log_nodes",
         sa.Column("level", sa.Integer(), nullable=False),
@@ -98,6 +114,14 @@ def upgrade() -> None:
     with op.batch_alter_table("nonces", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_nonces_until"), ["until"], unique=False)
 
+    op.create_table(
+        "probes",
+        sa.Column("agreement", sa.String(length=128), nullable=False),
+        sa.Column("token", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("field", sa.String(length=64), nullable=False),
+        sa.Column("condition", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("agreement", "token", "field", "condition"),
+    )
     op.create_table(
         "receipt_denials",
         sa.Column(
@@ -198,25 +222,87 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "received_snapshots",
+        sa.Column("agreement", sa.String(length=128), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("core", sa.Text(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("agreement", "sequence"),
+    )
+    op.create_table(
         "records",
         sa.Column("dataset", sa.String(length=64), nullable=False),
         sa.Column("key", sa.String(length=256), nullable=False),
         sa.Column("customer", sa.String(length=256), nullable=False),
-        sa.Column("scalars", sa.LargeBinary(), nullable=False),
-        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.Column("link", sa.LargeBinary(length=48), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("dataset", "key"),
     )
     with op.batch_alter_table("records", schema=None) as batch_op:
         batch_op.create_index(
             "records_by_customer", ["dataset", "customer", "key"], unique=False
         )
+        batch_op.create_index(
+            "records_by_version", ["dataset", "version"], unique=False
+        )
 
+    op.create_table(
+        "seals",
+        sa.Column("agreement", sa.String(length=128), nullable=False),
+        sa.Column("key", sa.String(length=256), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("customer", sa.String(length=256), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("link", sa.LargeBinary(length=48), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("blinder", sa.LargeBinary(length=48), nullable=False),
+        sa.Column("signature", sa.LargeBinary(length=80), nullable=False),
+        sa.Column("commitment", sa.LargeBinary(length=48), nullable=False),
+        sa.PrimaryKeyConstraint("agreement", "key", "since"),
+    )
+    with op.batch_alter_table("seals", schema=None) as batch_op:
+        batch_op.create_index(
+            "seals_by_position", ["agreement", "position", "key"], unique=False
+        )
+        batch_op.create_index("seals_by_since", ["agreement", "since"], unique=False)
+
+    op.create_table(
+        "snapshots",
+        sa.Column(
+            "row",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("agreement", sa.String(length=128), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("snapshot_id", sa.String(length=64), nullable=False),
+        sa.Column("core", sa.Text(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(length=64), nullable=False),
+        sa.Column("salt", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("log_index", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("row"),
+        sa.UniqueConstraint("agreement", "sequence"),
+        sa.UniqueConstraint("log_index"),
+        sa.UniqueConstraint("snapshot_id"),
+        sqlite_autoincrement=True,
+    )
     op.create_table(
         "streams",
         sa.Column("stream", sa.String(length=64), nullable=False),
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("head", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("stream"),
+    )
+    op.create_table(
+        "tiles",
+        sa.Column("agreement", sa.String(length=128), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("hashes", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("agreement", "level", "position"),
     )
     op.create_table(
         "usage",
@@ -231,11 +317,20 @@ def upgrade() -> None:
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
     op.drop_table("usage")
+    op.drop_table("tiles")
     op.drop_table("streams")
+    op.drop_table("snapshots")
+    with op.batch_alter_table("seals", schema=None) as batch_op:
+        batch_op.drop_index("seals_by_since")
+        batch_op.drop_index("seals_by_position")
+
+    op.drop_table("seals")
     with op.batch_alter_table("records", schema=None) as batch_op:
+        batch_op.drop_index("records_by_version")
         batch_op.drop_index("records_by_customer")
 
     op.drop_table("records")
+    op.drop_table("received_snapshots")
     op.drop_table("received")
     with op.batch_alter_table("receipts", schema=None) as batch_op:
         batch_op.drop_index(
@@ -256,13 +351,18 @@ def downgrade() -> None:
         batch_op.drop_index("receipt_denials_by_code")
 
     op.drop_table("receipt_denials")
+    op.drop_table("probes")
     with op.batch_alter_table("nonces", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_nonces_until"))
 
     op.drop_table("nonces")
     op.drop_table("negotiations")
     op.drop_table("log_nodes")
+    with op.batch_alter_table("declared_customers", schema=None) as batch_op:
+        batch_op.drop_index("declared_by_customer")
+
     op.drop_table("declared_customers")
+    op.drop_table("declarations")
     op.drop_table("datasets")
     op.drop_table("checkpoints")
     with op.batch_alter_table("anchors", schema=None) as batch_op:
