@@ -164,6 +164,7 @@ def test_the_other_refuses_a_signature_that_was_changed(
         (flipped(signature, 47), case),
         (flipped(signature, 79), case),
         (signature[:-1], case),
+        (signature + bytes(1), case),
         (signature, replace(case, header=b"")),
         (signature, replace(case, messages=swapped)),
         (signature, replace(case, messages=case.messages[:-1])),
