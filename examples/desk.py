@@ -5,13 +5,14 @@ What the command line does (`fieldpact dataset publish`, `offer`, `accept`,
 """
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from ledger.conditions import Condition
 from node import offline
 from node.config import Settings
 from node.domain.agreement import render_instant
@@ -29,10 +30,17 @@ def instant(seconds: float = 0.0) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What one company offers another."""
+    """What one company offers another.
+
+    Attributes:
+        fields: To be shown.
+        predicates: What may be proved of fields that are never shown: objects with
+            `field`, `operators`, `step` (or none) and `probes`.
+    """
 
     dataset: str
-    fields: Sequence[str]
+    fields: Sequence[str] = ()
+    predicates: Sequence[Mapping[str, Any]] = ()
     purposes: Sequence[str] = ("joint-delivery",)
     valid_to: str = ""
     calls_per_hour: int = 600
@@ -40,10 +48,13 @@ class Terms:
 
     def to_json(self, partner: str) -> dict[str, Any]:
         """Return the offer as the management API takes it; half a year if not told."""
+        hidden = [each["field"] for each in self.predicates]
         return {
             "partner": partner,
             "dataset": self.dataset,
-            "fields": dict.fromkeys(self.fields, "plain"),
+            "fields": dict.fromkeys(self.fields, "plain")
+            | dict.fromkeys(hidden, "predicate"),
+            "predicates": [dict(each) for each in self.predicates],
             "purposes": list(self.purposes),
             "valid_from": instant(-60),
             "valid_to": self.valid_to or instant(180 * 86400),
@@ -107,19 +118,34 @@ class Desk:
         path = f"/management/agreements/{agreement}/customers"
         return int(self.post(path, {"customers": sorted(customers)})["sent"])
 
+    def progress(self, dataset: str) -> list[dict[str, Any]]:
+        """Return how far the records of a dataset are committed to, by agreement."""
+        answer = self.get(f"/management/datasets/{dataset}/progress")
+        return list(answer["agreements"])
+
     def ask(
         self,
         agreement: str,
         customers: Sequence[str],
-        fields: Sequence[str],
+        fields: Sequence[str] = (),
         purpose: str = "joint-delivery",
+        where: Sequence[Condition] = (),
     ) -> dict[str, Any]:
-        """Ask a partner for fields of customers; return what our node made of it."""
+        """Ask a partner about customers; return what our node made of the answer.
+
+        Args:
+            agreement: Its id.
+            customers: Normalised keys.
+            fields: To be shown.
+            purpose: From the consortium's registry.
+            where: To be proved of fields that stay hidden.
+        """
         question = {
             "agreement": agreement,
             "purpose": purpose,
             "fields": sorted(fields),
             "customers": list(customers),
+            "where": [condition.to_json() for condition in where],
         }
         answer: dict[str, Any] = self.post("/management/ask", question)
         return answer

@@ -2,7 +2,7 @@
 
 import typer
 
-from node.cli import company, proving, sharing
+from node.cli import asking, company, proving, sharing
 
 app = typer.Typer(
     name="fieldpact",
@@ -18,9 +18,10 @@ for command in (
     sharing.offer,
     sharing.accept,
     sharing.align,
-    sharing.ask,
+    asking.ask,
     proving.evidence,
     proving.verify,
+    proving.compare,
     proving.replay,
 ):
     app.command()(command)

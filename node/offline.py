@@ -35,6 +35,11 @@ from node.domain.publication import check_columns, customers_in, examine
 from node.errors import BadRequest, Conflict
 
 
+def random_bytes(count: int) -> bytes:
+    """Return random bytes, for checking many proofs together."""
+    return system_randomness(count)
+
+
 def new_node(folder: Path, *, name: Mapping[str, str], url: str, listen: str) -> Path:
     """Write a new node: settings, and what `complete` makes for them.
 

@@ -8,7 +8,15 @@ from fastapi import APIRouter, Depends, Request
 from crypto.errors import Malformed
 from ledger.conditions import Condition, ordered, parse_condition
 from node.api.access import operator, services
-from node.api.models import Align, Ask, Identifier, NewOffer, NewStatus
+from node.api.models import (
+    Align,
+    Ask,
+    Digest,
+    Identifier,
+    NewOffer,
+    NewStatus,
+    Openings,
+)
 from node.api.negotiations import state
 from node.domain.agreement import Status, Terms, instant
 from node.domain.dataset import Mode
@@ -131,6 +139,17 @@ async def align(agreement: Identifier, body: Align, request: Request) -> Any:
     """Declare our customers to the provider of an agreement."""
     declared = await services(request).align.declare(agreement, body.customers)
     return {"declared": len(set(body.customers)), "sent": declared}
+
+
+@router.post("/receipts/{receipt_id}/evidence")
+async def evidence(receipt_id: Digest, body: Openings, request: Request) -> Any:
+    """Return the evidence for an answer, with tokens of these customers opened.
+
+    A token hides whom a call was about; who opens one tells whoever reads the file.
+    So it is for management to do, and not for auditors.
+    """
+    found = await services(request).evidence(receipt_id, openings=body.customers)
+    return found.to_json()
 
 
 @router.post("/ask")

@@ -172,3 +172,9 @@ class Align(_Body):
     customers: Annotated[
         list[str], FailFast(), Field(min_length=1, max_length=1_048_576)
     ]
+
+
+class Openings(_Body):
+    """Customers by their normalised identifiers, whose tokens shall be opened."""
+
+    customers: Annotated[list[str], FailFast(), Field(min_length=1, max_length=10_000)]

@@ -74,6 +74,34 @@ def modes(pairs: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def predicates(texts: Iterable[str]) -> list[dict[str, Any]]:
+    """Return what may be proved of fields, as given on the command line.
+
+    Raises:
+        BadParameter: One is not `field:operators:step:probes`.
+    """
+    found = []
+    for text in texts:
+        parts = text.split(":")
+        counted = parts[-1].isdecimal() and len(parts[-1]) <= 5
+        if len(parts) != 4 or not all(parts) or not counted:
+            message = (
+                f"{text}: write field:operators:step:probes, "
+                "as in annual_spend:at_least,at_most:100000:8"
+            )
+            raise typer.BadParameter(message)
+        name, operators, step, probes = parts
+        found.append(
+            {
+                "field": name,
+                "operators": operators.split(","),
+                "step": None if step == "-" else step,
+                "probes": int(probes),
+            }
+        )
+    return found
+
+
 @contextmanager
 def reported() -> Iterator[None]:
     """End with a sentence and exit code 1 on an error of the node."""

@@ -1,7 +1,8 @@
-"""`evidence`, `verify`, `conformance`: showing, and checking what was shown."""
+"""`evidence`, `verify`, `compare`, `conformance`: showing and checking."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,12 +10,15 @@ import typer
 
 from crypto.bbs import SUITES
 from crypto.errors import CryptoError
+from ledger.contradiction import Contradiction, contradictions
+from ledger.evidence import parse_evidence
 from ledger.participants import pins_of
 from ledger.rpc_reader import RpcChainReader
 from ledger.steps import verdict
 from ledger.verify import verify_evidence
 from ledger.wording import State
 from node import offline
+from node.cli.asking import Rule, key_of
 from node.cli.output import (
     AsJson,
     Exit,
@@ -42,9 +46,22 @@ _MARKS = {
 def evidence(
     receipt: Annotated[str, typer.Argument(help="The receipt's id.")],
     settings_file: SettingsFile,
+    open_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--open",
+            help="A customer; readers of the file then know whom its token means.",
+        ),
+    ] = None,
+    rule: Rule = "exact",
 ) -> None:
     """Print all the evidence there is for a receipt, as a file to hand on."""
-    found = Management.of(settings_file).get(f"/audit/receipts/{receipt}")
+    api = Management.of(settings_file)
+    if open_:
+        opened = {"customers": [key_of(rule, each) for each in open_]}
+        print_json(api.post(f"/management/receipts/{receipt}/evidence", opened))
+        return
+    found = api.get(f"/audit/receipts/{receipt}")
     found.pop("canonical")
     print_json(found)
 
@@ -69,7 +86,11 @@ def verify(
             chain = RpcChainReader(rpc, contract) if rpc and contract else None
             pins = pins_of(offline.read_json(registry)) if registry else {}
             steps = verify_evidence(
-                file.read_bytes(), pins, chain, trust_embedded=registry is None
+                file.read_bytes(),
+                pins,
+                chain,
+                trust_embedded=registry is None,
+                random_bytes=offline.random_bytes,
             )
         except (OSError, ValueError, CryptoError) as error:
             err.print(f"[red]✗ cannot be read[/red]: {error}")
@@ -81,6 +102,45 @@ def verify(
             out.print(f"{_MARKS[step.state]} {step.words['en']} · {step.detail}")
     if verdict(steps) is State.FAILED:
         raise typer.Exit(Exit.NOT_VERIFIED)
+
+
+def compare(
+    one: Annotated[Path, typer.Argument(help="An evidence file, with openings.")],
+    other: Annotated[Path, typer.Argument(help="Another one, of another partner.")],
+    registry: Annotated[Path, typer.Option(help="The registry whose keys you trust.")],
+    as_json: AsJson = False,
+) -> None:
+    """Find whether a provider told two partners what cannot both be so.
+
+    Of one version of a dataset there is one truth about a customer. Both files
+    must open the customer's token: `fieldpact evidence --open`.
+    """
+    try:
+        pins = pins_of(offline.read_json(registry))
+        ours, theirs = (parse_evidence(each.read_bytes()) for each in (one, other))
+    except (OSError, ValueError, CryptoError) as error:
+        err.print(f"[red]✗ cannot be read[/red]: {error}")
+        raise typer.Exit(Exit.ERROR) from error
+    try:
+        found = contradictions(ours, theirs, pins, random_bytes=offline.random_bytes)
+    except CryptoError as error:
+        err.print(f"[red]✗ cannot be compared[/red]: {error}")
+        raise typer.Exit(Exit.NOT_VERIFIED) from error
+    if as_json:
+        print_json([asdict(each) for each in found])
+    for each in () if as_json else found:
+        out.print(f"✗ {_contradiction(each)}", markup=False)
+    if found:
+        raise typer.Exit(Exit.NOT_VERIFIED)
+    if not as_json:
+        out.print("✓ both can be true")
+
+
+def _contradiction(found: Contradiction) -> str:
+    if not found.fields:
+        counts = " and ".join(map(str, found.records))
+        return f"{found.identifier}: told of {counts} records"
+    return f"{found.identifier}: told differently of {', '.join(found.fields)}"
 
 
 def replay(

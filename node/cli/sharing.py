@@ -1,4 +1,4 @@
-"""`dataset`, `offer`, `accept`, `align`, `agreement`, `ask`: sharing and asking."""
+"""`dataset`, `offer`, `accept`, `align`, `agreement`: what is shared with whom."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,20 +7,22 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from node import offline
+from node.cli.asking import grants_of
 from node.cli.output import (
     AsJson,
-    Exit,
     Management,
     SettingsFile,
     err,
     modes,
     out,
+    predicates,
     print_json,
     reported,
     show,
 )
+from node.cli.progress import Wait, follow, progress
 from node.domain.agreement import instant, render_instant
-from node.domain.customer import BadCustomer, normalise, rule_problem
+from node.domain.where import grant_in_words
 from node.errors import BadRequest
 
 dataset = typer.Typer(help="What the company could share.")
@@ -60,12 +62,23 @@ def check(
     show(["field", "grade", "modes", *(["partner sees"] if granted else [])], rows)
 
 
+dataset.command("progress")(progress)
+
+
 @dataset.command()
-def publish(file: _File, settings_file: SettingsFile, as_json: AsJson = False) -> None:
+def publish(
+    file: _File,
+    settings_file: SettingsFile,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
     """Publish a dataset on the running node; again to take in what changed."""
     with reported():
         declaration = offline.read_declaration(file)
-    answer = Management.of(settings_file).post("/management/datasets", declaration)
+    api = Management.of(settings_file)
+    answer = api.post("/management/datasets", declaration)
+    if wait:
+        follow(api, answer["dataset"])
     if as_json:
         print_json(answer)
         return
@@ -77,7 +90,6 @@ def offer(
     partner: Annotated[str, typer.Argument(help="DID of the partner.")],
     dataset_id: Annotated[str, typer.Argument(help="The dataset's id.")],
     settings_file: SettingsFile,
-    field: Annotated[list[str], typer.Option(help="field:mode, one or more.")],
     purpose: Annotated[list[str], typer.Option(help="A purpose's id.")],
     valid_from: Annotated[
         str, typer.Option(help="2026-11-22 or 2026-11-22T08:00:00Z, UTC.")
@@ -85,21 +97,36 @@ def offer(
     valid_to: Annotated[
         str, typer.Option(help="The first instant after it, likewise.")
     ],
+    field: Annotated[
+        list[str] | None, typer.Option(help="field:mode; one or more.")
+    ] = None,
+    predicate: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="field:operators:step:probes; what may be proved of a field that "
+            "is never shown, as in annual_spend:at_least,at_most:100000:8. A step of "
+            "a date is a day, month, quarter or year; `-` allows any bound. Probes "
+            "are how many conditions may ever be asked of one customer."
+        ),
+    ] = None,
     calls_per_hour: int = 600,
     rows_per_call: int = 1000,
 ) -> None:
     """Offer fields of a dataset to a partner."""
+    granted = predicates(predicate or ())
+    hidden = {each["field"]: "predicate" for each in granted}
     answer = Management.of(settings_file).post(
         "/management/offers",
         {
             "partner": partner,
             "dataset": dataset_id,
-            "fields": modes(field),
+            "fields": hidden | modes(field or ()),
             "purposes": purpose,
             "valid_from": _instant(valid_from),
             "valid_to": _instant(valid_to),
             "calls_per_hour": calls_per_hour,
             "rows_per_call": rows_per_call,
+            "predicates": granted,
         },
     )
     out.print(f"✓ offered · the partner can accept {answer['consumerPid']}")
@@ -150,6 +177,9 @@ def agreements(settings_file: SettingsFile, as_json: AsJson = False) -> None:
         for each in items
     )
     show(("id", "role", "partner", "dataset", "fields", "status", "calls"), rows)
+    for each in items:
+        for grant in grants_of(each):
+            out.print(f"{each['id']} · {grant_in_words(grant)}", markup=False)
 
 
 @agreement.command("status")
@@ -188,42 +218,6 @@ def align(
         err.print(f"{count} rows left out: customer.{kind}")
 
 
-def ask(
-    agreement_id: _Agreement,
-    customer: Annotated[list[str], typer.Argument(help="Identifiers of customers.")],
-    settings_file: SettingsFile,
-    field: Annotated[list[str], typer.Option(help="A field; one or more.")],
-    purpose: Annotated[str, typer.Option(help="A purpose's id.")],
-    rule: Annotated[str, typer.Option(help="The normalisation rule.")] = "exact",
-    as_json: AsJson = False,
-) -> None:
-    """Ask a partner for fields of customers, and check what it answers."""
-    answer = Management.of(settings_file).post(
-        "/management/ask",
-        {
-            "agreement": agreement_id,
-            "purpose": purpose,
-            "fields": sorted(set(field)),
-            "customers": [_key(rule, each) for each in customer],
-        },
-    )
-    print_json(answer) if as_json else _show_answer(answer)
-    if not answer["verified"]:
-        raise typer.Exit(Exit.NOT_VERIFIED)
-    if not answer["allowed"]:
-        raise typer.Exit(Exit.DENIED)
-
-
-def _key(rule: str, identifier: str) -> str:
-    if problem := rule_problem(rule):
-        raise typer.BadParameter(f"{rule} is no rule; {problem}")
-    try:
-        return normalise(rule, identifier)
-    except BadCustomer as bad:
-        message = f"{identifier} does not fit the rule {rule}: {bad.kind}"
-        raise typer.BadParameter(message) from bad
-
-
 def _instant(text: str) -> str:
     """Return an instant; of a date, its beginning."""
     whole = f"{text}T00:00:00Z" if len(text) == 10 else text
@@ -231,19 +225,6 @@ def _instant(text: str) -> str:
         return render_instant(instant(whole))
     except BadRequest as error:
         raise typer.BadParameter(f"{text}: write 2026-11-22T08:00:00Z") from error
-
-
-def _show_answer(answer: dict[str, Any]) -> None:
-    word = "✓ verified" if answer["verified"] else "✗ not verified"
-    out.print(f"{word} · receipt {answer['receipt']}")
-    for each in answer["denials"]:
-        out.print(f"✗ {each['code']}: {each['message']} {each['mend']}")
-    for name, records in answer["customers"].items():
-        if not records:
-            out.print(f"{name}: {'not shared' if records is None else 'no record'}")
-        for record in records or ():
-            values = ", ".join(f"{key} = {value}" for key, value in record.items())
-            out.print(f"{name}: {values}")
 
 
 def _show_report(report: dict[str, Any]) -> None:

@@ -118,9 +118,8 @@ class Terms:
             _refuse("predicates", "Name each field once, in the order of the names.")
         for name in granted:
             if self.fields.get(name) is not Mode.PREDICATE:
-                _refuse(
-                    "predicates", f"Share {name} as predicate too: {name}:predicate."
-                )
+                mend = f"Share {name} in mode predicate, or grant no predicates of it."
+                _refuse("predicates", mend)
 
     def to_permission(self) -> dict[str, Any]:
         """Return the ODRL permission that says the same."""
