@@ -3,17 +3,15 @@
 import dataclasses
 import itertools
 import secrets
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from crypto import bbs, typed
-from crypto.anchored import seal
 from crypto.bbs import SUITES
 from crypto.bbs.core import random_scalars
 from crypto.bbs.generators import generators
-from crypto.errors import InvalidSignature, Malformed
+from crypto.errors import Malformed
 from crypto.predicates import Statement
 from crypto.predicates.bits import BITS
 from crypto.typed import OFFSET, TYPED, Field, Kind, parse_header
@@ -23,9 +21,6 @@ from tests.unit.crypto.typed_world import (
     LINK,
     RECORD,
     SCHEMA,
-    VALUES,
-    sealed,
-    source,
 )
 
 MONEY = Field(name="m", kind=Kind.MONEY, unit="EUR", scale=2)
@@ -152,14 +147,6 @@ def test_a_schema_has_at_most_62_fields() -> None:
         typed.schema_hash(schema)
 
 
-@pytest.mark.parametrize(
-    "values", [{}, {**VALUES, "more": 1}, {**VALUES, "orders": "7"}]
-)
-def test_a_record_has_every_field_and_no_other(values: dict[str, object]) -> None:
-    with pytest.raises(Malformed):
-        sealed(values)
-
-
 def test_a_header_reads_as_it_was_written() -> None:
     assert parse_header(HEADER.to_bytes()) == HEADER
     HEADER.check(SCHEMA)
@@ -191,46 +178,6 @@ def test_what_is_no_header_is_malformed(data: bytes) -> None:
         parse_header(data)
 
 
-def test_the_commitment_is_the_point_under_the_signature() -> None:
-    backend, header = bbs.ARKWORKS, HEADER.to_bytes()
-    frame = bbs.frame(TYPED, backend, KEY.public_bytes, header, 16)
-    numbers = [int.from_bytes(message, "big") for message in RECORD.messages]
-    b = backend.msm([frame.start, *frame.points.messages], [1, *numbers])
-    assert backend.encode_g1(b) == RECORD.commitment
-    frame.verify(RECORD.signature, RECORD.messages)
-    key = bbs.BbsKey.generate(b"k" * 32, suite=TYPED)
-    again = key.sign_scalars(header, RECORD.messages, random_bytes=source("x"))
-    assert again == RECORD.signature
-
-
-def test_a_record_is_committed_to_afresh_each_time() -> None:
-    other = sealed(seed="other")
-    assert other.commitment != RECORD.commitment
-    assert other.messages[0] != RECORD.messages[0]
-    assert other.messages[1:] == RECORD.messages[1:]
-
-
-@pytest.mark.parametrize(
-    "broken", [bytes, lambda count: b"\1" * count, lambda count: b"ab"]
-)
-def test_a_source_of_randomness_that_is_broken_blinds_nothing(
-    broken: Callable[[int], bytes],
-) -> None:
-    with pytest.raises(ValueError, match="random bytes is broken"):
-        _seal(broken)
-
-
-def _seal(random_bytes: Callable[[int], bytes]) -> object:
-    return seal(
-        VALUES,
-        key=KEY,
-        header=HEADER,
-        schema=SCHEMA,
-        link=LINK,
-        random_bytes=random_bytes,
-    )
-
-
 def test_no_point_or_tag_is_shared_with_the_standard_interface() -> None:
     points = [
         generators(suite, bbs.ARKWORKS, 64) for suite in (*SUITES.values(), TYPED, BITS)
@@ -241,19 +188,6 @@ def test_no_point_or_tag_is_shared_with_the_standard_interface() -> None:
         for point in (made.base, made.header, *made.messages)
     ]
     assert len(set(encoded)) == len(encoded)
-
-
-def test_a_signature_of_one_interface_is_none_of_the_other() -> None:
-    frame = bbs.frame(
-        bbs.SHA_256, bbs.ARKWORKS, KEY.public_bytes, HEADER.to_bytes(), 16
-    )
-    with pytest.raises(InvalidSignature):
-        frame.verify(RECORD.signature, RECORD.messages)
-
-
-def test_a_sealed_record_is_not_printed() -> None:
-    assert RECORD.scalars.hex() not in repr(RECORD)
-    assert repr(RECORD.signature) not in repr(RECORD)
 
 
 def test_a_first_move_answers_once() -> None:

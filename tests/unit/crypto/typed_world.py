@@ -2,12 +2,28 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from crypto import typed
 from crypto.anchored import Sealed, seal
 from crypto.bbs import BbsKey
-from crypto.predicates import Claim, Statement, prove
+from crypto.encoding import canonical
+from crypto.errors import CryptoError
+from crypto.predicates import (
+    Claim,
+    Statement,
+    after,
+    at_least,
+    at_most,
+    before,
+    between,
+    equal,
+    no_more_than,
+    one_of,
+    prove,
+    sum_at_least,
+    verify,
+)
 from crypto.predicates.kinds import Predicate
 from crypto.typed import Field, Header, Kind, Schema
 
@@ -41,7 +57,13 @@ KEY = BbsKey.generate(b"k" * 32)
 HEADER = Header.of(
     SCHEMA, issuer="did:web:a", key_id="did:web:a#1", dataset="d", grant="g", version=0
 )
-PH = b"audience, agreement, purpose, nonce"
+BOUND: Mapping[str, object] = {
+    "audience": "did:web:b",
+    "agreement": "g",
+    "purpose": "delivery",
+    "nonce": "bm9uY2U",
+}
+PH = canonical(dict(BOUND))
 LINK = b"l" * 48
 
 
@@ -119,3 +141,66 @@ def claim(
         ph=ph,
         commitment=record.commitment if stated.anchored else None,
     )
+
+
+MIXED = statement(
+    between(SCHEMA, "orders", 3, 9),
+    one_of(SCHEMA, "home", ["华东", "x", "y"]),
+    equal(SCHEMA, "orders", "returns"),
+    shown=("accepted", "region"),
+    anchored=True,
+)
+"""A statement of every part, and yet of few octets."""
+
+TRUE: dict[str, Predicate] = {
+    "at least": at_least(SCHEMA, "spend", "500000.00", bits=32),
+    "at least, all the way": at_least(SCHEMA, "spend", "-1.00"),
+    "at most": at_most(SCHEMA, "spend", "500000.00", bits=8),
+    "at most, all the way": at_most(SCHEMA, "paid", "0.00"),
+    "between": between(SCHEMA, "orders", 3, 9),
+    "before": before(SCHEMA, "accepted", "1970-01-01", bits=7),
+    "before, all the way": before(SCHEMA, "accepted", "1970-01-01"),
+    "after": after(SCHEMA, "accepted", "1969-12-30", bits=4),
+    "after, all the way": after(SCHEMA, "accepted", "1969-12-30"),
+    "one of": one_of(SCHEMA, "region", ["华东", "华北", "x"]),
+    "one of two": one_of(SCHEMA, "active", [True, False]),
+    "one of numbers": one_of(SCHEMA, "orders", range(-20, 44)),
+    "no more than": no_more_than(SCHEMA, "paid", "spend", bits=40),
+    "no more than, backwards": no_more_than(SCHEMA, "returns", "orders"),
+    "sum at least": sum_at_least(SCHEMA, "spend", "paid", "499987.50", bits=16),
+    "sum at least, all the way": sum_at_least(SCHEMA, "spend", "paid", "1.00"),
+    "equal numbers": equal(SCHEMA, "orders", "returns"),
+    "equal texts": equal(SCHEMA, "region", "home"),
+}
+FALSE: dict[str, Predicate] = {
+    "at least": at_least(SCHEMA, "spend", "500000.01", bits=32),
+    "at least, too far below": at_least(SCHEMA, "spend", "499000.00", bits=8),
+    "at most": at_most(SCHEMA, "spend", "499999.99"),
+    "between": between(SCHEMA, "orders", 8, 9),
+    "before": before(SCHEMA, "accepted", "1969-12-31"),
+    "after": after(SCHEMA, "accepted", "1969-12-31"),
+    "one of": one_of(SCHEMA, "region", ["华北", "x", "y"]),
+    "one of two": one_of(SCHEMA, "home", ["华北", "x"]),
+    "no more than": no_more_than(SCHEMA, "spend", "paid"),
+    "sum at least": sum_at_least(SCHEMA, "spend", "paid", "499987.51"),
+    "equal": equal(SCHEMA, "spend", "paid"),
+    "missing, at least": at_least(SCHEMA, "bonus", "-92233720368547758.08"),
+    "missing, no more than": no_more_than(SCHEMA, "bonus", "spend"),
+    "missing, no less than": no_more_than(SCHEMA, "spend", "bonus"),
+    "missing, sum": sum_at_least(SCHEMA, "spend", "bonus", "0.00"),
+    "missing, equal": equal(SCHEMA, "spend", "bonus"),
+}
+
+
+def mutations(data: bytes) -> Iterator[bytes]:
+    """Change each byte once."""
+    for at, noise in enumerate(source("noise")(len(data))):
+        yield data[:at] + bytes([data[at] ^ (noise or 1)]) + data[at + 1 :]
+
+
+def refused(changed: Claim) -> bool:
+    try:
+        verify(changed)
+    except CryptoError:
+        return True
+    return False
