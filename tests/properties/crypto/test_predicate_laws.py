@@ -2,13 +2,17 @@
 
 import dataclasses
 import datetime
+import secrets
 from decimal import Decimal
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crypto.errors import CryptoError, Invalid, Malformed
+from crypto.errors import CryptoError, Invalid, InvalidBatch, Malformed
 from crypto.predicates import (
+    Claim,
     Statement,
     Window,
     between,
@@ -18,9 +22,11 @@ from crypto.predicates import (
     parse_statement,
     sum_at_least,
     verify,
+    verify_batch,
 )
 from crypto.predicates.kinds import Predicate
 from crypto.predicates.weights import digits, weights
+from crypto.tokens import check_opening, customer_opening, customer_token
 from crypto.typed import (
     FIRST_FIELD,
     NULL_STEP,
@@ -28,6 +34,9 @@ from crypto.typed import (
     Field,
     Kind,
     parse_header,
+    places,
+    schema_hash,
+    told,
 )
 from tests.unit.crypto.typed_world import (
     FIELDS,
@@ -183,6 +192,45 @@ def test_any_octets_are_a_statement_or_a_header_in_one_spelling_or_malformed(
         assert read.to_bytes() == octets
 
 
+@settings(max_examples=30)
+@given(st.sets(st.sampled_from([field.name for field in FIELDS])), st.data())
+def test_whatever_is_told_the_hash_and_what_is_proved_are_the_same(
+    names: set[str], data: st.DataObject
+) -> None:
+    part = told(SCHEMA, names)
+    assert schema_hash(part) == schema_hash(SCHEMA)
+    shown = data.draw(st.sets(st.sampled_from(sorted(names)))) if names else set()
+    here = statement(shown=tuple(shown), schema=part, anchored=True)
+    assert here.to_bytes() == dataclasses.replace(here, schema=SCHEMA).to_bytes()
+    verify(claim(here))
+    for name in {field.name for field in FIELDS} - names:
+        with pytest.raises(Malformed):
+            places(part, [name])
+
+
+@settings(max_examples=60)
+@given(
+    st.binary(min_size=32, max_size=32),
+    st.text(min_size=1),
+    st.text(min_size=1),
+    st.binary(min_size=32, max_size=32),
+)
+def test_a_token_opens_to_one_identifier_and_with_one_opening(
+    key: bytes, customer: str, other: str, opening: bytes
+) -> None:
+    try:
+        token = customer_token(key, customer)
+    except Malformed:
+        return
+    right = customer_opening(key, customer)
+    check_opening(token, right, customer)
+    for shown, who in ((right, other), (opening, customer), (opening, other)):
+        if (shown, who) == (right, customer):
+            continue
+        with pytest.raises(CryptoError):
+            check_opening(token, shown, who)
+
+
 MADE = claim(
     statement(
         between(SCHEMA, "orders", 3, 9),
@@ -234,3 +282,53 @@ def test_a_range_is_proved_if_and_only_if_it_is_true(
 
 
 _BASE: dict[str, object] = {field.name: None for field in FIELDS}
+
+
+CLAIMS = [
+    claim(
+        statement(
+            between(SCHEMA, "orders", 3, 9 + place), shown=("home",), anchored=True
+        ),
+        seed=f"{place}",
+    )
+    for place in range(4)
+]
+
+
+@settings(max_examples=80)
+@given(
+    st.lists(st.sampled_from(range(4)), min_size=1, max_size=5),
+    st.integers(0, 8 * len(CLAIMS[0].proof) - 1),
+    st.sampled_from(["proof", "moves", "commitment", "ph"]),
+    st.booleans(),
+)
+def test_a_batch_names_exactly_those_that_do_not_verify(
+    places: list[int], bit: int, part: str, told: bool
+) -> None:
+    claims = [CLAIMS[place] for place in places]
+    if not told:
+        claims = [dataclasses.replace(one, moves=b"") for one in claims]
+    data = getattr(claims[-1], part)
+    if data:
+        bent = int.from_bytes(data, "big") ^ (1 << bit % (8 * len(data)))
+        changed: dict[str, Any] = {part: bent.to_bytes(len(data), "big")}
+        claims[-1] = dataclasses.replace(claims[-1], **changed)
+    wrong = {place for place, one in enumerate(claims) if _fails(one)}
+    assert wrong == (set() if part == "moves" else {len(claims) - 1})
+    assert _faults(claims) == wrong
+
+
+def _fails(one: Claim) -> bool:
+    try:
+        verify(one)
+    except CryptoError:
+        return True
+    return False
+
+
+def _faults(claims: list[Claim]) -> set[int]:
+    try:
+        verify_batch(claims, random_bytes=secrets.token_bytes)
+    except InvalidBatch as error:
+        return set(error.faults)
+    return set()

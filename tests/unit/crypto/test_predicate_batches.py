@@ -23,6 +23,7 @@ from crypto.predicates import (
 from crypto.predicates.batch import _Total
 from crypto.predicates.verify import Opened
 from crypto.transcript import presentation_header
+from tests.unit.crypto.test_bbs_backends import _g1_outside_the_subgroup
 from tests.unit.crypto.typed_world import (
     HEADER,
     KEY,
@@ -104,6 +105,36 @@ def test_moves_that_lie_change_nothing(place: int) -> None:
     other = CLAIMS[place + 3].moves
     for moves in (other, other[:-1], bytes(len(other)), b"x", other + other):
         assert _faults(_but(place, moves=moves)) == {}
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        b"\xc0" + bytes(47),
+        b"\xe0" + bytes(47),
+        bytes(48),
+        _g1_outside_the_subgroup(),
+    ],
+)
+@pytest.mark.parametrize("at", range(0, 5 * 48, 48))
+def test_moves_that_are_no_points_of_the_group_change_nothing(
+    at: int, point: bytes
+) -> None:
+    """They would spoil the random sum, which needs the group of prime order."""
+    moves = CLAIMS[1].moves
+    assert len(moves) == 5 * 48
+    bent = moves[:at] + point + moves[at + 48 :]
+    assert _faults(_but(1, moves=bent)) == {}
+    assert _faults(_but(1, moves=bent, ph=b"other")) == {1: "InvalidProof"}
+
+
+def test_every_presentation_can_be_the_wrong_one() -> None:
+    for place in range(len(CLAIMS)):
+        bent = bytearray(CLAIMS[place].proof)
+        bent[150] ^= 1  # e^: the challenge is not affected by it, T1 is
+        assert _faults(_but(place, proof=bytes(bent))) == {place: "InvalidProof"}
+    wrong = [dataclasses.replace(one, ph=b"other") for one in CLAIMS]
+    assert set(_faults(wrong)) == set(range(len(CLAIMS)))
 
 
 def test_a_proof_whose_challenge_is_the_hash_of_false_moves_is_named() -> None:

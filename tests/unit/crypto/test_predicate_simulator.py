@@ -5,6 +5,7 @@ values shown, the commitment and the issuer's *secret* key (hiding is against th
 issuer's own key, too), but no record; and it may choose the challenge first.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Callable
 
@@ -108,10 +109,11 @@ def _scalars(proof: bytes) -> list[int]:
     ]
 
 
-def _transcripts(kind: str) -> list[list[int]]:
-    """Return the responses of many runs: of one record, of another, of none."""
+@functools.cache
+def _presentations(kind: str) -> list[bytes]:
+    """Return many presentations: of one record, of another, of none."""
     values = {"record": VALUES, "other": OTHER}.get(kind)
-    rows = []
+    made = []
     record = sealed(values) if values else None
     for run in range(RUNS):
         if record is None:
@@ -119,8 +121,25 @@ def _transcripts(kind: str) -> list[list[int]]:
             proof = _simulate(ASKED, challenge, source(f"simulator {run}"))
         else:
             proof = claim(ASKED, record=record, seed=f"{kind} {run}").proof
-        rows.append(_scalars(proof))
-    return rows
+        made.append(proof)
+    return made
+
+
+def _transcripts(kind: str) -> list[list[int]]:
+    return [_scalars(proof) for proof in _presentations(kind)]
+
+
+def _difference(ones: list[int], others: list[int], bins: int = 8) -> float:
+    """Chi-square of two samples of one size over equal parts of 0 to r-1."""
+    one, other = (
+        Counter(number * bins // ORDER for number in numbers)
+        for numbers in (ones, others)
+    )
+    return sum(
+        (one[place] - other[place]) ** 2 / (one[place] + other[place])
+        for place in range(bins)
+        if one[place] + other[place]
+    )
 
 
 def _surprise(numbers: list[int], bins: int = 8) -> float:
@@ -146,10 +165,49 @@ def test_every_response_is_uniform_whatever_is_hidden(kind: str) -> None:
         assert row[3 + 7] == row[3 + 8]
 
 
+@pytest.mark.parametrize("kind", ["record", "other"])
+def test_a_record_makes_the_transcripts_that_nobody_makes(kind: str) -> None:
+    """Two samples, the simulator's and the prover's: nothing tells one from another.
+
+    Each response, and each two that might hold the same mask: their differences,
+    also less the challenge. Points of the first moves by their encoding.
+    """
+    honest, simulated = _transcripts(kind), _transcripts("nobody")
+    columns = range(len(honest[0]) - 1)
+    looks: list[Callable[[list[int]], int]] = [
+        lambda row, i=i, j=j, k=k: (row[i] - row[j] - k * row[-1]) % ORDER  # type: ignore[misc]
+        for i in columns
+        for j in columns
+        for k in (0, 1, -1)
+        if i < j
+    ]
+    worst = max(
+        _difference([look(row) for row in honest], [look(row) for row in simulated])
+        for look in looks
+    )
+    # 7 degrees of freedom: above 45 once in 7,000,000; 1,000 are looked at.
+    assert worst < 45
+
+
+def test_points_look_alike_whatever_is_hidden() -> None:
+    """Abar, Bbar, D, K_b and K_c, by low bits of their coordinate and by their sign."""
+    bbs = 272 + 32 * (16 - len(ASKED.shown))
+    for at in (0, 48, 96, bbs, bbs + 48):
+        samples = {
+            kind: [
+                (proof[at + 47] % 4 * 2 + (proof[at] >> 5 & 1)) * (ORDER // 8) + 1
+                for proof in _presentations(kind)
+            ]
+            for kind in ("record", "nobody")
+        }
+        assert all(_surprise(numbers) < 40 for numbers in samples.values())
+
+
 def test_this_test_would_see_a_mask_that_is_short() -> None:
     """f = a + b*c less c is the mask: one of 250 bits is not uniform modulo r."""
     masks = [number >> 5 for number in random_scalars(RUNS, source("short"))]
     assert _surprise(masks) > 34
+    assert _difference(masks, random_scalars(RUNS, source("long"))) > 45
 
 
 def test_the_responses_of_small_sums_cover_all_solutions_once() -> None:

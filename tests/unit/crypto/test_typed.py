@@ -81,6 +81,31 @@ def test_a_value_out_of_form_is_not_signed(field: Field, value: object) -> None:
         field.scalar(value, 5)
 
 
+@pytest.mark.parametrize(
+    ("field", "least", "most"),
+    [
+        (INTEGER, -(2**53) + 1, 2**53 - 1),
+        (DATE, "0001-01-01", "9999-12-31"),
+        (MONEY, "-92233720368547758.08", "92233720368547758.07"),
+        (WHOLE, "-9223372036854775808", "9223372036854775807"),
+    ],
+)
+def test_the_numbers_of_a_type_end_where_its_values_end(
+    field: Field, least: object, most: object
+) -> None:
+    assert field.ends == (field.number(least), field.number(most))
+    assert 0 <= field.ends[0] < OFFSET < field.ends[1] <= typed.TOP
+
+
+def test_texts_and_truth_values_have_no_numbers() -> None:
+    for kind, value in ((Kind.TEXT, "x"), (Kind.BOOLEAN, True)):
+        field = Field(name="t", kind=kind)
+        with pytest.raises(Malformed):
+            field.number(value)
+        with pytest.raises(Malformed):
+            _ = field.ends
+
+
 def test_a_missing_value_is_another_number_at_each_index() -> None:
     nulls = [MONEY.scalar(None, index) for index in range(64)]
     texts = [Field(name="t", kind=Kind.TEXT).scalar(None, index) for index in range(64)]
@@ -96,6 +121,7 @@ def test_a_missing_value_is_another_number_at_each_index() -> None:
         {"name": "A"},
         {"name": ""},
         {"kind": "colour"},
+        {"kind": "money"},
         {"scale": 19},
         {"scale": -1},
         {"scale": True},
@@ -106,6 +132,21 @@ def test_a_missing_value_is_another_number_at_each_index() -> None:
 def test_a_field_out_of_form_is_malformed(changes: dict[str, Any]) -> None:
     with pytest.raises(Malformed):
         dataclasses.replace(MONEY, **changes)
+
+
+@pytest.mark.parametrize("unit", ["EUR", "kg", "件", "m³", "°C", "%", "x" * 32])
+def test_a_unit_is_a_symbol_in_any_script(unit: str) -> None:
+    for kind in (Kind.MONEY, Kind.INTEGER):
+        assert Field(name="m", kind=kind, unit=unit).unit == unit
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["", " ", "k g", "kg\n", "kg\u3000", "\x00", "\x7f", "\ud800", "A\u030a", "x" * 33],
+)
+def test_a_unit_has_no_white_space_and_one_spelling(unit: str) -> None:
+    with pytest.raises(Malformed):
+        Field(name="m", kind=Kind.INTEGER, unit=unit)
 
 
 def test_the_schema_hash_holds_name_type_unit_and_scale() -> None:
