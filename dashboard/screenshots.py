@@ -93,9 +93,11 @@ class _Camera:
             self._shoot(out, name, language, theme, width)
 
     def _receipt(self) -> None:
-        """Open the receipt of the oldest allowed call, which has come furthest."""
+        """Open the receipt of the oldest allowed call, rather of one with a proof."""
         self._open("/calls?window=90d&decision=allow&after=0")
-        self._open(self._page.locator("a.hash").last.get_attribute("href") or "/")
+        every, proofs = (self._page.locator(it) for it in ("tr", "tr:has(.zk)"))
+        row = (proofs if proofs.count() else every).last
+        self._open(row.locator("a.hash").get_attribute("href") or "/")
         self._checked()
 
     def _drawer(self) -> None:

@@ -11,7 +11,16 @@ can be audited; a missing or mistyped one is `NodeNonsense`.
 import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    PlainValidator,
+)
+
+from crypto.errors import Malformed
+from ledger.conditions import Condition, parse_conditions
 
 
 def _utc(value: datetime.datetime) -> datetime.datetime:
@@ -21,6 +30,17 @@ def _utc(value: datetime.datetime) -> datetime.datetime:
 Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
 Names = dict[str, str]
 """A title in both languages, keyed `en` and `zh`."""
+
+
+def _read_conditions(value: object) -> tuple[Condition, ...]:
+    try:
+        return parse_conditions(value)
+    except Malformed as error:
+        raise ValueError(str(error)) from error
+
+
+Conditions = Annotated[tuple[Condition, ...], PlainValidator(_read_conditions)]
+"""What was to be proved, as in a receipt."""
 
 
 class _Statement(BaseModel):
@@ -134,7 +154,14 @@ class Summary(_Statement):
 
 
 class Call(_Statement):
-    """One line of the call log."""
+    """One line of the call log.
+
+    Attributes:
+        fields: What was to be shown.
+        where: What was to be proved; of these fields nothing was shown.
+        records: Disclosed, and with `where`: proved.
+        withheld: Records of which it was not proved, so nothing was shown.
+    """
 
     sequence: int
     receipt_id: str
@@ -143,11 +170,13 @@ class Call(_Statement):
     agreement: str | None
     dataset: str | None
     fields: tuple[str, ...]
+    where: Conditions
     purpose: str | None
     decision: Literal["allow", "deny"]
     denials: tuple[str, ...]
     customers: int
     records: int
+    withheld: int
     state: Literal["sequenced", "integrated", "anchored"]
 
 
@@ -168,6 +197,19 @@ class CallPage(_Statement):
     facets: dict[str, tuple[FacetValue, ...]]
 
 
+class Provable(_Statement):
+    """A field of which an agreement lets something be proved.
+
+    Attributes:
+        type: As the dataset declares it: `date`, `integer`, `money`, …
+        unit: What its number counts, if it is one.
+    """
+
+    field: str
+    type: str
+    unit: str | None
+
+
 class Agreement(_Statement):
     """One item of `GET /audit/agreements`."""
 
@@ -178,6 +220,7 @@ class Agreement(_Statement):
     valid_to: Instant
     status: str
     last_used_at: Instant | None
+    predicates: tuple[Provable, ...]
 
 
 class AgreementList(_Statement):

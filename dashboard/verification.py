@@ -1,28 +1,33 @@
 """The server's own check of a receipt, and the chain's answer.
 
 The same library that a third party would use (`ledger.verify`), with the keys
-this dashboard has pinned. Its nine steps are told as the four lines that the
-browser fills in too, so that both can be laid side by side:
+this dashboard has pinned. Its steps are told as the lines that the browser fills
+in too, so that both can be laid side by side:
 
     record      receipt, disclosure
     log         inclusion, checkpoint
     signature   provider_signature, countersignature
     anchor      consistency, anchor, chain
+    snapshot    snapshot, of an allowed call (`dashboard.snapshots`)
 
 A line is as weak as its weakest step, the whole as its weakest line.
 """
 
+import datetime
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from crypto.errors import Malformed
+from dashboard import proofs
 from dashboard.i18n import Speech
 from dashboard.registry import Registry
+from dashboard.snapshots import committed, numbers, snapshot_step
 from ledger.errors import ChainUnavailable
-from ledger.evidence import parse_evidence
+from ledger.evidence import parse_evidence, parse_place
 from ledger.ports import ChainReader
+from ledger.receipts import Receipt
 from ledger.steps import State, Step, verdict
 from ledger.verify import verify_evidence
 
@@ -31,10 +36,11 @@ LINES: Final[Mapping[str, Sequence[str]]] = {
     "log": ("inclusion", "checkpoint"),
     "signature": ("provider_signature", "countersignature"),
     "anchor": ("consistency", "anchor", "chain"),
+    "snapshot": ("snapshot",),
 }
 _FIRST: Final = (
-    *("at", "provider", "consumer", "dataset", "fields", "purpose"),
-    *("decision", "denials", "customers", "records"),
+    *("at", "provider", "consumer", "dataset", "fields", "where", "purpose"),
+    *("decision", "denials", "customers", "records", "statement", "snapshot"),
 )
 """Members that a reader looks for; the others follow in the record's order."""
 _NAMES: Final = {State.NOT_CHECKED: "stated"}
@@ -73,9 +79,11 @@ class Checked:
 def check_on_server(
     answer: Mapping[str, Any],
     receipt_id: str,
+    *,
     registry: Registry,
     chain: ChainReader | None,
     speech: Speech,
+    grants: proofs.Grants,
 ) -> Checked:
     """Check what the node handed out for a receipt.
 
@@ -85,60 +93,97 @@ def check_on_server(
         registry: The dashboard's own pins.
         chain: Asks the chain, or None: then the anchor is only stated.
         speech: The language of the words.
+        grants: Units of what was to be proved, as the node states them.
     """
-    data = json.dumps(file_of(answer)).encode()
-    steps = verify_evidence(data, registry.pins, chain, receipt_id=receipt_id)
-    lines = tuple(_line(name, steps, speech) for name in LINES)
+    steps, receipt = _checked(answer, receipt_id, registry, chain)
+    lines = tuple(_line(name, steps, speech) for name in LINES if name != "snapshot")
+    if steps[-1].name == "snapshot":
+        lines += (_snapshot_line(steps[-1], answer, speech),)
     states = {line.name: line.state for line in lines}
     signed = states["signature"] in {"checked", "pending"}
-    sound = signed and "failed" not in states.values()
-    receipt = parse_evidence(data).signed.receipt if sound else None
+    if not signed or "failed" in states.values():
+        receipt = None
     return Checked(
         verdict=_name(verdict(steps)),
         lines=lines,
-        facts=_facts(receipt.to_json()) if receipt else (),
+        facts=_facts(receipt, speech, grants) if receipt else (),
         record=receipt.canonical().decode() if receipt else "",
     )
 
 
 def file_of(answer: Mapping[str, Any]) -> dict[str, Any]:
     """Return the evidence file within the audit API's answer."""
-    return {name: value for name, value in answer.items() if name != "canonical"}
+    beside = {"canonical", "committed"}
+    return {name: value for name, value in answer.items() if name not in beside}
 
 
 def ask_chain(
-    answer: Mapping[str, Any], registry: Registry, chain: ChainReader | None
+    answer: Mapping[str, Any],
+    registry: Registry,
+    chain: ChainReader | None,
+    speech: Speech,
+    *,
+    of_snapshot: bool = False,
 ) -> dict[str, Any]:
     """Ask the chain what the provider's pinned account anchored.
+
+    Args:
+        answer: The audit API's evidence, not trusted.
+        registry: The dashboard's own pins.
+        chain: The chain to ask, or None.
+        speech: Writes the time of the anchor.
+        of_snapshot: Ask for the anchor of the snapshot, not of the receipt.
 
     Returns:
         A JSON object: `state` is `held`, `absent`, `unavailable` (no answer),
         `unasked` (no chain) or `unreadable` (no anchor to ask for); with an
-        answer also `commitment` (hex or None), `epoch`, `member`,
-        `chain_id` and `contract`, all of the account and contract that were
-        asked, not of those that the evidence names.
+        answer also `commitment` (hex or None), `at` (when, or None), `epoch`,
+        `member`, `chain_id` and `contract`, all of the account and contract
+        that were asked, not of those that the evidence names.
     """
     if chain is None:
         return {"state": "unasked"}
     try:
         evidence = parse_evidence(json.dumps(file_of(answer)).encode())
+        told = committed(answer) or {}
+        place = parse_place(told.get("snapshot_place")) if of_snapshot else evidence
     except Malformed:
         return {"state": "unreadable"}
     provider = registry.find(evidence.signed.receipt.provider)
-    if provider is None or evidence.anchor is None:
+    if provider is None or place.anchor is None:
         return {"state": "unreadable"}
-    epoch = evidence.anchor.epoch
+    member, epoch = provider.chain_address, place.anchor.epoch
     try:
-        held = chain.commitment(provider.chain_address, epoch)
+        held, at = chain.commitment(member, epoch), chain.anchored_at(member, epoch)
         asked = {"chain_id": chain.chain_id, "contract": chain.contract}
     except ChainUnavailable:
         return {"state": "unavailable"}
     return asked | {
         "state": "held" if held else "absent",
         "commitment": held.hex() if held else None,
+        "at": _time(at, speech),
         "epoch": epoch,
-        "member": provider.chain_address,
+        "member": member,
     }
+
+
+def _checked(
+    answer: Mapping[str, Any],
+    receipt_id: str,
+    registry: Registry,
+    chain: ChainReader | None,
+) -> tuple[tuple[Step, ...], Receipt | None]:
+    """Return every step, and the receipt unless it is another one, or none."""
+    data = json.dumps(file_of(answer)).encode()
+    steps = verify_evidence(data, registry.pins, chain, receipt_id=receipt_id)
+    if steps[0].state is not State.CHECKED:
+        return steps, None
+    receipt = parse_evidence(data).signed.receipt
+    steps = tuple(step for step in steps if step.name != "snapshot")
+    if receipt.snapshot:
+        provider = registry.find(receipt.provider)
+        steps += (snapshot_step(answer, receipt, provider, chain),)
+    return steps, receipt
 
 
 def _line(name: str, steps: Sequence[Step], speech: Speech) -> Line:
@@ -153,13 +198,44 @@ def _line(name: str, steps: Sequence[Step], speech: Speech) -> Line:
     return Line(name=name, state=_name(weakest), words=words)
 
 
+def _snapshot_line(step: Step, answer: Mapping[str, Any], speech: Speech) -> Line:
+    line = _line("snapshot", (step,), speech)
+    said = [line.words]
+    if step.state is State.CHECKED and step.detail:
+        at = datetime.datetime.fromisoformat(step.detail)
+        said.append(speech.say("check.snapshot.at", at=speech.instant(at)))
+    if step.state is not State.FAILED and (found := numbers(answer)):
+        own, newest = found
+        said.append(speech.say("check.snapshot.older", own=own, n=newest))
+    space = "" if speech.language == "zh" else " "
+    return replace(line, words=space.join(said))
+
+
+def _time(seconds: int | None, speech: Speech) -> str | None:
+    if seconds is None:
+        return None
+    try:
+        return speech.instant(datetime.datetime.fromtimestamp(seconds, datetime.UTC))
+    except (ValueError, OverflowError, OSError):  # a chain can say any number
+        return None
+
+
 def _name(state: State) -> str:
     return _NAMES.get(state, state.value)
 
 
-def _facts(core: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _facts(
+    receipt: Receipt, speech: Speech, grants: proofs.Grants
+) -> tuple[tuple[str, str], ...]:
+    core = receipt.to_json()
     others = [name for name in core if name not in {"typ", *_FIRST}]
-    return tuple((name, _text(core[name])) for name in (*_FIRST, *others))
+    told = {name: _text(core[name]) for name in (*_FIRST, *others)}
+    if receipt.where:
+        asked = proofs.asked(speech, receipt.where, grants)
+        allowed = receipt.decision == "allow"
+        counts = receipt.records, receipt.withheld
+        told["where"] = proofs.sentence(speech, asked, *counts) if allowed else asked
+    return tuple(told.items())
 
 
 def _text(value: object) -> str:

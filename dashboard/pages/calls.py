@@ -83,9 +83,10 @@ async def calls(request: Request, person: Person) -> Response:
     query = request.query_params
     window = read_window(query, now=reader.now, zone=reader.speech.zone)
     wanted = chosen_filters(query)
-    page, summary = await asyncio.gather(
+    page, summary, agreements = await asyncio.gather(
         desk.client.calls(_question(query, window, wanted)),
         desk.client.summary(window.start, window.end),
+        desk.client.agreements(),
     )
     check_participant(desk, summary)
     kept = {**window.query, **wanted}
@@ -106,7 +107,7 @@ async def calls(request: Request, person: Person) -> Response:
         clear=address("/calls", window.query),
         widest=address("/calls", {"window": "90d"}),
         fixed={name: wanted[name] for name in FIXED if name in wanted},
-        labels=Labels.of(summary),
+        labels=Labels.of(summary, agreements.items),
     )
 
 

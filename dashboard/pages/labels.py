@@ -1,34 +1,42 @@
-"""Titles of datasets, fields and purposes, as the node's catalogue states them.
+"""Titles of datasets, fields and purposes, and units, as the node states them.
 
 Names of partners are not among them: those come from the pinned registry.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 from markupsafe import Markup
 
+from dashboard import proofs
 from dashboard.i18n import Speech
-from dashboard.statements import Names, Summary
+from dashboard.statements import Agreement, Call, Names, Summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """What a reader is shown in place of a wire name."""
+    """What a reader is shown in place of a wire name.
+
+    Attributes:
+        agreements: Where the units of what is proved are from.
+    """
 
     datasets: Mapping[str, Names]
     fields: Mapping[str, Names]
     purposes: Mapping[str, Names]
+    agreements: tuple[Agreement, ...]
 
     @classmethod
-    def of(cls, summary: Summary) -> Self:
-        """Take the titles out of a summary."""
+    def of(cls, summary: Summary, agreements: Iterable[Agreement] = ()) -> Self:
+        """Take the titles out of a summary, and keep the agreements."""
         datasets = summary.matrix.datasets
         return cls(
             datasets={each.id: each.title for each in datasets},
             fields={each.name: each.title for it in datasets for each in it.fields},
             purposes={each.id: each.title for each in summary.purposes},
+            agreements=tuple(agreements),
         )
 
     def dataset(self, speech: Speech, name: str | None) -> Markup:
@@ -42,3 +50,9 @@ class Labels:
     def purpose(self, speech: Speech, name: str | None) -> Markup:
         """Return a purpose's title, or its id when nobody titled it."""
         return speech.name(self.purposes.get(name or "", {}), name or "–")
+
+    def asked(self, speech: Speech, call: Call, most: int | None = None) -> Markup:
+        """Say the first conditions of a call, or all of them."""
+        grants = proofs.grants_of(self.agreements, call.agreement)
+        name = partial(self.field, speech)
+        return proofs.asked(speech, call.where[:most], grants, name)

@@ -66,6 +66,7 @@ async def overview(request: Request, person: Person) -> Response:
         reader,
         "overview.html",
         **_figures(answers.summary, reader, window),
+        labels=Labels.of(answers.summary, answers.agreements),
         before=answers.before,
         findings=findings(seen),
         calls=answers.latest.items,
@@ -92,6 +93,7 @@ def _stale(
         "overview.html",
         status=503,
         **_figures(snapshot.summary, reader, snapshot.window),
+        labels=Labels.of(snapshot.summary),
         before=None,
         findings=None,
         calls=None,
@@ -109,7 +111,6 @@ def _figures(summary: Summary, reader: Reader, window: Window) -> dict[str, Any]
         "matrix": matrix,
         "readers": len(active),
         "trend": trend_view(summary.trend, window, reader.speech),
-        "labels": Labels.of(summary),
     }
 
 

@@ -13,6 +13,7 @@ a page for one receipt cannot be made to show another.
 import asyncio
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -32,6 +33,8 @@ from dashboard.pages.base import (
 )
 from dashboard.pages.labels import Labels
 from dashboard.pages.window import LENGTHS
+from dashboard.proofs import Grants, grants_of
+from dashboard.snapshots import committed
 from dashboard.verification import ask_chain, check_on_server, file_of
 
 _RECEIPT_ID: Final = re.compile(r"[0-9a-f]{64}")
@@ -43,14 +46,17 @@ async def receipt(request: Request, person: Person) -> Response:
     receipt_id = _receipt_id(request)
     checked = None
     if request.query_params.get("check") == "server":
-        evidence = await desk.client.evidence(receipt_id)
+        evidence, labels = await asyncio.gather(
+            desk.client.evidence(receipt_id), _labels(desk, reader)
+        )
         checked = await run_in_threadpool(
             check_on_server,
             evidence,
             receipt_id,
-            desk.registry,
-            desk.chain,
-            reader.speech,
+            registry=desk.registry,
+            chain=desk.chain,
+            speech=reader.speech,
+            grants=_grants(labels, evidence),
         )
     fragment = is_fragment(request)
     return render(
@@ -66,14 +72,19 @@ async def receipt(request: Request, person: Person) -> Response:
 async def check_material(request: Request, person: Person) -> Response:
     """Answer with what the browser checks, and with what it checks it against."""
     desk, reader = desk_of(request), read_reader(request, person)
-    evidence, titles = await asyncio.gather(
-        desk.client.evidence(_receipt_id(request)), _titles(desk, reader)
+    evidence, labels = await asyncio.gather(
+        desk.client.evidence(_receipt_id(request)), _labels(desk, reader)
     )
     return JSONResponse(
         {
             "evidence": evidence,
+            "committed": committed(evidence),
             "registry": desk.registry.to_json(),
-            "titles": titles,
+            "titles": _titles(labels, reader),
+            "grants": {
+                name: grant.model_dump()
+                for name, grant in _grants(labels, evidence).items()
+            },
             "words": _words(reader),
         }
     )
@@ -81,10 +92,16 @@ async def check_material(request: Request, person: Person) -> Response:
 
 async def chain_answer(request: Request, person: Person) -> Response:
     """Ask the chain for the anchor that the evidence names, and pass on its word."""
-    del person  # every role may ask
-    desk = desk_of(request)
+    desk, reader = desk_of(request), read_reader(request, person)
     evidence = await desk.client.evidence(_receipt_id(request))
-    answer = await run_in_threadpool(ask_chain, evidence, desk.registry, desk.chain)
+    answer = await run_in_threadpool(
+        ask_chain,
+        evidence,
+        desk.registry,
+        desk.chain,
+        reader.speech,
+        of_snapshot=request.query_params.get("of") == "snapshot",
+    )
     return JSONResponse(answer)
 
 
@@ -101,25 +118,47 @@ async def evidence_file(request: Request, person: Person) -> Response:
     )
 
 
-async def _titles(desk: Desk, reader: Reader) -> dict[str, Any]:
-    """Return titles in the reader's language; none when the node gives none now."""
+async def _labels(desk: Desk, reader: Reader) -> Labels | None:
+    """Return what the node calls things; None when it does not say so now."""
     try:
-        summary = await desk.client.summary(reader.now - LENGTHS["24h"], reader.now)
-    except NodeError:
-        return {"datasets": {}, "fields": {}, "purposes": {}}
-    labels = Labels.of(summary)
-    return {
-        kind: {name: str(reader.speech.name(names)) for name, names in titles.items()}
-        for kind, titles in (
-            ("datasets", labels.datasets),
-            ("fields", labels.fields),
-            ("purposes", labels.purposes),
+        summary, agreements = await asyncio.gather(
+            desk.client.summary(reader.now - LENGTHS["24h"], reader.now),
+            desk.client.agreements(),
         )
+    except NodeError:
+        return None
+    return Labels.of(summary, agreements.items)
+
+
+def _titles(labels: Labels | None, reader: Reader) -> dict[str, Any]:
+    kinds = ("datasets", "fields", "purposes")
+    return {
+        kind: {
+            name: str(reader.speech.name(names))
+            for name, names in (getattr(labels, kind) if labels else {}).items()
+        }
+        for kind in kinds
     }
 
 
+def _grants(labels: Labels | None, evidence: Mapping[str, Any]) -> Grants:
+    """Return the grants of the agreement that the evidence, unchecked, names."""
+    core = evidence.get("receipt")
+    agreement = core.get("agreement") if isinstance(core, dict) else None
+    return grants_of(labels.agreements if labels else (), agreement)
+
+
 def _words(reader: Reader) -> dict[str, str]:
-    spoken = ("check.", "fact.", "code.", "decision.")
+    spoken = (
+        "check.",
+        "fact.",
+        "code.",
+        "decision.",
+        "where.",
+        "proved.",
+        "mode.",
+        "list.",
+    )
     words = catalogue(reader.language)
     return {key: text for key, text in words.items() if key.startswith(spoken)}
 

@@ -26,7 +26,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from crypto.encoding import b64u, canonical
-from tests.support.audit_world import DATASETS, GRANTS, PURPOSES, Entry, World
+from crypto.typed import Kind
+from tests.support.audit_world import (
+    DATASETS,
+    GRANTS,
+    KINDS,
+    PURPOSES,
+    WANTED,
+    Entry,
+    World,
+)
 
 TOKEN = "simulated-audit-token"
 ACCESS_KEY = "simulated-access-key-4c1f9d0b7e"
@@ -85,7 +94,7 @@ class SimulatedAudit:
         everything = world.entries
         open_ = [entry for entry in everything if world.state(entry) != "anchored"]
         allowed = sum(entry.receipt.decision == "allow" for entry in entries)
-        anchor = world.chain.latest_epoch(world.chain.member)
+        anchor = max(world.chain.times, default=0)
         agreements = self._agreements()
         return JSONResponse(
             {
@@ -140,7 +149,7 @@ class SimulatedAudit:
         query = request.query_params
         tests: dict[str, Callable[[Entry, str], bool]] = {
             "partner": lambda it, value: (it.receipt.consumer or "unknown") == value,
-            "field": lambda it, value: value in it.receipt.fields,
+            "field": lambda it, value: value in it.names,
             "purpose": lambda it, value: it.receipt.purpose == value,
             "decision": lambda it, value: it.receipt.decision == value,
             "code": lambda it, value: value in it.receipt.denials,
@@ -176,7 +185,7 @@ class SimulatedAudit:
                         it.receipt.consumer for it in matching(but="partner")
                     ),
                     "field": _counted(
-                        n for it in matching(but="field") for n in it.receipt.fields
+                        n for it in matching(but="field") for n in it.names
                     ),
                     "purpose": _counted(
                         it.receipt.purpose for it in matching(but="purpose")
@@ -212,9 +221,12 @@ class SimulatedAudit:
         known = {it.participant.did: it.participant for it in self.world.companies}
         consumer = known.get(entry.receipt.consumer or "")
         parties = (consumer,) if consumer else ()
-        evidence = self.world.log.evidence(entry.sequence - 1, *parties)
+        evidence = self.world.log.evidence(entry.index, *parties)
         told = replace(evidence, countersignature=entry.countersignature).to_json()
-        return told | {"canonical": b64u(canonical(told["receipt"]))}
+        return told | {
+            "canonical": b64u(canonical(told["receipt"])),
+            "committed": self.world.committed(entry.receipt),
+        }
 
     def find(self, receipt_id: str) -> Entry | None:
         entries = self.world.entries
@@ -242,11 +254,13 @@ class SimulatedAudit:
             "agreement": receipt.agreement,
             "dataset": receipt.dataset,
             "fields": list(receipt.fields),
+            "where": [condition.to_json() for condition in receipt.where],
             "purpose": receipt.purpose,
             "decision": receipt.decision,
             "denials": list(receipt.denials),
             "customers": receipt.customers,
             "records": receipt.records,
+            "withheld": receipt.withheld,
             "state": self.world.state(entry),
             "countersigned": entry.countersignature is not None,
             "duration_ms": entry.duration_ms,
@@ -256,7 +270,7 @@ class SimulatedAudit:
         counted: Counter[tuple[str, str, str | None, str]] = Counter(
             (it.receipt.dataset or "", name, it.receipt.consumer, it.receipt.decision)
             for it in entries
-            for name in it.receipt.fields
+            for name in it.names
         )
         cells = []
         for number in range(1, len(self.world.companies)):
@@ -335,6 +349,11 @@ class SimulatedAudit:
                     "partner": self.world.companies[number].participant.did,
                     "dataset": dataset,
                     "fields": modes,
+                    "predicates": [
+                        _grant(field)
+                        for field, mode in modes.items()
+                        if mode == "predicate"
+                    ],
                     "purposes": list(purposes),
                     "valid_from": stamp(now - 80 * day),
                     "valid_to": stamp(now + (9 if number == 3 else 200) * day),
@@ -347,6 +366,19 @@ class SimulatedAudit:
                 }
             )
         return items
+
+
+def _grant(field: str) -> dict[str, Any]:
+    kind, unit, scale = KINDS.get(field, (Kind.TEXT, None, 0))
+    return {
+        "field": field,
+        "type": kind.value,
+        "unit": unit,
+        "scale": scale,
+        "operators": sorted({operator for operator, _ in WANTED[field]}),
+        "step": None,
+        "probes": 8,
+    }
 
 
 def _counted(values: Iterable[str | None]) -> list[dict[str, Any]]:

@@ -1,9 +1,9 @@
 """A simulated consortium with two weeks of synthetic calls. Nothing in it is real.
 
-Seven made-up companies, two datasets, one provider's log of signed receipts. All
-of it is deterministic in `now`: keys, calls, salts, anchors. The receipts, proofs
-and anchors are genuine in form (made with `ledger.memory`), so that whoever
-checks them has something to check.
+Seven made-up companies, two datasets, one provider's log of signed receipts and
+snapshots. All of it is deterministic in `now`: keys, calls, salts, anchors. The
+receipts, snapshots, places and anchors are genuine (made with `ledger.memory`), so
+that whoever checks them has something to check; there are no records behind them.
 """
 
 import datetime
@@ -11,9 +11,13 @@ import math
 import random
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from crypto.encoding import b64u
 from crypto.keys import Ed25519Key
+from crypto.typed import Field, Kind, Schema, schema_hash, size
+from ledger.conditions import Condition, Value, ordered
+from ledger.disclosure import statement_of
 from ledger.memory import MemoryChain, MemoryLog
 from ledger.participants import Participant
 from ledger.receipts import (
@@ -26,6 +30,7 @@ from ledger.receipts import (
     sign_receipt,
     stream_id,
 )
+from ledger.snapshots import SignedSnapshot, Snapshot, sign_snapshot
 
 COMPANIES = (
     ("Hengchuan Motors", "衡川汽车"),
@@ -49,7 +54,13 @@ DATASETS = {
         "Sales opportunities",
         "销售商机",
         {
-            "industry": ("Industry", "所属行业", "general", False, ["plain"]),
+            "industry": (
+                "Industry",
+                "所属行业",
+                "general",
+                False,
+                ["plain", "predicate"],
+            ),
             "region": ("Region", "所在区域", "general", False, ["plain"]),
             "project_stage": ("Project stage", "项目阶段", "general", False, ["plain"]),
             "expected_acceptance_date": (
@@ -136,9 +147,28 @@ GRANTS: dict[tuple[int, str], tuple[dict[str, str], tuple[str, ...]]] = {
         ("service-quality",),
     ),
     (6, "opportunities"): (
-        {"industry": "plain", "region": "plain", "contract_value": "predicate"},
+        {"industry": "predicate", "region": "plain", "contract_value": "predicate"},
         ("cross-sell",),
     ),
+}
+# field -> type and unit where they are not plain text; what partners want proved
+KINDS = {
+    "expected_acceptance_date": (Kind.DATE, None, 0),
+    "orders_12m": (Kind.INTEGER, None, 0),
+    "contract_value": (Kind.MONEY, "CNY", 2),
+    "repair_hours": (Kind.INTEGER, "h", 0),
+    "sla_met": (Kind.BOOLEAN, None, 0),
+}
+WANTED: dict[str, tuple[tuple[str, tuple[Value, ...]], ...]] = {
+    "expected_acceptance_date": (
+        ("before", ("2027-03-01",)),
+        ("between", ("2027-01-01", "2027-03-31")),
+    ),
+    "contract_value": (
+        ("at_least", ("500000.00",)),
+        ("between", ("200000.00", "499999.99")),
+    ),
+    "industry": (("one_of", ("charging", "logistics")),),
 }
 NONE = datetime.timedelta(0)
 FRESH = datetime.timedelta(minutes=4)
@@ -150,6 +180,16 @@ RARELY = {"satisfaction", "orders_12m", "sla_met"}
 def seeded(*parts: object) -> bytes:
     """32 bytes that depend on nothing but the parts."""
     return sha256(repr(parts).encode()).digest()
+
+
+def schema_of(dataset: str) -> Schema:
+    """The schema of a dataset's records, as a provider would keep it."""
+    plain = (Kind.TEXT, None, 0)
+    kinds = {name: KINDS.get(name, plain) for name in DATASETS[dataset][2]}
+    return tuple(
+        Field(name=name, kind=kind, unit=unit, scale=scale, salt=seeded("salt", name))
+        for name, (kind, unit, scale) in kinds.items()
+    )
 
 
 @dataclass(frozen=True)
@@ -179,19 +219,40 @@ def company(number: int) -> Company:
     return Company(participant=record, key=key)
 
 
+@dataclass(kw_only=True)
+class Chain(MemoryChain):
+    """A chain whose clock is that of the calls."""
+
+    times: dict[int, datetime.datetime] = field(default_factory=dict)
+
+    def anchored_at(self, member: str, epoch: int) -> int | None:
+        held = self.commitment(member, epoch)
+        return int(self.times[epoch].timestamp()) if held else None
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One call of the log, as the node's database would hold it; counted from 1."""
+    """One call, as the node's database would hold it; `sequence` counts from 1.
+
+    Snapshots stand between the receipts in the log, so its `index` there is another.
+    """
 
     sequence: int
     at: datetime.datetime
     signed: SignedReceipt
     countersignature: Countersignature | None
     duration_ms: int
+    index: int
 
     @property
     def receipt(self) -> Receipt:
         return self.signed.receipt
+
+    @property
+    def names(self) -> list[str]:
+        """The fields that were to be shown, or proved something of."""
+        hidden = {name for each in self.receipt.where for name in each.fields}
+        return [*self.receipt.fields, *sorted(hidden)]
 
 
 @dataclass
@@ -206,10 +267,12 @@ class World:
 
     def __post_init__(self) -> None:
         own = self.companies[0]
-        self.chain = MemoryChain(member=own.participant.chain_address)
+        self.chain = Chain(member=own.participant.chain_address)
         self.log = MemoryLog(own.participant, own.key)
         self.entries: list[Entry] = []
         self.anchored, self.anchored_at = 0, self.now
+        self.snapshots: dict[str, tuple[SignedSnapshot, int]] = {}
+        self._newest: dict[str, SignedSnapshot] = {}
         self._heads: dict[str, Receipt] = {}
         self._random = random.Random(7)  # noqa: S311 - synthetic data
         recent = [self.now - datetime.timedelta(seconds=75 * it) for it in range(1, 31)]
@@ -231,17 +294,28 @@ class World:
     def agreement_id(self, partner: int, dataset: str) -> str:
         return f"agr-{partner:02d}-{dataset}"
 
+    def committed(self, receipt: Receipt) -> dict[str, Any] | None:
+        """Tell of the snapshot that a receipt names, and of its agreement's newest."""
+        if receipt.snapshot is None or receipt.agreement is None:
+            return None
+        signed, index = self.snapshots[receipt.snapshot]
+        return {
+            **signed.to_json(),
+            "snapshot_place": self.log.place(index).to_json(),
+            "newest": self._newest[receipt.agreement].snapshot.sequence,
+        }
+
     def state(self, entry: Entry) -> str:
-        if entry.sequence <= self.anchored:
+        if entry.index < self.anchored:
             return "anchored"
-        return "integrated" if entry.sequence <= self.integrated else "sequenced"
+        return "integrated" if entry.index < self.integrated else "sequenced"
 
     def _anchor(self, sequence: int) -> None:
         self.log.integrate()
         self.log.publish()
-        self.log.anchor(self.chain, salt=seeded("epoch", sequence))
+        done = self.log.anchor(self.chain, salt=seeded("epoch", sequence))
         self.anchored = self.log.size
-        self.anchored_at = self.entries[-1].at
+        self.anchored_at = self.chain.times[done.epoch] = self.entries[-1].at
 
     def _moment(self) -> datetime.datetime:
         """Some instant of the last 14 days; more by day than by night, at +08:00."""
@@ -309,6 +383,13 @@ class World:
         stream = stream_id(provider=provider, consumer=consumer, agreement=agreement)
         before = self._heads.get(stream)
         allowed, customers = not denials, draw.randrange(1, 60)
+        fields, where = self._asked(partner, dataset, names)
+        found = int(customers * 0.8)
+        withheld = draw.randrange(found + 1) if where else 0
+        statement = statement_of(schema_of(dataset), fields, where)
+        snapshot = (
+            self._snapshot(agreement, dataset, sequence, at) if agreement else None
+        )
         receipt = Receipt(
             provider=provider,
             consumer=consumer,
@@ -322,11 +403,15 @@ class World:
             nonce=b64u(seeded("nonce", sequence)[:16]) if caller else None,
             dataset=dataset,
             purpose=purpose,
-            fields=tuple(names),
+            fields=fields,
+            where=where,
+            statement=statement.digest.hex() if allowed else None,
             decision="allow" if allowed else "deny",
             denials=tuple(denials),
             customers=customers,
-            records=int(customers * 0.8) if allowed else 0,
+            records=found - withheld if allowed else 0,
+            withheld=withheld if allowed else 0,
+            snapshot=snapshot.snapshot.snapshot_id if snapshot and allowed else None,
             response_hash=seeded("answer", sequence).hex() if allowed else None,
             policy=PolicyReference(
                 revision=seeded("policy").hex(),
@@ -337,9 +422,53 @@ class World:
         )
         signed = sign_receipt(receipt, own.key)
         self._heads[stream] = receipt
-        self.log.sequence(signed, salt=seeded("salt", sequence))
+        index = self.log.sequence(signed, salt=seeded("salt", sequence))
         back = (
             countersign(signed, caller.key) if caller and draw.random() < 0.97 else None
         )
-        entry = Entry(sequence, at, signed, back, draw.randrange(6, 48))
+        entry = Entry(sequence, at, signed, back, draw.randrange(6, 48), index)
         self.entries.append(entry)
+
+    def _asked(
+        self, partner: int | None, dataset: str, names: list[str]
+    ) -> tuple[tuple[str, ...], tuple[Condition, ...]]:
+        """Part what is to be shown from what is to be proved."""
+        modes = GRANTS.get((partner or 0, dataset), ({}, ()))[0]
+        hidden = [name for name in names if modes.get(name) == "predicate"]
+        asked = [(name, *self._random.choice(WANTED[name])) for name in hidden]
+        where = ordered(
+            Condition.of(how, [name], values) for name, how, values in asked
+        )
+        return tuple(name for name in names if name not in hidden), where
+
+    def _snapshot(
+        self, agreement: str, dataset: str, sequence: int, at: datetime.datetime
+    ) -> SignedSnapshot:
+        """Return the agreement's newest snapshot; a new one when it is time."""
+        newest = self._newest.get(agreement)
+        if newest and sequence not in {self.calls // 2, self.calls - 2}:
+            return newest
+        own, before = self.companies[0], newest.snapshot if newest else None
+        did = own.participant.did
+        snapshot = Snapshot(
+            provider=did,
+            agreement=agreement,
+            dataset=dataset,
+            version=before.version + 1 if before else 1,
+            sequence=before.sequence + 1 if before else 0,
+            previous=before.snapshot_id if before else FIRST,
+            declaration=seeded("declaration", agreement).hex(),
+            customers=256,
+            root=seeded("root", agreement, sequence).hex(),
+            schema_hash=schema_hash(schema_of(dataset)).hex(),
+            messages=size(schema_of(dataset)),
+            bbs_key_id=own.participant.key_id("bls12381g2"),
+            at=at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            key_id=own.key.key_id(did),
+        )
+        signed = sign_snapshot(snapshot, own.key)
+        salt = seeded("salt", snapshot.snapshot_id)
+        index = self.log.sequence(signed, salt=salt)
+        self.snapshots[snapshot.snapshot_id] = signed, index
+        self._newest[agreement] = signed
+        return signed

@@ -1,18 +1,20 @@
 // Checks one receipt in the browser, and only then says what is in it.
 //
-// Four lines, each with a state of its own; the weakest decides the verdict:
+// Lines, each with a state of its own; the weakest decides the verdict:
 //   record     its hash, computed here, is the receipt id in the page's address
 //   log        the path from it leads to the root of a checkpoint the provider signed
 //   signature  the provider's, and the caller's if there is one, under *pinned* keys
 //   anchor     what the chain answered to this dashboard (not to the node)
+//   snapshot   of an allowed call: what it was answered from was committed to before
 // Keys come from the dashboard's registry file. Facts come from the hashed bytes.
 import { Wrong, b64u, canonical, consistent, equal, hex, included, keyId, openCheckpoint, originOf, sha256, signedBy, tagged, text, unhex, utf8 } from "./ledger.js";
+import { asked, filled, proved } from "./proofs.js";
 
 const ORDER = ["checked", "pending", "stated", "failed"]; // as ledger.steps has it
 const ZEROS = "0".repeat(64);
 
-const MAIN = ["at", "provider", "consumer", "dataset", "fields", "purpose", "decision", "denials", "customers", "records"];
-const MORE = ["agreement", "agreement_hash", "stream", "sequence", "previous", "request_hash", "response_hash", "nonce", "policy", "key_id"];
+const MAIN = ["at", "provider", "consumer", "dataset", "fields", "where", "purpose", "decision", "denials", "customers", "records", "statement", "snapshot"];
+const MORE = ["agreement", "agreement_hash", "stream", "sequence", "previous", "request_hash", "response_hash", "nonce", "withheld", "policy", "key_id"];
 
 // Throws when there is nothing to check: that says nothing about the receipt.
 export async function check(article) {
@@ -24,6 +26,7 @@ export async function check(article) {
   await paper.line("log", () => log(found));
   await paper.line("signature", () => signature(found));
   await paper.line("anchor", () => anchor(found));
+  if (found.core?.snapshot) await paper.line("snapshot", () => snapshot(found));
   paper.verdict(found.core);
 }
 
@@ -52,17 +55,24 @@ async function record(found) {
 }
 
 async function log(found) {
-  const { evidence, bytes, core } = found;
-  if (evidence.checkpoint === null) return { state: "pending", words: "check.log.pending" };
-  const { publicKey } = provider(found);
-  const checkpoint = await openCheckpoint(evidence.checkpoint, originOf(core.provider), publicKey);
-  const entry = await sha256(b64u(evidence.salt), bytes, b64u(evidence.provider_signature));
+  const { evidence, bytes } = found;
+  const entry = await logged(found, bytes, evidence.provider_signature, evidence);
+  if (entry === null) return { state: "pending", words: "check.log.pending" };
+  found.checkpoint = entry.checkpoint;
+  return { state: "checked", words: "check.log.ok", ...entry };
+}
+
+// Walks from an entry, a receipt or a snapshot, to a checkpoint; null: there is none yet.
+async function logged(found, bytes, signed, place) {
+  if (place.checkpoint === null) return null;
+  const did = found.core.provider;
+  const checkpoint = await openCheckpoint(place.checkpoint, originOf(did), provider(found).publicKey);
+  const entry = await sha256(b64u(place.salt), bytes, b64u(signed));
   const proof = [["check.p.root", hex(checkpoint.root)], ["check.p.origin", checkpoint.origin]];
-  if (!(await included(entry, evidence.index, checkpoint.size, evidence.inclusion.map(b64u), checkpoint.root))) {
+  if (!(await included(entry, place.index, checkpoint.size, place.inclusion.map(b64u), checkpoint.root))) {
     throw new Wrong("check.log.path", proof);
   }
-  found.checkpoint = checkpoint;
-  return { state: "checked", words: "check.log.ok", values: { index: evidence.index + 1, size: checkpoint.size }, proof };
+  return { checkpoint, values: { index: place.index + 1, size: checkpoint.size }, proof };
 }
 
 async function signature(found) {
@@ -73,7 +83,7 @@ async function signature(found) {
   const signed = b64u(evidence.provider_signature);
   if (!(await signedBy(publicKey, tagged("receipt", bytes), signed))) throw new Wrong("check.signature.wrong", proof);
   const also = await countersignature(found, signed);
-  return { state: also.state ?? "checked", words: "check.signature.ok", values: { name: pin.name }, also, proof };
+  return { state: also.state ?? "checked", words: "check.signature.ok", values: { name: pin.name }, also: [also], proof };
 }
 
 async function countersignature({ evidence, core, id, registry }, signed) {
@@ -90,10 +100,12 @@ async function countersignature({ evidence, core, id, registry }, signed) {
 }
 
 async function anchor(found) {
-  const { evidence, core, id, checkpoint } = found;
-  const stated = evidence.anchor;
+  if (found.evidence.anchor !== null && !found.checkpoint) return { state: "stated", words: "check.skipped" };
+  return anchored(found, found.checkpoint, found.evidence.anchor, "anchor.json");
+}
+
+async function anchored(found, checkpoint, stated, question) {
   if (stated === null) return { state: "pending", words: "check.anchor.pending" };
-  if (!checkpoint) return { state: "stated", words: "check.skipped" };
   const { pin, publicKey } = provider(found);
   const proof = [
     ["check.p.commitment", hex(b64u(stated.commitment))],
@@ -105,11 +117,11 @@ async function anchor(found) {
   if (!same(stated.member, pin.chain_address)) throw new Wrong("check.anchor.account", proof);
   const opened = await sha256(tagged("checkpoint-commitment", b64u(stated.salt), utf8(stated.checkpoint)));
   if (!equal(opened, b64u(stated.commitment))) throw new Wrong("check.anchor.opening", proof);
-  const anchored = await openCheckpoint(stated.checkpoint, originOf(core.provider), publicKey);
-  if (!(await consistent(checkpoint, anchored, stated.consistency.map(b64u)))) throw new Wrong("check.anchor.cover", proof);
+  const later = await openCheckpoint(stated.checkpoint, originOf(pin.did), publicKey);
+  if (!(await consistent(checkpoint, later, stated.consistency.map(b64u)))) throw new Wrong("check.anchor.cover", proof);
   let answer;
   try {
-    answer = await fetched(`/receipts/${id}/anchor.json`);
+    answer = await fetched(`/receipts/${found.id}/${question}`);
   } catch {
     answer = { state: "unavailable" };
   }
@@ -123,7 +135,30 @@ async function anchor(found) {
   if (answer.state === "absent") throw new Wrong("check.anchor.absent", proof);
   proof.splice(1, 0, ["check.p.found", answer.commitment]);
   if (answer.commitment !== hex(opened)) throw new Wrong("check.anchor.differs", proof);
-  return { state: "checked", words: "check.anchor.ok", proof };
+  return { state: "checked", words: "check.anchor.ok", proof, at: answer.at };
+}
+
+// What was committed to before the call: the snapshot that the receipt names.
+async function snapshot(found) {
+  const { committed: told, core } = found;
+  if (told === null) return { state: "stated", words: "check.snapshot.untold" };
+  const { publicKey } = provider(found);
+  const bytes = utf8(canonical(told.snapshot));
+  const computed = hex(await sha256(tagged("snapshot", bytes)));
+  const named = told.snapshot.agreement === core.agreement && told.snapshot.dataset === core.dataset;
+  if (computed !== core.snapshot || !named) throw new Wrong("check.snapshot.other", [["check.p.computed", computed]]);
+  const signed = b64u(told.snapshot_signature);
+  const keyed = told.snapshot.key_id === (await keyId(core.provider, publicKey));
+  if (!keyed || !(await signedBy(publicKey, tagged("snapshot", bytes), signed))) throw new Wrong("check.snapshot.unsigned");
+  const entry = await logged(found, bytes, told.snapshot_signature, told.snapshot_place);
+  if (entry === null) return { state: "pending", words: "check.snapshot.pending" };
+  const result = await anchored(found, entry.checkpoint, told.snapshot_place.anchor, "anchor.json?of=snapshot");
+  const own = told.snapshot.sequence;
+  const also = [];
+  if (result.at) also.push({ words: "check.snapshot.at", values: { at: result.at } });
+  if (told.newest > own) also.push({ words: "check.snapshot.older", values: { own: own + 1, n: told.newest + 1 } });
+  const words = { checked: "check.snapshot.ok", pending: "check.snapshot.pending" }[result.state] ?? result.words;
+  return { ...result, words, also };
 }
 
 function provider({ core, registry }) {
@@ -135,13 +170,11 @@ function provider({ core, registry }) {
 const source = ({ registry, words }) =>
   filled(words["check.p.source.value"], { source: registry.source, digest: `${registry.digest.slice(0, 16)}…` });
 
-const filled = (sentence, values = {}) => sentence.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
-
 // --- what the reader sees of it
 
 class Paper {
-  constructor(article, { words, titles, registry }) {
-    Object.assign(this, { article, words, titles, registry, states: [] });
+  constructor(article, { words, titles, grants, registry }) {
+    Object.assign(this, { article, words, titles, grants, registry, states: [] });
     this.language = document.documentElement.lang.slice(0, 2);
   }
 
@@ -154,10 +187,11 @@ class Paper {
     }
     this.states.push(result.state);
     const line = this.article.querySelector(`[data-line="${name}"]`);
+    line.hidden = false;
     line.className = `line is-${result.state}`;
     line.querySelector(".glyph").replaceChildren(glyph(this.article, result.state));
     line.querySelector(".word").textContent = this.words[`check.state.${result.state}`];
-    const sentences = [result, result.also].filter(Boolean).map((each) => this.say(each));
+    const sentences = [result, ...(result.also ?? [])].map((each) => this.say(each));
     line.querySelector(".detail").textContent = sentences.join(this.language === "zh" ? "" : " ");
     const list = line.querySelector(".proof");
     list.hidden = !result.proof?.length;
@@ -189,12 +223,22 @@ class Paper {
 
   facts(core) {
     const list = this.article.querySelector("[data-facts]");
-    list.replaceChildren(...MAIN.filter((name) => !blank(core[name])).map((name) => this.fact(name, core[name])));
+    const main = MAIN.filter((name) => !blank(core[name]));
+    list.replaceChildren(...main.map((name) => (name === "where" ? this.proof(core) : this.fact(name, core[name]))));
     const more = element("details", element("summary", this.words["check.more"]), element("dl", ...MORE.map((name) => this.fact(name, core[name]))));
     list.after(more);
     const record = this.article.querySelector("[data-record]");
     record.hidden = false;
     record.querySelector("pre").textContent = JSON.stringify(core, null, 2);
+  }
+
+  proof(core) {
+    const { words } = this;
+    const mark = element("span.zk", glyph(this.article, "proof"), words["mode.predicate"]);
+    const wanted = asked(core, this);
+    const outcome = core.decision === "allow" && proved(core, words);
+    const sentence = outcome ? filled(words["where.outcome"], { asked: wanted, outcome }) : wanted;
+    return element("div", element("dt", words["fact.where"]), element("dd", mark, " ", sentence));
   }
 
   fact(name, value) {
@@ -229,7 +273,7 @@ function failure(name, error, states) {
   if (error instanceof Wrong) return error;
   if (error?.name === "NotSupportedError") return { state: "stated", words: "check.unsupported" };
   if (states[0] === "failed") return { state: "stated", words: "check.skipped" }; // no record to go on from
-  const words = { record: "check.record.form", log: "check.log.path", signature: "check.signature.wrong", anchor: "check.anchor.opening" };
+  const words = { record: "check.record.form", log: "check.log.path", signature: "check.signature.wrong", anchor: "check.anchor.opening", snapshot: "check.snapshot.unsigned" };
   return { state: "failed", words: words[name] };
 }
 

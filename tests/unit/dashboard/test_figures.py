@@ -95,6 +95,7 @@ def agreement(**changes: object) -> Agreement:
         "valid_to": NOW + datetime.timedelta(days=90),
         "status": "active",
         "last_used_at": NOW,
+        "predicates": [],
         "calls": 1,
     }
     return Agreement.model_validate(base | changes)

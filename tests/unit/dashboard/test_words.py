@@ -9,6 +9,8 @@ import pytest
 
 from dashboard import i18n
 from dashboard.i18n import catalogue
+from ledger.conditions import OPERATORS
+from node.domain.decision import DENIALS
 
 DASHBOARD = Path(i18n.__file__).parent
 HAN = re.compile(r"[\u2e80-\u2fdf\u3000-\u303f\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
@@ -43,6 +45,16 @@ def sources() -> str:
 
 def test_both_languages_have_the_same_keys() -> None:
     assert set(shared_keys()) == set(catalogue("zh"))
+
+
+def test_every_denial_code_of_the_node_has_words() -> None:
+    said = {key[5:] for key in shared_keys() if key.startswith("code.")}
+    assert said == set(DENIALS)
+
+
+def test_every_operator_has_a_sentence_and_no_other() -> None:
+    keys = {key.split(".")[1] for key in shared_keys() if key.startswith("where.")}
+    assert keys - {"and", "text", "true", "false", "outcome"} == set(OPERATORS)
 
 
 def test_no_key_is_written_twice() -> None:
