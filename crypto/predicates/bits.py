@@ -24,10 +24,28 @@ _STEP: Final = 64
 
 def commitment(backend: Backend, entries: Sequence[int], blinding: int) -> Equation:
     """Return the sum that Com(entries; blinding) is. Numbers are reduced modulo r."""
-    # Generators do not depend on how many there are: few sizes, few to remember.
-    points = generators(BITS, backend, -(-len(entries) // _STEP) * _STEP)
     numbers = [number % ORDER for number in (blinding, *entries)]
-    return Equation([points.header, *points.messages[: len(entries)]], numbers)
+    return Equation(_points(backend, len(entries)), numbers)
+
+
+def commit(backend: Backend, bits: Sequence[int], blinding: int) -> G1:
+    """Return Com(bits; blinding) in a time that does not depend on the bits.
+
+    A multi-exponentiation takes a time that depends on its factors. So G_i or
+    2*G_i is added for each bit, and all G_i are taken off again.
+    """
+    h, *points = _points(backend, len(bits))
+    chosen = every = h
+    for point, bit in zip(points, bits, strict=True):
+        chosen = backend.add(chosen, (point, backend.add(point, point))[bit])
+        every = backend.add(every, point)
+    return backend.msm([h, chosen, every], [blinding, 1, ORDER - 1])
+
+
+def _points(backend: Backend, count: int) -> list[G1]:
+    # Generators do not depend on how many there are: few sizes, few to remember.
+    points = generators(BITS, backend, -(-count // _STEP) * _STEP)
+    return [points.header, *points.messages[:count]]
 
 
 def minus(equation: Equation, factor: int, point: G1) -> Equation:

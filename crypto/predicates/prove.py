@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from crypto.anchored import Sealed
 from crypto.bbs import ARKWORKS, Backend
 from crypto.bbs.core import Frame, RandomBytes, frame, random_scalars
-from crypto.bbs.suite import ORDER
 from crypto.bbs.wire import read_messages, write_scalars
 from crypto.errors import Invalid, Malformed
 from crypto.predicates import bits
@@ -155,24 +154,19 @@ class _Bits:
         self.points = self._commit(common)
 
     def _commit(self, common: Frame) -> list[bytes]:
-        """Return K_b, K_c, K_a and K_d.
-
-        K_b is computed as Com(a + b) - Com(a): the time of a sum depends on its
-        factors, and those of Com(b) itself are the secret bits.
-        """
+        """Return K_b, K_c, K_a and K_d."""
         backend, a, b = common.backend, self._masks, self._witness
         r_b, r_c, r_a, r_d = self._blindings
-        pairs = list(zip(a, b, strict=True))
-        k_a, both, k_c, k_d = (
+        signed = [x * (1 - 2 * bit) for x, bit in zip(a, b, strict=True)]
+        k_c, k_a, k_d = (
             backend.msm(*bits.commitment(backend, entries, blinding))
             for entries, blinding in (
+                (signed, r_c),
                 (a, r_a),
-                ([x + bit for x, bit in pairs], r_a + r_b),
-                ([x * (1 - 2 * bit) for x, bit in pairs], r_c),
                 ([-x * x for x in a], r_d),
             )
         )
-        k_b = backend.msm([both, k_a], [1, ORDER - 1])
+        k_b = bits.commit(backend, b, r_b)
         return [backend.encode_g1(point) for point in (k_b, k_c, k_a, k_d)]
 
     def respond(self, challenge: int) -> bytes:

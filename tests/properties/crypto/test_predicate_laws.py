@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crypto.bbs import ARKWORKS
+from crypto.bbs.suite import ORDER
 from crypto.errors import CryptoError, Invalid, InvalidBatch, Malformed
 from crypto.predicates import (
     Claim,
     Statement,
     Window,
     between,
+    bits,
     equal,
     no_more_than,
     one_of,
@@ -78,6 +81,16 @@ def test_weights_write_every_number_up_to_the_most_and_none_above(
     assert sum(weight * bit for weight, bit in pairs) == value
     assert set(digits(value, most)) <= {0, 1}
     assert sum(weights(most)) == most
+
+
+@settings(max_examples=40)
+@given(st.lists(st.integers(0, 1), min_size=1, max_size=256), st.integers(1, ORDER - 1))
+def test_bits_are_committed_to_as_any_numbers_are(
+    digits: list[int], blinding: int
+) -> None:
+    made = bits.commit(ARKWORKS, digits, blinding)
+    plain = ARKWORKS.msm(*bits.commitment(ARKWORKS, digits, blinding))
+    assert ARKWORKS.encode_g1(made) == ARKWORKS.encode_g1(plain)
 
 
 @settings(max_examples=40)

@@ -246,4 +246,4 @@ def test_no_hidden_number_is_a_bare_factor_of_a_proof() -> None:
     assert frame.domain in watching.factors
     assert small.count(0) == watching.factors.count(0) == 5  # the padding, in D
     assert sorted(set(small)) == [0, 1, ORDER - 1]
-    assert len(small) == 5 + 3  # 1 for P1; 1 and -1 to take K_a from Com(a + b)
+    assert len(small) == 5 + 3  # 1 for P1; 1 and -1 in K_b, whatever the bits

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from crypto.anchored import Sealed
-from crypto.bbs import ARKWORKS
+from crypto.bbs import ARKWORKS, Backend
+from crypto.bbs.backends import G1
 from crypto.bbs.suite import ORDER
 from crypto.bbs.wire import read_messages, write_scalars
 from crypto.errors import Invalid, InvalidProof
@@ -49,8 +50,18 @@ def _cheat(
     values = dict(enumerate(read_messages(record.messages)))
     digits = predicate.complete(free or [0] * predicate.free, values, 1)
     with monkeypatch.context() as patch:
-        patch.setattr(proving, "_witness", lambda *_: digits)
+        _forge(patch, digits)
         return claim(statement(predicate, anchored=True), record=record)
+
+
+def _forge(patch: pytest.MonkeyPatch, digits: Sequence[int]) -> None:
+    """Let the prover take any numbers for bits."""
+
+    def committed(backend: Backend, entries: Sequence[int], blinding: int) -> G1:
+        return backend.msm(*bits.commitment(backend, entries, blinding))
+
+    patch.setattr(proving, "_witness", lambda *_: digits)
+    patch.setattr(bits, "commit", committed)
 
 
 # --- Digits that are no bits -------------------------------------------------
@@ -279,7 +290,7 @@ def test_digits_of_one_predicate_do_not_stand_for_those_of_another(
     )
     digits = orders.bits(MESSAGES)
     with monkeypatch.context() as patch:
-        patch.setattr(proving, "_witness", lambda *_: digits * 2)
+        _forge(patch, digits * 2)
         made = claim(statement(spend, orders, anchored=True))
     with pytest.raises(InvalidProof):
         verify(made)
