@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import secrets
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,21 +13,30 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from crypto import merkle
-from crypto.encoding import canonical, sha256
+from crypto.encoding import sha256
 from crypto.errors import CryptoError, Malformed
-from ledger import checkpoint, log, records
+from crypto.typed import Field, Kind
+from ledger import checkpoint, log
 from ledger.checkpoint import Checkpoint
+from ledger.conditions import Condition, parse_condition
+from ledger.disclosure import parse_disclosure, verify_disclosure
 from ledger.errors import Inconsistent
-from ledger.evidence import Evidence, evidence_of, parse_evidence
+from ledger.evidence import Anchor, Evidence, evidence_of, parse_evidence
 from ledger.memory import MemoryNodes
 from ledger.receipts import Receipt, parse_receipt
-from ledger.records import FieldType, SchemaField
 from ledger.response import parse_response
+from ledger.snapshots import (
+    Age,
+    Snapshot,
+    check_successor,
+    compare,
+    parse_snapshot,
+)
 from ledger.steps import State, verdict
 from ledger.verify import verify_evidence
-from tests.unit.ledger import samples
+from tests.unit.ledger import samples, world
 
-FULL, CHAIN = samples.story()
+FULL, CHAIN = world.story()
 FILE = FULL.render()
 WORDS = st.text(
     st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=30
@@ -60,9 +71,11 @@ def receipts_(draw: st.DrawFn) -> Receipt:
         "customers": draw(COUNTS),
     }
     if draw(st.booleans()):
-        return samples.receipt(
-            **changes, records=draw(COUNTS), response_hash=draw(DIGESTS)
-        )
+        sent = {"records": draw(COUNTS), "response_hash": draw(DIGESTS)}
+        if draw(st.booleans()):
+            return samples.receipt(**changes, **sent)
+        where = {"where": (world.AT_LEAST_THREE,), "withheld": draw(COUNTS)}
+        return samples.receipt(**changes, **sent, **where)
     unsaid = draw(
         st.sets(st.sampled_from(["agreement", "dataset", "purpose", "consumer"]))
     )
@@ -117,7 +130,7 @@ def test_any_value_anywhere_in_evidence_parses_or_is_malformed(
             break
         place = place[name]
     place[name] = value
-    for parse in (evidence_of, lambda found: parse_response(found | {"header": 1})):
+    for parse in (evidence_of, lambda found: parse_response(found | {"schema": 1})):
         with contextlib.suppress(Malformed):
             parse(written)
     try:
@@ -128,10 +141,30 @@ def test_any_value_anywhere_in_evidence_parses_or_is_malformed(
 
 
 def bound(evidence: Evidence) -> Evidence:
-    """Evidence without the members that say where to look, and nothing rests on."""
-    assert evidence.anchor
-    anchor = replace(evidence.anchor, transaction="0x" + "0" * 64, block=0)
-    return replace(evidence, participants=(), anchor=anchor)
+    """Evidence without what nothing rests on: where to look, and what makes it quick."""
+    assert evidence.disclosure
+    assert evidence.snapshot_place
+    place, told = evidence.snapshot_place, evidence.disclosure
+    answers = tuple(
+        replace(
+            answer,
+            records=answer.records
+            and tuple(replace(record, moves=b"") for record in answer.records),
+        )
+        for answer in told.answers
+    )
+    return replace(
+        evidence,
+        participants=(),
+        anchor=nowhere(evidence.anchor),
+        snapshot_place=replace(place, anchor=nowhere(place.anchor)),
+        disclosure=replace(told, answers=answers),
+    )
+
+
+def nowhere(anchor: Anchor | None) -> Anchor | None:
+    """An anchor that does not say in which transaction to look."""
+    return anchor and replace(anchor, transaction="0x" + "0" * 64, block=0)
 
 
 @settings(max_examples=400, deadline=None)
@@ -190,32 +223,114 @@ def test_every_honest_proof_from_stored_nodes_verifies(
     )
 
 
-@given(st.integers(), st.integers(0, 18))
-def test_an_amount_of_money_has_one_spelling(cents: int, scale: int) -> None:
-    sign, digits = "-" * (cents < 0), str(abs(cents)).zfill(scale + 1)
-    spelled = sign + (f"{digits[:-scale]}.{digits[-scale:]}" if scale else digits)
-    field = SchemaField(name="x", type=FieldType.MONEY, scale=scale)
-    assert field.message(spelled) == f'"{spelled}"'.encode()
-    for other in (
-        f"+{spelled}",
-        f"0{spelled}",
-        f"{spelled}0" if scale else f"{spelled}.0",
-    ):
-        with pytest.raises(Malformed):
-            field.message(other)
-
-
-@given(st.sampled_from(list(FieldType)), JSON)
-def test_any_value_has_a_message_or_is_malformed(kind: FieldType, value: Any) -> None:
-    field = SchemaField(name="x", type=kind)
+@given(JSON, st.sampled_from(sorted(world.snapshot().to_json())))
+def test_whatever_stands_in_a_snapshot_it_parses_or_is_malformed(
+    value: Any, name: str
+) -> None:
+    core = world.snapshot().to_json() | {name: value}
     with contextlib.suppress(Malformed):
-        assert field.message(value) == canonical(value)
+        assert parse_snapshot(core).to_json() == core
 
 
-@given(st.binary(max_size=60))
-def test_any_bytes_are_a_header_or_malformed(data: bytes) -> None:
-    with pytest.raises(Malformed):
-        records.parse_header(data)
+@given(JSON, st.sampled_from(["fields", "is", "values"]))
+def test_whatever_stands_in_a_condition_it_parses_or_is_malformed(
+    value: Any, name: str
+) -> None:
+    core = world.AT_LEAST_THREE.to_json() | {name: value}
+    with contextlib.suppress(Malformed):
+        assert parse_condition(core).to_json() == core
+
+
+FIELD = (Field(name="x", kind=Kind.INTEGER), Field(name="y", kind=Kind.INTEGER))
+NUMBERS = st.integers(-(2**53) + 2, 2**53 - 2)
+
+
+@given(NUMBERS, NUMBERS, NUMBERS)
+def test_a_condition_holds_exactly_where_arithmetic_says_so(
+    x: int, y: int, bound: int
+) -> None:
+    values = {"x": x, "y": y}
+
+    def holds(operator: str, names: list[str], *bounds: int) -> bool:
+        return Condition.of(operator, names, bounds).holds(FIELD, values)
+
+    assert holds("at_least", ["x"], bound) == (x >= bound)
+    assert holds("at_most", ["x"], bound) == (x <= bound)
+    assert holds("no_more_than", ["x", "y"]) == (x <= y)
+    assert holds("no_more_than", ["y", "x"]) == (y <= x)
+    assert holds("equal", ["x", "y"]) == (x == y)
+    assert holds("sum_at_least", ["x", "y"], bound) == (x + y >= bound)
+    if y < bound:
+        assert holds("between", ["x"], y, bound) == (y <= x <= bound)
+    if y != bound:
+        assert holds("one_of", ["x"], y, bound) == (x in {y, bound})
+
+
+DISCLOSED = FULL.disclosure.to_json() if FULL.disclosure else {}
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every text and number in JSON, as its container and its name there."""
+    names = value if isinstance(value, dict) else range(len(value))
+    found: list[tuple[Any, Any]] = []
+    for name in names:
+        inner = value[name]
+        found += places(inner) if isinstance(inner, dict | list) else [(value, name)]
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, len(places(DISCLOSED)) - 1), st.data())
+def test_no_member_of_a_disclosure_is_exchanged_for_another(
+    at: int, data: st.DataObject
+) -> None:
+    """Each is under the receipt, the snapshot or a proof; but for `moves`."""
+    written = json.loads(json.dumps(DISCLOSED))
+    every = places(written)
+    within, name = every[at]
+    assume(name != "moves")
+    others = [holder[key] for holder, key in every if key != "moves"]
+    within[name] = data.draw(st.sampled_from(others))
+    assume(written != DISCLOSED)
+    with pytest.raises(CryptoError):
+        verify_disclosure(
+            parse_disclosure(written),
+            FULL.signed.receipt,
+            samples.PROVIDER_RECORD,
+            rank=world.rank,
+            random_bytes=secrets.token_bytes,
+        )
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Snapshot]:
+    """Snapshots of one agreement, as an honest provider makes them."""
+    found: list[Snapshot] = []
+    for _ in range(draw(st.integers(1, 6))):
+        last = found[-1] if found else None
+        more: dict[str, Any] = {"root": draw(DIGESTS)}
+        if last:
+            more |= {"sequence": last.sequence + 1, "previous": last.snapshot_id}
+            more |= {"version": last.version + draw(st.integers(0, 2))}
+        found.append(world.snapshot(**more))
+    return found
+
+
+@given(histories(), st.data())
+def test_of_any_two_snapshots_the_later_is_newer(
+    history: list[Snapshot], data: st.DataObject
+) -> None:
+    one, other = (
+        data.draw(st.integers(0, len(history) - 1), label=name) for name in "ab"
+    )
+    ages = {-1: Age.OLDER, 0: Age.SAME, 1: Age.NEWER}
+    sign = (other > one) - (other < one)
+    assert compare(history[one], history[other]) is ages[sign]
+    rewritten = replace(history[one], root=sha256(b"another").hex())
+    with pytest.raises(Inconsistent):
+        compare(history[one], rewritten)
+    for before, after in pairwise(history):
+        check_successor(before, after)
 
 
 class GrowingLog(RuleBasedStateMachine):

@@ -12,7 +12,7 @@ from ledger import receipts
 from ledger.receipts import Countersignature, parse_signed_receipt
 from ledger.records import FieldType, SchemaField
 from ledger.verify import verify_evidence
-from tests.unit.ledger import samples
+from tests.unit.ledger import samples, world
 
 PAGES = Path(__file__).parents[3] / "docs" / "protocols"
 

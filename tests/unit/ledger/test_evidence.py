@@ -1,6 +1,7 @@
 """Evidence: its form, its steps one by one, and what nobody looked at."""
 
 import json
+import secrets
 from dataclasses import replace
 from typing import Any
 
@@ -8,22 +9,31 @@ import pytest
 
 from crypto.errors import Malformed
 from ledger import evidence as files
-from ledger.evidence import Evidence, parse_evidence
+from ledger.evidence import Evidence, Place, parse_evidence
 from ledger.memory import MemoryLog
 from ledger.participants import parse_participant, pins_of
+from ledger.ports import ChainReader
 from ledger.receipts import sign_receipt
 from ledger.steps import State, Step, verdict
 from ledger.verify import verify_evidence
 from ledger.wording import WORDS
-from tests.unit.ledger import samples
+from tests.unit.ledger import samples, world
 
-FULL, CHAIN = samples.story()
+FULL, CHAIN = world.story()
 NAMES = [
     *("receipt", "provider_signature", "countersignature", "inclusion"),
-    *("checkpoint", "consistency", "anchor", "chain", "disclosure"),
+    *("checkpoint", "consistency", "anchor", "chain"),
+    *("disclosure", "snapshot", "openings"),
 ]
 assert FULL.inclusion
 assert FULL.anchor
+assert FULL.disclosure
+assert FULL.snapshot_place
+assert FULL.snapshot_place.anchor
+
+
+TOLD = ("disclosure", "snapshot_place", "openings")
+UNASKED = {"chain": "not_checked", "snapshot": "not_checked"}
 
 
 def states(steps: tuple[Step, ...]) -> dict[str, str]:
@@ -46,7 +56,9 @@ def test_full_evidence_is_checked_in_every_step() -> None:
 def test_evidence_reads_back_as_it_was_written() -> None:
     for evidence in (
         FULL,
-        replace(FULL, disclosure=None, anchor=None, countersignature=None),
+        replace(FULL, anchor=None, countersignature=None, openings=()),
+        replace(FULL, snapshot_place=None),
+        replace(FULL, disclosure=None, snapshot_place=None, openings=()),
         replace(FULL, anchor=None, inclusion=None),
     ):
         assert parse_evidence(evidence.render()) == evidence
@@ -76,7 +88,7 @@ def test_what_does_not_exist_yet_is_pending() -> None:
 
 def test_a_chain_that_nobody_asked_is_not_checked() -> None:
     steps = verify_evidence(FULL, samples.PINS)
-    assert states(steps) == {"chain": "not_checked"}
+    assert states(steps) == UNASKED
     assert verdict(steps) is State.NOT_CHECKED
     assert "not checked" in steps[7].words["en"]
 
@@ -84,7 +96,7 @@ def test_a_chain_that_nobody_asked_is_not_checked() -> None:
 def test_a_chain_that_does_not_answer_accuses_nobody() -> None:
     silent = replace(CHAIN, answers=False)
     steps = verify_evidence(FULL, samples.PINS, silent)
-    assert states(steps) == {"chain": "not_checked"}
+    assert states(steps) == UNASKED
 
 
 def test_another_chain_or_contract_than_the_one_asked_is_not_checked() -> None:
@@ -93,14 +105,15 @@ def test_another_chain_or_contract_than_the_one_asked_is_not_checked() -> None:
         replace(CHAIN, contract="0x" + "dd" * 20),
     ):
         steps = verify_evidence(FULL, samples.PINS, other)
-        assert states(steps) == {"chain": "not_checked"}
+        assert states(steps) == UNASKED
 
 
 def test_a_chain_that_holds_nothing_or_something_else_is_a_failure() -> None:
     empty = samples.chain()
-    assert states(verify_evidence(FULL, samples.PINS, empty)) == {"chain": "failed"}
+    wrong = {"chain": "failed", "snapshot": "failed"}
+    assert states(verify_evidence(FULL, samples.PINS, empty)) == wrong
     empty.anchor(epoch=1, commitment=bytes(32))
-    assert states(verify_evidence(FULL, samples.PINS, empty)) == {"chain": "failed"}
+    assert states(verify_evidence(FULL, samples.PINS, empty)) == wrong
 
 
 def test_a_commitment_to_something_else_is_a_failure() -> None:
@@ -117,15 +130,15 @@ def test_an_anchor_by_another_account_is_a_failure_with_or_without_a_chain() -> 
     CHAIN.as_member("0x" + "ee" * 20).anchor(epoch=1, commitment=FULL.anchor.commitment)
     foreign = replace(FULL, anchor=replace(FULL.anchor, member="0x" + "ee" * 20))
     assert check(foreign) == {"chain": "failed"}
-    assert states(verify_evidence(foreign, samples.PINS)) == {"chain": "failed"}
+    offline = states(verify_evidence(foreign, samples.PINS))
+    assert offline == {"chain": "failed", "snapshot": "not_checked"}
 
 
 def test_without_pins_nothing_signed_is_checked() -> None:
     steps = verify_evidence(FULL, {}, CHAIN)
     signed = ["provider_signature", "countersignature", "checkpoint", "consistency"]
-    assert states(steps) == dict.fromkeys(
-        [*signed, "chain", "disclosure"], "not_checked"
-    )
+    rest = ["chain", "disclosure", "snapshot"]
+    assert states(steps) == dict.fromkeys([*signed, *rest], "not_checked")
 
 
 def test_keys_from_the_file_are_used_only_when_asked_and_said_to_be_so() -> None:
@@ -142,10 +155,9 @@ def test_a_pin_beats_what_the_file_says() -> None:
     )
     pins = samples.PINS | {samples.PROVIDER: impostor}
     steps = verify_evidence(FULL, pins, CHAIN, trust_embedded=True)
-    failed = dict.fromkeys(
-        ["provider_signature", "checkpoint", "consistency"], "failed"
-    )
-    assert states(steps) == failed
+    signed = ["provider_signature", "checkpoint", "consistency"]
+    rest = ["disclosure", "snapshot"]
+    assert states(steps) == dict.fromkeys([*signed, *rest], "failed")
 
 
 def test_evidence_for_another_receipt_than_the_one_asked_for_fails() -> None:
@@ -192,6 +204,113 @@ def test_the_anchored_checkpoint_itself_may_hold_the_receipt() -> None:
     kept.anchor(fresh, salt=bytes(32))
     steps = verify_evidence(kept.evidence(0), samples.PINS, fresh)
     assert states(steps) == {"countersignature": "pending"}
+
+
+def snapshot_step(place: Place | None, chain: ChainReader | None = CHAIN) -> Step:
+    """The step of the snapshot, where the file says that it stands there."""
+    evidence = replace(FULL, snapshot_place=place)
+    steps = verify_evidence(evidence, samples.PINS, chain)
+    [found] = [step for step in steps if step.name == "snapshot"]
+    return found
+
+
+def test_a_snapshot_is_said_to_be_anchored_and_since_when() -> None:
+    step = snapshot_step(FULL.snapshot_place)
+    assert step.state is State.CHECKED
+    assert step.detail == "epoch 1 2027-01-15T08:00:01Z"
+
+
+def test_a_snapshot_that_is_not_anchored_yet_is_pending() -> None:
+    assert FULL.snapshot_place
+    for place in (
+        Place(salt=FULL.snapshot_place.salt),
+        replace(FULL.snapshot_place, anchor=None),
+    ):
+        assert snapshot_step(place).state is State.PENDING
+
+
+def test_a_file_may_leave_untold_where_the_snapshot_stands() -> None:
+    step = snapshot_step(None)
+    assert step.state is State.NOT_CHECKED
+    assert "does not say" in step.words["en"]
+
+
+def test_a_snapshot_that_is_not_where_it_is_said_to_be_fails() -> None:
+    place = FULL.snapshot_place
+    assert place
+    assert place.inclusion
+    assert place.anchor
+    for other in (
+        FULL.place,
+        replace(place, salt=bytes(32)),
+        replace(place, inclusion=replace(place.inclusion, index=1)),
+        replace(place, anchor=replace(place.anchor, salt=bytes(32))),
+        replace(place, anchor=replace(place.anchor, consistency=())),
+        replace(place, anchor=replace(place.anchor, epoch=2)),
+    ):
+        assert snapshot_step(other).state is State.FAILED
+
+
+def test_a_customer_that_a_token_does_not_mean_is_caught() -> None:
+    [opened] = FULL.openings
+    for wrong in (
+        replace(opened, identifier="LEI-B"),
+        replace(opened, opening=bytes(32)),
+        replace(opened, customer=world.TOKENS[1]),
+        world.opening("LEI-E"),
+    ):
+        assert check(replace(FULL, openings=(wrong,))) == {"openings": "failed"}
+    assert check(replace(FULL, openings=(opened, opened))) == {"openings": "failed"}
+    both = (opened, world.opening("LEI-C"))
+    assert check(replace(FULL, openings=both)) == {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"openings": []},
+        {"openings": None},
+        {"openings": [{}]},
+        {"openings": [FULL.openings[0].to_json() | {"opening": "AA"}]},
+        {"openings": [FULL.openings[0].to_json() | {"more": 1}]},
+        {"snapshot_place": None},
+        {"snapshot_place": {}},
+        {"snapshot_place": FULL.snapshot_place.to_json() | {"more": 1}},
+        {"snapshot_place": FULL.snapshot_place.to_json() | {"index": None}},
+        {
+            "snapshot_place": FULL.snapshot_place.to_json()
+            | dict.fromkeys(["index", "inclusion", "checkpoint"])
+        },
+    ],
+)
+def test_what_is_told_of_a_disclosure_is_in_form(change: dict[str, Any]) -> None:
+    with pytest.raises(Malformed):
+        files.evidence_of(FULL.to_json() | change)
+
+
+@pytest.mark.parametrize("member", ["snapshot_place", "openings"])
+def test_nothing_is_told_of_a_disclosure_that_is_not_there(member: str) -> None:
+    written = FULL.to_json()
+    bare = {name: written[name] for name in written if name not in TOLD}
+    files.evidence_of(bare)
+    with pytest.raises(Malformed, match="holds none"):
+        files.evidence_of(bare | {member: written[member]})
+
+
+def test_a_place_reads_back_as_it_was_written() -> None:
+    for place in (FULL.place, FULL.snapshot_place, Place(salt=bytes(32))):
+        assert place
+        assert files.parse_place(json.loads(json.dumps(place.to_json()))) == place
+
+
+@pytest.mark.parametrize("random_bytes", [secrets.token_bytes, None])
+def test_many_proofs_are_checked_together_or_one_by_one(random_bytes: Any) -> None:
+    steps = verify_evidence(FULL, samples.PINS, CHAIN, random_bytes=random_bytes)
+    assert verdict(steps) is State.CHECKED
+    _, other = world.answer(where=[world.AT_LEAST_THREE], nonce="A" * 22)
+    wrong = replace(FULL, disclosure=other)
+    steps = verify_evidence(wrong, samples.PINS, CHAIN, random_bytes=random_bytes)
+    assert states(steps) == {"disclosure": "failed"}
 
 
 @pytest.mark.parametrize(

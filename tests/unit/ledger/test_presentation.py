@@ -1,4 +1,4 @@
-"""Presentations: what they show, and all the ways in which they do not move."""
+"""Presentations: what they are bound to, and what they cannot be made of."""
 
 import secrets
 from dataclasses import replace
@@ -8,42 +8,47 @@ import pytest
 
 from crypto.bbs import BbsKey
 from crypto.encoding import b64u
-from crypto.errors import InvalidProof, Malformed
-from ledger.presentation import (
-    changed_fields,
-    presentation_header,
-    prove_record,
-    sign_record,
-    verify_record,
-)
-from ledger.records import FieldType, SchemaField
-from tests.unit.ledger import samples
+from crypto.errors import CryptoError, Invalid, Malformed
+from crypto.predicates import Claim, verify
+from ledger.conditions import Condition
+from ledger.disclosure import statement_of
+from ledger.presentation import presentation_header, prove_record
+from ledger.snapshots import record_header
+from tests.unit.ledger import samples, world
 
-WHERE: dict[str, Any] = {
-    "public": samples.BBS_KEY.public_bytes,
-    "header": samples.HEADER,
-    "schema": samples.SCHEMA,
+OWN = world.committed()
+CUSTOMER = world.TOKENS[0]
+VERSION, SEALED = OWN.sealed[CUSTOMER][0]
+HEADER = record_header(OWN.facts, VERSION)
+WHERE = (Condition.of("between", ["units"], [1, 8]),)
+STATEMENT = statement_of(world.SCHEMA, samples.FIELDS, WHERE)
+SHOWN = {name: OWN.values[CUSTOMER][0][name] for name in samples.FIELDS}
+BOUND: dict[str, Any] = {
     "receipt": samples.receipt(),
-    "customer": samples.TOKENS[0],
+    "customer": CUSTOMER,
     "position": 0,
 }
-SHOWN = {name: samples.RECORDS[0][name] for name in samples.FIELDS}
-RECORD = samples.signed_records()[0]
-PROOF = prove_record(RECORD, SHOWN, **WHERE, random_bytes=secrets.token_bytes)
-
-
-def test_shown_fields_verify_and_the_rest_stays_hidden() -> None:
-    verify_record(PROOF, SHOWN, **WHERE)
-    assert len(PROOF) == 272 + 32 * 3
-
-
-@pytest.mark.parametrize(
-    "names", [(), ("gift",), tuple(f.name for f in samples.SCHEMA)]
+PROOF = prove_record(
+    SEALED,
+    STATEMENT,
+    public=samples.BBS_KEY.public_bytes,
+    header=HEADER,
+    random_bytes=secrets.token_bytes,
+    **BOUND,
 )
-def test_any_choice_of_fields_can_be_shown(names: tuple[str, ...]) -> None:
-    values = {"region": "华东", "gift": True} | samples.RECORDS[0]
-    proof = prove_record(RECORD, names, **WHERE, random_bytes=secrets.token_bytes)
-    verify_record(proof, {name: values[name] for name in names}, **WHERE)
+CLAIM = Claim(
+    proof=PROOF.proof,
+    shown=SHOWN,
+    statement=STATEMENT,
+    public=samples.BBS_KEY.public_bytes,
+    header=HEADER,
+    ph=presentation_header(**BOUND),
+    commitment=SEALED.commitment,
+)
+
+
+def test_what_is_asked_is_shown_and_proved_of_a_committed_record() -> None:
+    verify(CLAIM)
 
 
 @pytest.mark.parametrize(
@@ -51,78 +56,85 @@ def test_any_choice_of_fields_can_be_shown(names: tuple[str, ...]) -> None:
     [
         {"receipt": samples.receipt(records=4)},
         {"receipt": samples.receipt(nonce="A" * 22)},
-        {"customer": samples.TOKENS[1]},
+        {"receipt": samples.receipt(purpose="marketing")},
+        {"customer": world.TOKENS[1]},
         {"position": 1},
-        {"public": BbsKey.generate(samples.seed("another")).public_bytes},
-        {"header": replace(samples.HEADER, dataset="leads")},
-        {"schema": samples.SCHEMA[:4]},
-        {"schema": (*samples.SCHEMA, SchemaField(name="x", type=FieldType.TEXT))},
     ],
 )
 def test_a_presentation_holds_in_its_own_place_only(moved: dict[str, Any]) -> None:
-    with pytest.raises(InvalidProof):
-        verify_record(PROOF, SHOWN, **(WHERE | moved))
+    ph = presentation_header(**(BOUND | moved))
+    with pytest.raises(CryptoError):
+        verify(replace(CLAIM, ph=ph))
 
 
 @pytest.mark.parametrize(
-    "shown",
+    "change",
     [
-        SHOWN | {"order_total": "12.51"},
-        SHOWN | {"order_total": None},
-        SHOWN | {"units": 3},
-        {"order_total": "12.50"},
-        {"order_total": "12.50", "units": 3},
+        {"public": BbsKey.generate(samples.seed("another")).public_bytes},
+        {"header": replace(HEADER, dataset="leads")},
+        {"header": replace(HEADER, grant="agreement-2")},
+        {"header": replace(HEADER, version=VERSION + 1)},
+        {"commitment": OWN.sealed[CUSTOMER][1][1].commitment},
+        {"shown": SHOWN | {"order_total": "12.51"}},
+        {"shown": SHOWN | {"order_total": None}},
+        {"statement": statement_of(world.SCHEMA, samples.FIELDS, ())},
+        {
+            "statement": statement_of(
+                world.SCHEMA,
+                samples.FIELDS,
+                [Condition.of("between", ["units"], [2, 9])],
+            )
+        },
     ],
 )
-def test_other_values_or_other_fields_are_not_shown_by_it(
-    shown: dict[str, Any],
+def test_a_presentation_is_of_one_record_and_one_statement(
+    change: dict[str, Any],
 ) -> None:
-    with pytest.raises(InvalidProof):
-        verify_record(PROOF, shown, **WHERE)
+    with pytest.raises(CryptoError):
+        verify(replace(CLAIM, **change))
 
 
-def test_a_value_out_of_form_or_an_unknown_field_is_refused() -> None:
-    for shown in (SHOWN | {"order_total": "12.5"}, SHOWN | {"colour": "red"}):
-        with pytest.raises(Malformed):
-            verify_record(PROOF, shown, **WHERE)
-    with pytest.raises(Malformed):
-        prove_record(RECORD, ["colour"], **WHERE, random_bytes=secrets.token_bytes)
-
-
-def test_two_presentations_of_one_record_share_no_bytes() -> None:
-    again = prove_record(RECORD, SHOWN, **WHERE, random_bytes=secrets.token_bytes)
-    for start in range(0, len(PROOF), 32):
-        assert again[start : start + 32] not in PROOF
-
-
-def test_a_record_of_another_length_cannot_be_proved_under_this_schema() -> None:
-    cut = replace(RECORD, scalars=RECORD.scalars[:-32])
-    with pytest.raises(Malformed):
-        prove_record(cut, SHOWN, **WHERE, random_bytes=secrets.token_bytes)
-
-
-def test_a_value_that_changed_since_it_was_signed_is_named() -> None:
-    now = {"order_total": "12.50", "ordered_on": "2026-11-03", "units": 3}
-    assert changed_fields(RECORD, now, schema=samples.SCHEMA) == ("ordered_on",)
-    assert changed_fields(RECORD, SHOWN, schema=samples.SCHEMA) == ()
-
-
-def test_a_record_is_signed_whole_or_not_at_all() -> None:
-    with pytest.raises(Malformed):
-        sign_record(
-            samples.RECORDS[0],
-            key=samples.BBS_KEY,
-            header=samples.HEADER,
-            schema=samples.SCHEMA,
+def test_a_condition_that_does_not_hold_cannot_be_proved() -> None:
+    false = statement_of(world.SCHEMA, (), [Condition.of("at_least", ["units"], [4])])
+    with pytest.raises(Invalid, match="false of this record"):
+        prove_record(
+            SEALED,
+            false,
+            public=samples.BBS_KEY.public_bytes,
+            header=HEADER,
             random_bytes=secrets.token_bytes,
+            **BOUND,
         )
+
+
+@pytest.mark.parametrize(
+    ("names", "where"),
+    [
+        (("colour",), ()),
+        (("units", "units"), ()),
+        (("units",), WHERE),
+        ((), WHERE * 2),
+        ((), (Condition.of("at_least", ["region"], ["a"]),)),
+        ((), (Condition.of("at_least", ["colour"], [1]),)),
+        (
+            (),
+            (
+                Condition.of("before", ["ordered_on"], ["2026-01-02"]),
+                Condition.of("at_most", ["ordered_on"], ["2026-01-01"]),
+            ),
+        ),
+    ],
+)
+def test_what_cannot_be_stated_is_malformed(
+    names: tuple[str, ...], where: tuple[Condition, ...]
+) -> None:
+    with pytest.raises(Malformed):
+        statement_of(world.SCHEMA, names, where)
 
 
 def test_the_presentation_header_names_everything_it_is_bound_to() -> None:
     receipt = samples.receipt()
-    header = presentation_header(
-        receipt, customer=samples.TOKENS[0], position=7
-    ).decode()
+    header = presentation_header(receipt, customer=world.TOKENS[0], position=7).decode()
     for part in (
         '"typ":"fieldpact/presentation/1"',
         f'"issuer":"{samples.PROVIDER}"',
@@ -131,7 +143,7 @@ def test_the_presentation_header_names_everything_it_is_bound_to() -> None:
         f'"purpose":"{samples.PURPOSE}"',
         f'"nonce":"{samples.NONCE}"',
         f'"receipt":"{receipt.receipt_id}"',
-        f'"customer":"{b64u(samples.TOKENS[0])}"',
+        f'"customer":"{b64u(world.TOKENS[0])}"',
         '"position":7',
     ):
         assert part in header

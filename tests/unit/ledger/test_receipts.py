@@ -9,11 +9,13 @@ import pytest
 from crypto.errors import InvalidSignature, Malformed
 from crypto.keys import Ed25519Key
 from ledger import receipts
+from ledger.conditions import Condition
 from ledger.errors import Inconsistent
 from ledger.receipts import Countersignature, parse_receipt
 from tests.unit.ledger import samples
 
 SIGNED = samples.stream(1)[0]
+AT_LEAST = Condition.of("at_least", ["units"], [3])
 PUBLIC = samples.PROVIDER_KEY.public_bytes
 
 
@@ -51,7 +53,7 @@ def test_a_receipt_without_one_of_its_members_does_not_parse(member: str) -> Non
 @pytest.mark.parametrize("member", sorted(samples.receipt().to_json()))
 @pytest.mark.parametrize("value", [1.5, [], {}, [1], True, "\n", -1, 2**53, "x" * 300])
 def test_a_member_of_the_wrong_kind_does_not_parse(member: str, value: object) -> None:
-    if (member, value) == ("denials", []):
+    if member in {"denials", "where"} and value == []:
         return
     with pytest.raises(Malformed):
         parse_receipt(samples.receipt().to_json() | {member: value})
@@ -74,6 +76,11 @@ def test_a_member_of_the_wrong_kind_does_not_parse(member: str, value: object) -
         ("fields", ["ordered_on", "order_total"]),
         ("fields", ["order_total", "order_total"]),
         ("policy", {"revision": "1", "input_hash": "1", "engine": "e"}),
+        ("where", [{"fields": ["units"], "is": "at_least", "values": []}]),
+        ("where", [AT_LEAST.to_json()] * 2),
+        ("where", AT_LEAST.to_json()),
+        ("statement", "ab" * 31),
+        ("snapshot", b"ab" * 32),
         ("another", 1),
     ],
 )
@@ -90,12 +97,14 @@ def test_a_value_out_of_form_does_not_parse(member: str, value: object) -> None:
         {"previous": "ab" * 32},
         {"key_id": samples.CONSUMER_KEY.key_id(samples.CONSUMER)},
         {"denials": ("purpose.mismatch",)},
-        {"decision": "deny", "records": 0, "response_hash": None},
-        {"decision": "deny", "denials": ("rate.exceeded",), "response_hash": None},
-        {"decision": "deny", "denials": ("rate.exceeded",), "records": 0},
+        {"decision": "deny"},
+        {"decision": "deny", "denials": ("rate.exceeded",)},
         *({name: None} for name in ("consumer", "agreement", "agreement_hash")),
         *({name: None} for name in ("nonce", "dataset", "purpose", "response_hash")),
+        *({name: None} for name in ("statement", "snapshot")),
         {"fields": ()},
+        {"withheld": 1},
+        {"fields": ("order_total", "units"), "where": (AT_LEAST,)},
     ],
 )
 def test_a_receipt_that_contradicts_itself_cannot_exist(
@@ -103,6 +112,30 @@ def test_a_receipt_that_contradicts_itself_cannot_exist(
 ) -> None:
     with pytest.raises(Malformed):
         samples.receipt(**changes)
+
+
+@pytest.mark.parametrize(
+    "disclosed",
+    [
+        {"records": 1},
+        {"withheld": 1, "where": (AT_LEAST,)},
+        {"response_hash": "ab" * 32},
+        {"statement": "ab" * 32},
+        {"snapshot": "ab" * 32},
+    ],
+)
+def test_nothing_is_disclosed_in_spite_of_a_refusal(
+    disclosed: dict[str, object],
+) -> None:
+    with pytest.raises(Malformed, match="in spite of a refusal"):
+        samples.refusal(**disclosed)
+
+
+def test_conditions_can_be_asked_about_without_a_field_being_shown() -> None:
+    receipt = samples.receipt(fields=(), where=(AT_LEAST,), withheld=2)
+    assert parse_receipt(json.loads(receipt.canonical())) == receipt
+    refusal = samples.refusal(fields=(), where=(AT_LEAST,))
+    assert parse_receipt(json.loads(refusal.canonical())) == refusal
 
 
 def test_a_refusal_of_somebody_unknown_gets_a_receipt_too() -> None:
