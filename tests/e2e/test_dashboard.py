@@ -4,6 +4,7 @@ An autouse guard fails any test in which a page logs an error, breaks the conten
 security policy, or asks anything of another origin.
 """
 
+import datetime
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ pytestmark = [
     ),
 ]
 AXE = WEB / "node_modules/axe-core/axe.min.js"
+RECEIPT_LINES = ("record", "log", "signature", "anchor")
 HAN = re.compile(r"[\u3400-\u9fff\uff00-\uffef]")
 
 
@@ -148,10 +150,22 @@ def entry(site: Site, state: str, decision: str = "allow") -> Entry:
     )
 
 
+def proof(site: Site, operator: str, decision: str = "allow") -> Entry:
+    """Return an anchored call in which one such condition was to be proved."""
+    return next(
+        it
+        for it in reversed(site.audit.world.entries)
+        if site.audit.world.state(it) == "anchored"
+        and it.receipt.decision == decision
+        and [condition.operator for condition in it.receipt.where] == [operator]
+        and (it.receipt.withheld > 1 < it.receipt.records or decision == "deny")
+    )
+
+
 def lines(page: Page) -> dict[str, str]:
     """Return the state of each line of a finished check."""
     page.locator("[data-checked=done]").wait_for()
-    found = page.locator("[data-line]").all()
+    found = page.locator("[data-line]:not([hidden])").all()
     return {
         str(it.get_attribute("data-line")): str(it.get_attribute("class")).split("is-")[
             1
@@ -308,7 +322,7 @@ def test_an_anchored_receipt_is_verified_in_the_browser(
 def test_a_refusal_has_a_receipt_that_is_verified_too(opens: Opens, site: Site) -> None:
     call = entry(site, "anchored", "deny")
     page = opens(f"/receipts/{call.receipt.receipt_id}?lang=en")
-    assert set(lines(page).values()) == {"checked"}
+    assert lines(page) == dict.fromkeys(RECEIPT_LINES, "checked")
     expect(page.locator("[data-facts]")).to_contain_text(call.receipt.denials[0])
 
 
@@ -319,8 +333,8 @@ def test_a_young_receipt_is_pending_and_says_so(opens: Opens, site: Site) -> Non
     ):
         call = entry(site, state)
         page = opens(f"/receipts/{call.receipt.receipt_id}?lang=en")
-        found = lines(page)
-        assert {name for name, it in found.items() if it == "pending"} == missing
+        pending = {name for name, it in lines(page).items() if it == "pending"}
+        assert pending - {"snapshot"} == missing
         expect(page.locator("[data-verdict] h2")).to_have_text(
             "Sound so far, not complete yet"
         )
@@ -331,11 +345,177 @@ def test_a_silent_chain_leaves_the_anchor_stated_not_checked(
 ) -> None:
     site.audit.world.chain.answers = False
     page = opens(f"/receipts/{entry(site, 'anchored').receipt.receipt_id}?lang=en")
-    assert lines(page)["anchor"] == "stated"
-    expect(page.locator("[data-line=anchor]")).to_contain_text(
-        "stated by the node, not checked"
-    )
+    found = lines(page)
+    for name in ("anchor", "snapshot"):
+        assert found[name] == "stated"
+        line = page.locator(f"[data-line={name}]")
+        expect(line).to_contain_text("stated by the node, not checked")
+        expect(line).to_contain_text("the chain did not answer this dashboard")
     expect(page.locator("[data-verdict] h2")).not_to_have_text("Verified")
+
+
+# --- proofs
+
+
+SENTENCES = {
+    "at_least": (
+        "contract_value is at least 500,000.00 CNY",
+        "“contract_value”不低于 500,000.00 CNY",
+    ),
+    "between": (
+        "contract_value is between 200,000.00 and 499,999.99 CNY, inclusive",
+        "“contract_value”介于 200,000.00 与 499,999.99 CNY 之间（含两端）",
+    ),
+    "before": (
+        "expected_acceptance_date is before 2027-03-01",
+        "“expected_acceptance_date”早于 2027-03-01",
+    ),
+    "one_of": (
+        "industry is one of “charging”, “logistics”",
+        "“industry”为以下之一（“charging”、“logistics”）",
+    ),
+}
+
+
+@pytest.mark.parametrize("operator", list(SENTENCES))
+def test_browser_and_server_say_alike_what_was_asked_and_what_was_proved(
+    opens: Opens, site: Site, operator: str
+) -> None:
+    receipt = proof(site, operator).receipt
+    english, chinese = SENTENCES[operator]
+    some, others = receipt.records, receipt.withheld
+    expected = {
+        "en": f"ZK proof {english}: proved of {some} records, "
+        f"not proved of {others}; the values were not shown",
+        "zh": f"零知识证明 {chinese}：{some} 条记录已证明成立，"
+        f"{others} 条未能证明；字段的值未披露",
+    }
+    page = opens("/calls")
+    for language, sentence in expected.items():
+        page.goto(f"/receipts/{receipt.receipt_id}?lang={language}")
+        assert set(lines(page).values()) == {"checked"}
+        said = page.locator("[data-facts] dd:has(.zk)")
+        expect(said).to_have_text(sentence)
+        page.goto(f"/receipts/{receipt.receipt_id}?check=server")
+        expect(said).to_have_text(sentence)
+
+
+def test_a_refused_proof_says_what_was_asked_and_no_outcome(
+    opens: Opens, site: Site
+) -> None:
+    receipt = proof(site, "at_least", "deny").receipt
+    page = opens(f"/receipts/{receipt.receipt_id}?lang=en")
+    lines(page)
+    said = page.locator("[data-facts] dd:has(.zk)")
+    expect(said).to_have_text("ZK proof contract_value is at least 500,000.00 CNY")
+    page.goto(f"/receipts/{receipt.receipt_id}?check=server")
+    expect(said).to_have_text("ZK proof contract_value is at least 500,000.00 CNY")
+
+
+@pytest.mark.parametrize(
+    ("language", "word", "short", "sentence"),
+    [
+        ("en", "ZK proof", "ZK", "Contract value is at least 500,000.00 CNY"),
+        ("zh", "零知识证明", "证明", "“合同金额”不低于 500,000.00 CNY"),
+    ],
+)
+def test_a_proof_is_marked_by_icon_and_word_wherever_it_is_listed(
+    opens: Opens, language: str, word: str, short: str, sentence: str
+) -> None:
+    page = opens(f"/?lang={language}")
+    for place, said in ((".matrix a.cell", short), (".key", word), (".calls", word)):
+        mark = page.locator(f"{place} .zk").first
+        expect(mark).to_have_text(said)
+        expect(mark.locator("svg")).to_be_visible()
+    page.goto("/calls?field=contract_value&decision=allow")
+    row = page.locator("tr:has(.zk)", has_text="500,000.00").first
+    expect(row).to_contain_text(f"{word} {sentence}")
+    expect(row).to_contain_text(re.compile(r"\d+ of \d+ proved|\d+ 条中已证明 \d+ 条"))
+
+
+def test_a_cell_of_proofs_says_so_and_counts_them(opens: Opens, site: Site) -> None:
+    page = opens("/?lang=en&window=90d")
+    row = page.get_by_role("row", name=re.compile("^Contract value"))
+    lumen = row.get_by_role("link").first
+    count = sum(
+        it.receipt.decision == "allow"
+        and it.receipt.consumer == "did:web:127.0.0.1%3A8102"
+        and "contract_value" in it.names
+        for it in site.audit.world.entries
+    )
+    expect(lumen).to_have_accessible_name(re.compile(rf"{count} allowed \(ZK proof\)"))
+    unused = row.get_by_role("link").last
+    expect(unused).to_have_accessible_name("granted (ZK proof), unread")
+
+
+# --- snapshots
+
+
+def snapshot_line(page: Page, receipt_id: str) -> tuple[str, list[str]]:
+    """Return the line's state in the browser, and its words there and on the server."""
+    page.goto(f"/receipts/{receipt_id}?lang=en")
+    state = lines(page)["snapshot"]
+    line = page.locator("[data-line=snapshot]")
+    said = [line.locator(".detail").inner_text()]
+    page.goto(f"/receipts/{receipt_id}?check=server&lang=en")
+    expect(line).to_have_class(f"line is-{state}")
+    return state, [*said, line.locator(".detail").inner_text()]
+
+
+def test_an_anchored_snapshot_says_since_when(opens: Opens, site: Site) -> None:
+    world = site.audit.world
+    receipt = entry(site, "anchored").receipt
+    told = world.committed(receipt)
+    assert told
+    epoch = told["snapshot_place"]["anchor"]["epoch"]
+    at = world.chain.times[epoch] + datetime.timedelta(hours=8)
+    state, said = snapshot_line(opens("/calls"), receipt.receipt_id)
+    assert state == "checked"
+    for words in said:
+        assert f"Anchored at {at:%Y-%m-%d %H:%M:%S} +08:00" in words
+
+
+def test_a_receipt_says_when_its_agreement_has_a_newer_snapshot(
+    opens: Opens, site: Site
+) -> None:
+    newer = {
+        each.snapshot.agreement
+        for each, _ in site.audit.world.snapshots.values()
+        if each.snapshot.sequence == 1
+    }
+    receipt = next(
+        it.receipt for it in site.audit.world.entries if it.receipt.agreement in newer
+    )
+    state, said = snapshot_line(opens("/calls"), receipt.receipt_id)
+    assert state == "checked"
+    for words in said:
+        assert (
+            "this is number 1 of the agreement, and the node states a number" in words
+        )
+
+
+def test_a_young_snapshot_is_not_yet_anchored(opens: Opens, site: Site) -> None:
+    receipt = next(
+        it.receipt
+        for it in reversed(site.audit.world.entries)
+        if (told := site.audit.world.committed(it.receipt))
+        and told["snapshot_place"]["anchor"] is None
+    )
+    state, said = snapshot_line(opens("/calls"), receipt.receipt_id)
+    assert state == "pending"
+    for words in said:
+        assert "not anchored yet" in words
+
+
+def test_a_snapshot_that_nobody_tells_of_is_not_checked(
+    opens: Opens, site: Site
+) -> None:
+    receipt_id = entry(site, "anchored").receipt.receipt_id
+    site.audit.tampering[receipt_id] = lambda it: it | {"committed": None}
+    state, said = snapshot_line(opens("/calls"), receipt_id)
+    assert state == "stated"
+    for words in said:
+        assert "does not say where" in words
 
 
 def rewritten(evidence: Evidence, **changes: object) -> Evidence:
@@ -375,6 +555,15 @@ def anchored(evidence: Evidence, **changes: object) -> Evidence:
     return evidence | {"anchor": evidence["anchor"] | changes}
 
 
+def committed(evidence: Evidence, **changes: object) -> Evidence:
+    return evidence | {"committed": evidence["committed"] | changes}
+
+
+def placed(evidence: Evidence, **changes: object) -> Evidence:
+    place = evidence["committed"]["snapshot_place"]
+    return committed(evidence, snapshot_place=place | changes)
+
+
 TAMPERINGS: dict[str, tuple[str, Callable[[Evidence, Site], Evidence]]] = {
     "a changed record": ("record", lambda it, _: rewritten(it, records=0)),
     "another record": ("record", of_another),
@@ -412,6 +601,28 @@ TAMPERINGS: dict[str, tuple[str, Callable[[Evidence, Site], Evidence]]] = {
     ),
     "another account": ("anchor", lambda it, _: anchored(it, member="0x" + "ee" * 20)),
     "an epoch that is not there": ("anchor", lambda it, _: anchored(it, epoch=999)),
+    "a changed snapshot": (
+        "snapshot",
+        lambda it, _: committed(
+            it, snapshot=it["committed"]["snapshot"] | {"root": "0" * 64}
+        ),
+    ),
+    "a forged snapshot": (
+        "snapshot",
+        lambda it, _: committed(
+            it, snapshot_signature=flipped(it["committed"]["snapshot_signature"])
+        ),
+    ),
+    "a snapshot at another place": (
+        "snapshot",
+        lambda it, _: placed(it, index=it["committed"]["snapshot_place"]["index"] + 1),
+    ),
+    "a snapshot at an epoch that is not there": (
+        "snapshot",
+        lambda it, _: placed(
+            it, anchor=it["committed"]["snapshot_place"]["anchor"] | {"epoch": 999}
+        ),
+    ),
 }
 
 
@@ -476,7 +687,7 @@ def test_the_drawer_opens_and_closes_by_keyboard_and_gives_focus_back(
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
-    assert set(lines(page)) == {"record", "log", "signature", "anchor"}
+    assert set(RECEIPT_LINES) <= set(lines(page))
     assert page.evaluate(
         "() => document.querySelector('dialog').contains(document.activeElement)"
     )
@@ -496,7 +707,7 @@ def test_axe_finds_nothing(
     guard.tolerated.append("404")  # the page for what is not there
     if not AXE.exists():
         pytest.skip("axe-core is not installed in dashboard/web")
-    receipt = f"/receipts/{entry(site, 'anchored').receipt.receipt_id}"
+    receipt = f"/receipts/{proof(site, 'one_of').receipt.receipt_id}"
     page = opens(f"/?lang={language}&theme={theme}")
     for path in (
         "/",
@@ -538,7 +749,7 @@ def test_the_english_pages_show_no_han(opens: Opens, site: Site) -> None:
     for path in (
         "/",
         "/calls",
-        f"/receipts/{entry(site, 'anchored').receipt.receipt_id}",
+        f"/receipts/{proof(site, 'at_least').receipt.receipt_id}",
     ):
         page.goto(path)
         if "receipts" in path:
@@ -557,7 +768,7 @@ def test_nothing_scrolls_sideways_at_320_pixels(
     for path in (
         "/",
         "/calls",
-        f"/receipts/{entry(site, 'anchored').receipt.receipt_id}",
+        f"/receipts/{proof(site, 'at_least').receipt.receipt_id}",
     ):
         page.goto(path)
         page.wait_for_load_state("networkidle")
@@ -595,5 +806,5 @@ def test_without_scripts_everything_still_works(opens: Opens, site: Site) -> Non
     expect(page.locator(".calls tbody tr").first).to_contain_text("Denied")
     page.goto(f"/receipts/{entry(site, 'anchored').receipt.receipt_id}")
     expect(page).to_have_url(re.compile(r"\?check=server"))
-    expect(page.locator(".line.is-checked")).to_have_count(4)
+    expect(page.locator(".line.is-checked")).to_have_count(5)
     expect(page.locator("[data-verdict]")).to_contain_text("Your browser did not check")

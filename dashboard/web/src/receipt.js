@@ -156,7 +156,7 @@ async function snapshot(found) {
   const own = told.snapshot.sequence;
   const also = [];
   if (result.at) also.push({ words: "check.snapshot.at", values: { at: result.at } });
-  if (told.newest > own) also.push({ words: "check.snapshot.older", values: { own: own + 1, n: told.newest + 1 } });
+  if (Number.isInteger(told.newest) && told.newest > own) also.push({ words: "check.snapshot.older", values: { own: own + 1, n: told.newest + 1 } });
   const words = { checked: "check.snapshot.ok", pending: "check.snapshot.pending" }[result.state] ?? result.words;
   return { ...result, words, also };
 }

@@ -277,6 +277,29 @@ async def test_a_silent_chain_is_said_to_be_silent(site: Site) -> None:
     assert text.count("line is-stated") == 2  # the receipt's anchor, the snapshot's
 
 
+async def test_a_chain_whose_clock_is_nonsense_still_holds_the_anchor(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site.audit.world.chain, "anchored_at", lambda *_: 2**200)
+    answer = (await site.get(f"/receipts/{site.receipt_id()}/anchor.json")).json()
+    assert (answer["state"], answer["at"]) == ("held", None)
+    text = (await site.get(f"/receipts/{site.receipt_id()}?check=server")).text
+    assert text.count("line is-checked") == 5
+
+
+async def test_the_chain_is_asked_about_the_snapshots_own_anchor(site: Site) -> None:
+    def lie(evidence: dict[str, Any]) -> dict[str, Any]:
+        return evidence | {"committed": evidence["committed"] | {"snapshot_place": {}}}
+
+    path = f"/receipts/{site.receipt_id()}/anchor.json"
+    answer = (await site.get(f"{path}?of=snapshot")).json()
+    assert (answer["state"], answer["epoch"]) == ("held", 1)
+    assert answer["at"].endswith("+08:00")
+    site.audit.tampering[site.receipt_id()] = lie
+    assert (await site.get(f"{path}?of=snapshot")).json() == {"state": "unreadable"}
+    assert (await site.get(path)).json()["state"] == "held"
+
+
 async def test_the_evidence_file_is_what_the_offline_verifier_reads(site: Site) -> None:
     from ledger.evidence import parse_evidence
 

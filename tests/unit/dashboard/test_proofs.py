@@ -1,10 +1,14 @@
 """What was asked and what was proved, in words, in both languages."""
 
+import itertools
+import json
+import subprocess
 import zoneinfo
 
 import pytest
 
-from dashboard.i18n import Speech
+from dashboard.build import WEB, BuildError, find_tools
+from dashboard.i18n import Speech, catalogue
 from dashboard.proofs import asked, grants_of, proved, sentence
 from dashboard.statements import Agreement, CallPage, Provable
 from ledger.conditions import OPERATORS, Condition, Value
@@ -128,6 +132,54 @@ def test_a_condition_is_a_sentence_in_both_languages(
     condition = Condition.of(operator, fields, values)
     assert asked(ENGLISH, [condition], GRANTS).striptags() == english
     assert asked(CHINESE, [condition], GRANTS).striptags() == chinese
+
+
+SCRIPT = """
+import { readFileSync } from "node:fs";
+const { asked, proved } = await import(process.argv[1]);
+const { cases, words, grants } = JSON.parse(readFileSync(0, "utf-8"));
+const said = cases.map((core) => [asked(core, { words, grants }), proved(core, words)]);
+process.stdout.write(JSON.stringify(said));
+"""
+
+
+@pytest.mark.parametrize("speech", [ENGLISH, CHINESE], ids=["en", "zh"])
+@pytest.mark.parametrize("known", [True, False], ids=["with units", "without"])
+def test_the_browsers_sentences_are_the_same(speech: Speech, known: bool) -> None:
+    try:
+        node = find_tools().node
+    except BuildError:
+        pytest.skip("no Node on this machine")
+    grants = GRANTS if known else {}
+    counts = itertools.cycle([(3, 1), (1200, 0), (1, 2), (0, 1), (0, 1500), (0, 0)])
+    cases = [
+        (Condition.of(operator, fields, values), *next(counts))
+        for operator, fields, values, _, _ in SENTENCES
+    ]
+    told = {
+        "words": dict(catalogue(speech.language)),
+        "grants": {name: grant.model_dump() for name, grant in grants.items()},
+        "cases": [
+            {"where": [each.to_json()], "records": records, "withheld": withheld}
+            for each, records, withheld in cases
+        ],
+    }
+    done = subprocess.run(
+        [*node, "--input-type=module", "-e", SCRIPT, str(WEB / "src" / "proofs.js")],
+        input=json.dumps(told),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=True,
+    )
+    assert json.loads(done.stdout) == [
+        [
+            asked(speech, [each], grants).striptags(),
+            proved(speech, records, withheld).striptags(),
+        ]
+        for each, records, withheld in cases
+    ]
 
 
 def test_every_operator_has_its_sentence() -> None:
