@@ -130,9 +130,18 @@ class KeepSnapshots:
             self.building.pop(agreement, None)
 
     async def catch_up(
-        self, publication: Publication, agreement: str, rows: Sequence[Row]
+        self,
+        publication: Publication,
+        agreement: str,
+        *,
+        changed: Sequence[Row],
+        keys: Sequence[str],
     ) -> None:
-        """Take in records that have changed in the CRM, while a call waits.
+        """Take in records that have changed, while a call waits.
+
+        Args:
+            changed: Records that hold something else in the CRM now.
+            keys: Records whose seals do not hold any more.
 
         Raises:
             TooMany: There is more to seal than a call should wait for; the builder
@@ -140,10 +149,10 @@ class KeepSnapshots:
             Overtaken: The dataset was published anew meanwhile.
             Unavailable: The store or the CRM does not answer.
         """
-        await self._take_in(publication, rows)
-        gone = [row.record.key for row in rows if row.values is None]
+        if changed:
+            await self._take_in(publication, changed)
         try:
-            while not await self._round(agreement, gone=gone, most=AT_ONCE):
+            while not await self._round(agreement, gone=keys, most=AT_ONCE):
                 pass
         except TooMany:
             self.want(agreement)

@@ -60,12 +60,15 @@ class _Standing:
         positions: Of the tokens that are shared, among those declared.
         seals: By position.
         paths: Inclusion proofs, by position.
+        replaced: Records that were published anew, or not any more, since they
+            were sealed.
     """
 
     snapshot: KeptSnapshot
     positions: Mapping[bytes, int]
     seals: Mapping[int, Sequence[Seal]]
     paths: Mapping[int, tuple[bytes, ...]]
+    replaced: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +113,12 @@ class Read:
         records = [seal.record for seals in standing.seals.values() for seal in seals]
         try:
             rows = await run(read_rows, self.sources, publication, records)
-            if changed := [row for row in rows if not row.unchanged]:
-                await self.snapshots.catch_up(publication, agreement.id, changed)
+            changed = [row for row in rows if not row.unchanged]
+            keys = {*standing.replaced, *(row.record.key for row in changed)}
+            if keys:
+                await self.snapshots.catch_up(
+                    publication, agreement.id, changed=changed, keys=sorted(keys)
+                )
                 raise Outdated
         except Unavailable as error:
             raise NotReadable("source.unavailable") from error
@@ -148,6 +155,12 @@ def _look(
         seals.setdefault(seal.position, []).append(seal)
     if not seals:
         raise NotReadable("customer.not_shared")
+    published = {
+        each.key: each
+        for each in view.datasets.records(
+            publication.dataset.id, [seal.record.key for seal in found]
+        )
+    }
     size = snapshot.customers
     stored = view.snapshots.tiles(request.agreement, tiles.needed(size, seals))
     read = tiles.Reader(stored)
@@ -163,6 +176,11 @@ def _look(
             position: tuple(merkle.inclusion_proof(position, size, read))
             for position in seals
         },
+        replaced=frozenset(
+            seal.record.key
+            for seal in found
+            if published.get(seal.record.key) != seal.record
+        ),
     )
 
 
