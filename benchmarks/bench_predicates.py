@@ -1,17 +1,19 @@
 """Presentations of a record of 20 fields: plain, anchored, with a 32-bit range.
 
-    pytest benchmarks/bench_predicates.py --benchmark-only
+    pytest benchmarks/bench_predicates.py --benchmark-only -s
 
 Two fields are shown, so 20 of 32 messages are hidden. A batch is of 50.
 """
 
 import secrets
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from crypto.anchored import seal
+from crypto.anchored import Sealed, record_digest, seal
 from crypto.bbs import ARKWORKS, Backend, BbsKey
 from crypto.predicates import Claim, Statement, at_least, prove, verify, verify_batch
 from crypto.typed import Field, Header, Kind, places
@@ -86,6 +88,26 @@ def statement(request: pytest.FixtureRequest) -> Statement:
 
 def test_seal(benchmark: BenchmarkFixture) -> None:
     benchmark(seal, VALUES, **SEALING)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_seal_two_hundred(benchmark: BenchmarkFixture, threads: int) -> None:
+    """Records a second, by threads: the sums let go of the interpreter's lock."""
+    with ThreadPoolExecutor(threads) as pool:
+        benchmark(lambda: deque(pool.map(_sealed, range(200)), maxlen=0))
+    if benchmark.stats:
+        rate = 200 / benchmark.stats.stats.median
+        benchmark.extra_info["records a second"] = round(rate)
+        print(f"{threads} threads: {rate:.0f} records a second")  # noqa: T201
+
+
+def _sealed(_: int) -> Sealed:
+    return seal(VALUES, **SEALING)
+
+
+def test_map_and_digest(benchmark: BenchmarkFixture) -> None:
+    """What every presentation costs before it is proved: is the row unchanged?"""
+    benchmark(record_digest, SCHEMA, VALUES, bytes(48))
 
 
 def test_prove(benchmark: BenchmarkFixture, statement: Statement) -> None:
