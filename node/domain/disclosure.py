@@ -226,7 +226,12 @@ def question(
         "usage": {
             "calls_this_hour": situation.calls_this_hour,
             "nonce_seen": situation.nonce_seen,
-            "probes": {name: situation.probes.get(name, 0) for name in request.hidden},
+            # What nobody counted is not told, and so not allowed.
+            "probes": {
+                name: situation.probes[name]
+                for name in request.hidden
+                if name in situation.probes
+            },
         },
         "company": {
             "denied_fields": list(company.denied_fields),
