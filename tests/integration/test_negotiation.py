@@ -11,7 +11,7 @@ from crypto.encoding import b64u, unb64u
 from node.domain.agreement import Agreement
 from node.domain.negotiation import State
 from node.ports import Reply
-from tests.support.node import START, Node, World, open_world
+from tests.support.node import PREDICATES, START, Node, World, open_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -128,6 +128,68 @@ async def test_an_offer_of_what_the_dataset_does_not_share_is_not_made(
         offer = world.offer(fields=fields)
         answer = await world.maker.manage("/management/offers", offer, expect=400)
         assert answer["code"] == "terms.fields"
+
+
+async def test_an_offer_takes_what_a_field_is_from_its_declaration(
+    world: World,
+) -> None:
+    """Type, unit and scale are not the data steward's to choose."""
+    pid = await offered(world)
+    odrl = (await negotiation(world.supplier, pid))["offer"]
+    (said,) = (
+        each["rightOperand"]
+        for each in odrl["permission"][0]["constraint"]
+        if each["leftOperand"] == "fieldpact:predicate"
+    )
+    assert said == [
+        "annual_spend:money:2:at_least,at_most,between:100000.00:8:CNY",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "mend"),
+    [
+        ({"field": "project_stage"}, "does not share project_stage"),
+        ({"field": "no_such_field"}, "does not share no_such_field"),
+        ({"operators": ["before"]}, "before does not go with money"),
+        ({"operators": ["one_of"]}, "goes with no step"),
+        ({"step": "0"}, "above zero"),
+        ({"step": "month"}, "above zero"),
+        ({"step": "0.001"}, "at most 2 decimals"),
+    ],
+)
+async def test_an_offer_of_proofs_that_nobody_could_keep_is_not_made(
+    world: World, change: dict[str, Any], mend: str
+) -> None:
+    offer = world.offer(predicates=[PREDICATES[0] | change])
+    answer = await world.maker.manage("/management/offers", offer, expect=400)
+    assert answer["code"] == "terms.predicates"
+    assert mend in answer["detail"]
+
+
+async def test_proofs_are_offered_of_fields_of_their_mode_and_once(
+    world: World,
+) -> None:
+    for terms in (
+        {"fields": {"project_stage": "plain"}},
+        {"predicates": [PREDICATES[0], PREDICATES[0]]},
+    ):
+        offer = world.offer(**terms)
+        answer = await world.maker.manage("/management/offers", offer, expect=400)
+        assert answer["code"] == "terms.predicates"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"probes": 0}, {"probes": 10_001}, {"probes": True}, {"operators": []},
+     {"operators": ["about"]}, {"step": ""}, {"type": "money"}],
+)  # fmt: skip
+async def test_an_offer_of_proofs_out_of_form_is_refused(
+    world: World, change: dict[str, Any]
+) -> None:
+    offer = world.offer(predicates=[PREDICATES[0] | change])
+    answer = await world.maker.manage("/management/offers", offer, expect=400)
+    assert answer["code"] == "request.malformed"
 
 
 async def test_an_offer_is_made_to_participants_only(world: World) -> None:
@@ -291,7 +353,11 @@ async def test_an_offer_that_says_more_than_is_enforced_is_refused(
 @pytest.mark.parametrize(
     "change",
     [
-        {"fields": {"project_stage": "plain", "rating": "plain"}},
+        {"fields": {"project_stage": "plain", "rating": "plain"}, "predicates": []},
+        {"predicates": []},
+        {"predicates": [PREDICATES[0] | {"step": None}]},
+        {"predicates": [PREDICATES[0] | {"probes": 9}]},
+        {"predicates": [PREDICATES[0] | {"operators": ["at_least"]}]},
         {"purposes": ["joint-delivery", "cross-sell"]},
         {"calls_per_hour": 999},
         {"rows_per_call": 101},
@@ -547,5 +613,6 @@ async def test_a_declaration_travels_without_a_raw_identifier(world: World) -> N
         )
     finally:
         client.event_hooks["request"].clear()
-    assert len(asked) == 3
+    # The declaration, the question, where its snapshot stands, the countersignature.
+    assert len(asked) == 4
     assert b"SHARED" not in b"".join(asked)

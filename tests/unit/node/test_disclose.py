@@ -369,11 +369,35 @@ async def test_tokens_of_one_agreement_mean_nothing_under_another(
 
 # --- what is no query -------------------------------------------------------
 
+SPENT = {"fields": ["annual_spend"], "is": "at_least", "values": ["500000.00"]}
+
 
 @pytest.mark.parametrize(
     "change",
     [
         {"fields": []},
+        {"where": None},
+        {"where": {}},
+        {"where": [SPENT, SPENT]},
+        {"where": [SPENT, SPENT | {"fields": ["annual_rent"]}]},
+        {"where": [SPENT] * 17},
+        {"where": [SPENT | {"fields": ["project_stage"]}]},
+        {"where": [SPENT | {"fields": []}]},
+        {"where": [SPENT | {"fields": ["a", "b"]}]},
+        {"where": [SPENT | {"fields": ["A"]}]},
+        {"where": [SPENT | {"is": "about"}]},
+        {"where": [SPENT | {"is": "between"}]},
+        {"where": [SPENT | {"is": "one_of"}]},
+        {"where": [SPENT | {"is": "one_of", "values": ["b", "a"]}]},
+        {"where": [SPENT | {"is": "one_of", "values": [1, True]}]},
+        {"where": [SPENT | {"is": "equal", "values": []}]},
+        {"where": [SPENT | {"values": []}]},
+        {"where": [SPENT | {"values": [None]}]},
+        {"where": [SPENT | {"values": [0.5]}]},
+        {"where": [SPENT | {"values": [True]}]},
+        {"where": [SPENT | {"values": [2**53]}]},
+        {"where": [SPENT | {"more": 1}]},
+        {"where": [{"fields": ["annual_spend"], "is": "at_least"}]},
         {"fields": ["b", "a"]},
         {"fields": ["a", "a"]},
         {"fields": ["A"]},
@@ -409,6 +433,7 @@ async def test_a_body_that_is_no_query_is_refused_before_anything_is_decided(
         "purpose": "joint-delivery",
         "fields": ["project_stage"],
         "customers": ["A" * 43],
+        "where": [],
     }
     response = await world.maker.client.post(
         "/views/projects/query", json=body | change
@@ -418,7 +443,9 @@ async def test_a_body_that_is_no_query_is_refused_before_anything_is_decided(
     assert len(world.maker.receipts()) == before
 
 
-@pytest.mark.parametrize("name", ["agreement", "purpose", "fields", "customers"])
+@pytest.mark.parametrize(
+    "name", ["agreement", "purpose", "fields", "customers", "where"]
+)
 async def test_a_query_without_one_of_its_members_is_refused(
     world: World, name: str
 ) -> None:

@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
+from crypto.encoding import b64u
+from crypto.tokens import check_opening
+from ledger.evidence import evidence_of
 from ledger.receipts import SignedReceipt, parse_receipt, stream_id
 from node.ports import Received, Reply
 from tests.support.node import PURPOSE, SHARED, START, World, open_world
+
+PLACE = {"salt", "index", "inclusion", "checkpoint", "anchor"}
 
 
 @pytest.fixture
@@ -35,10 +40,12 @@ async def test_a_provider_cannot_replace_what_its_consumer_holds(world: World) -
     before: dict[str, Any] = await world.supplier.manage(f"/audit/receipts/{mine}")
     swapped = await world.supplier.manage(f"/audit/receipts/{other}")
     lie = {**swapped, "countersignature": None, "participants": []}
-    world.wire.forge[f"/log/proof/{mine}"] = Reply(status=200, body=lie)
-    after = await world.supplier.manage(f"/audit/receipts/{mine}")
-    assert after == {**before, "salt": lie["salt"]}
-    assert after["countersignature"] is not None
+    place = {name: lie[name] for name in PLACE}
+    for told, salt in ((lie, b64u(bytes(32))), (place, lie["salt"])):
+        world.wire.forge[f"/log/proof/{mine}"] = Reply(status=200, body=told)
+        after = await world.supplier.manage(f"/audit/receipts/{mine}")
+        assert after == {**before, "salt": salt}
+        assert after["countersignature"] is not None
 
 
 @pytest.mark.parametrize("body", [{}, [], None, "no", {"salt": "AA"}, {"index": 1}])
@@ -59,7 +66,7 @@ async def test_a_proof_is_given_of_the_nodes_own_log_only(world: World) -> None:
     assert reply.status_code == 404
     assert len(world.wire.exchanges) == 1
     reply = await world.maker.client.get(f"/log/proof/{receipt}")
-    assert set(reply.json()) == {"salt", "index", "inclusion", "checkpoint", "anchor"}
+    assert set(reply.json()) == PLACE
 
 
 async def test_a_node_does_not_ask_itself_for_a_receipt_it_never_wrote(
@@ -86,3 +93,62 @@ async def test_a_node_does_not_ask_itself_for_a_receipt_it_never_wrote(
     world.wire.exchanges.clear()
     await world.supplier.manage(f"/audit/receipts/{forged.receipt_id}")
     assert len(world.wire.exchanges) == 1
+
+
+# --- opening tokens
+
+
+async def test_a_token_is_opened_for_whoever_reads_the_file(world: World) -> None:
+    receipt = await _ask(world)
+    before = await world.supplier.manage(f"/audit/receipts/{receipt}")
+    path = f"/management/receipts/{receipt}/evidence"
+
+    opened = await world.supplier.manage(path, {"customers": [SHARED[0], SHARED[0]]})
+
+    (opening,) = evidence_of(opened).openings
+    assert opening.identifier == SHARED[0]
+    check_opening(opening.customer, opening.opening, SHARED[0])
+    assert b64u(opening.customer) == world.customer(SHARED[0])
+    assert "openings" not in before
+    before.pop("canonical")
+    assert opened == before | {"openings": opened["openings"]}
+
+
+async def test_only_customers_that_the_answer_is_about_are_opened(
+    world: World,
+) -> None:
+    path = f"/management/receipts/{await _ask(world)}/evidence"
+    for customers, code in (
+        ([SHARED[1]], "opening.not_asked"),
+        ([SHARED[0], "nobody's"], "opening.not_asked"),
+        (["e\u0301"], "customers.malformed"),
+        ([""], "customers.malformed"),
+        ([], "request.malformed"),
+    ):
+        body = {"customers": customers}
+        answer = await world.supplier.manage(path, body, expect=400)
+        assert answer["code"] == code
+
+
+async def test_a_provider_holds_no_answer_to_open(world: World) -> None:
+    path = f"/management/receipts/{await _ask(world)}/evidence"
+    body = {"customers": [SHARED[0]]}
+    answer = await world.maker.manage(path, body, expect=400)
+    assert answer["code"] == "opening.no_answer"
+
+
+async def test_nothing_is_opened_of_a_receipt_that_is_not_here(world: World) -> None:
+    path = f"/management/receipts/{'0' * 64}/evidence"
+    body = {"customers": [SHARED[0]]}
+    answer = await world.supplier.manage(path, body, expect=404)
+    assert answer["code"] == "receipt.unknown"
+
+
+async def test_auditors_open_nothing(world: World) -> None:
+    receipt = await _ask(world)
+    reply = await world.supplier.client.post(
+        f"/management/receipts/{receipt}/evidence",
+        json={"customers": [SHARED[0]]},
+        headers=world.supplier.operator("audit"),
+    )
+    assert reply.status_code == 401
