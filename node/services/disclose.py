@@ -4,15 +4,15 @@ The order is the promise:
 
 1. *Authenticate*: whose key signed the caller's token.
 2. *Decide*: agreement, request, field labels, usage and time go to the policy.
-3. *Read* only the granted columns of only the shared customers.
-4. *Receipt*: durable, in one transaction with the nonce and the rate it used.
+3. *Read* only the committed columns of only the shared customers, and compare them.
+4. *Receipt*: durable, in one transaction with the nonce, rate and probes it used.
 5. *Prove*: presentations bound to caller, agreement, purpose, nonce and receipt.
 6. *Answer*.
 
-The decision is made on a snapshot, without holding a lock while the policy or
-the CRM thinks. The receipt commits only if the snapshot still holds: the nonce
-is still unused, the rate still has room, the agreement still stands. Otherwise
-everything is decided again.
+The decision is made on one state of the store, without holding a lock while the
+policy or the CRM thinks. The receipt commits only if that state still holds: the
+nonce is still unused, the caps still have room, the agreement still stands.
+Otherwise everything is decided again.
 """
 
 import datetime
@@ -177,7 +177,7 @@ class Disclose:
         """Write the receipt, with the nonce and the rate that the call uses up.
 
         Raises:
-            Outdated: The snapshot no longer holds; nothing is written.
+            Outdated: What was read no longer holds; nothing is written.
         """
         if case.caller.nonce is not None:
             fresh = work.receipts.claim(case.caller, case.at + NONCE_KEPT)
