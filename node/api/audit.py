@@ -68,9 +68,13 @@ async def calls(  # noqa: PLR0917  # the query's parameters are its filters
 @router.get("/receipts/{receipt_id}")
 async def receipt(receipt_id: Digest, request: Request) -> Any:
     """Return a receipt with all the evidence there is for it."""
-    evidence = await services(request).evidence(receipt_id)
-    canonical = evidence.signed.receipt.canonical()
-    return evidence.to_json() | {"canonical": b64u(canonical)}
+    give = services(request).evidence
+    evidence = await give(receipt_id)
+    signed = evidence.signed.receipt
+    return evidence.to_json() | {
+        "canonical": b64u(signed.canonical()),
+        "committed": await give.committed(signed.snapshot),
+    }
 
 
 @router.get("/receipts/{receipt_id}/question")

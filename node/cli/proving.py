@@ -62,7 +62,8 @@ def evidence(
         print_json(api.post(f"/management/receipts/{receipt}/evidence", opened))
         return
     found = api.get(f"/audit/receipts/{receipt}")
-    found.pop("canonical")
+    for shown_beside in ("canonical", "committed"):
+        found.pop(shown_beside)
     print_json(found)
 
 

@@ -98,16 +98,31 @@ class GiveEvidence:
         Raises:
             NotFound: This node signed no such snapshot.
         """
-
-        def look(view: UnitOfWork) -> Place | None:
-            kept = view.snapshots.find(snapshot_id)
-            return None if kept is None else self._place(view, kept.salt, kept.index)
-
-        found = await self.store.read(look)
+        found = await self.committed(snapshot_id)
         if found is None:
             detail = "This node signed no such snapshot."
             raise NotFound("snapshot.unknown", detail)
-        return found.to_json()
+        place: Mapping[str, Any] = found["snapshot_place"]
+        return place
+
+    async def committed(self, snapshot_id: str | None) -> Mapping[str, Any] | None:
+        """Return a snapshot that we signed, where it stands, and the newest number.
+
+        None where we signed no such snapshot.
+        """
+
+        def look(view: UnitOfWork) -> Mapping[str, Any] | None:
+            kept = view.snapshots.find(snapshot_id or "")
+            if kept is None:
+                return None
+            newest = view.snapshots.current(kept.signed.snapshot.agreement) or kept
+            return {
+                **kept.signed.to_json(),
+                "snapshot_place": self._place(view, kept.salt, kept.index).to_json(),
+                "newest": newest.signed.snapshot.sequence,
+            }
+
+        return await self.store.read(look)
 
     def _look(self, view: UnitOfWork, receipt_id: str) -> Evidence | Received:
         found = self._written(view, receipt_id) or view.receipts.received(receipt_id)
