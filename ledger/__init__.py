@@ -1,28 +1,34 @@
 """Receipts of every call, the log that holds them, and the proofs others check.
 
+A provider commits to the records of an agreement before anybody asks: a *snapshot*.
 A *receipt* says what was asked and what was answered, and both sides sign it.
-A provider's receipts become the leaves of one append-only *log*; a signed
-*checkpoint* fixes the whole log in 32 bytes, and an *anchor* fixes the
+Receipts and snapshots of a provider become the leaves of one append-only *log*; a
+signed *checkpoint* fixes the whole log in 32 bytes, and an *anchor* fixes the
 checkpoint on a chain that no member rules alone. *Evidence* is all of that for
-one receipt, in a file that anybody can check without asking anybody.
+one call, in a file that anybody can check without asking anybody.
 
-    sequence  →  integrate  →  publish  →  anchor
-    receipts     log           checkpoint  ports.Anchors
+    sequence             →  integrate  →  publish     →  anchor
+    receipts, snapshots     log           checkpoint     ports.Anchors
 
 Read in this order:
 
 * `receipts`      what was asked and answered, signed twice; streams
-* `records`       typed fields, and the octets under a record's signature
-* `presentation`  some fields of a record, and proof that they are in it
-* `disclosure`    what an allowed call was answered with; `response` checks it live
-* `log`           one tree over all receipts; `checkpoint` says what it commits to
-* `evidence`      all of that for one receipt, in a file
-* `verify`        is it so, step by step (`steps`, in the words of `wording`)
+* `conditions`    what is to be proved of fields that stay hidden
+* `records`       schemas, and which fields of them are told
+* `snapshots`     what a provider has committed to; `tiles` keeps its tree
+* `presentation`  fields of a record shown, and conditions proved of others
+* `answers`       what an allowed call was answered with; `disclosure` checks it,
+                  `response` does when it is live
+* `log`           one tree over all entries; `checkpoint` says what it commits to
+* `evidence`      all of that for one call, in a file
+* `verify`        is it so, step by step (`steps`, in the words of `wording`);
+                  `standing` says how far an entry has come in the log (`place`)
+* `contradiction` what two partners were told and cannot both be so (`accounts`)
 * `participants`  whose keys are pinned; `ports`, `memory`, `errors`, `shape`
 
 This package holds values and rules. It opens no socket and no database (only
 `ledger.chain` and `ledger.rpc_reader` talk to a chain), reads no clock and
 draws no randomness.
 
-Specs: `docs/protocols/{receipts,log,evidence,records}.md`.
+Specs: `docs/protocols/{receipts,snapshots,log,evidence}.md`.
 """

@@ -1,229 +1,54 @@
 """A disclosure: what an allowed call was answered with, and its check.
 
-For every customer that was asked for, in the order they were asked: nothing
-("not shared"); or all records that the provider has committed to of it, each with
-the fields asked for and a presentation, or *withheld*, where a condition of the
-request does not hold. With each customer comes its place in the snapshot, to which
-all its records lead: none can be left out, and none put in.
+Each customer's answer leads to the one leaf of that customer in a snapshot that the
+provider signed before: none of its records can be left out, and none put in. What
+is shown and proved of them is held against what the receipt says was asked for.
 
-The receipt is written before anything is proved, and a presentation is bound to
-the receipt. So the *response hash* in the receipt covers the snapshot, the
-commitments and the disclosed values, but not the presentations and the places in
-the tree: they follow from both.
-
-Spec: `docs/protocols/receipts.md`, section "Response hash";
-`docs/protocols/snapshots.md`, section "Checking an answer".
+Spec: `docs/protocols/snapshots.md`, section "Checking an answer".
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
 
 from crypto import merkle
 from crypto.bbs import RandomBytes
-from crypto.bbs.suite import POINT_BYTES
-from crypto.encoding import b64u, canonical, sha256, tagged
-from crypto.errors import CryptoError, InvalidBatch, InvalidProof, Malformed
+from crypto.errors import CryptoError, InvalidBatch, InvalidProof
 from crypto.predicates import Claim, Statement, verify, verify_batch
-from crypto.typed import Schema, places, schema_hash, size
-from ledger import shape
-from ledger.conditions import Condition, Value
+from crypto.typed import Field, Schema, places, schema_hash, size
+from ledger.answers import (
+    MEMBERS,
+    MOST_CUSTOMERS,
+    CustomerAnswer,
+    Disclosure,
+    ShownRecord,
+    parse_disclosure,
+)
+from ledger.conditions import Condition
 from ledger.participants import Participant
 from ledger.presentation import presentation_header
 from ledger.receipts import Receipt
-from ledger.records import parse_schema, schema_to_json
 from ledger.snapshots import (
-    MOST_LEAVES,
     SignedSnapshot,
     customer_leaf,
-    parse_signed_snapshot,
     record_header,
     verify_snapshot,
 )
 
-MOST_CUSTOMERS: Final = 10_000
-MOST_RECORDS: Final = 100_000
-MOST_STEPS: Final = MOST_LEAVES.bit_length() - 1
-MEMBERS: Final = frozenset({"snapshot", "snapshot_signature", "schema", "disclosures"})
+__all__ = [
+    "MEMBERS",
+    "MOST_CUSTOMERS",
+    "CustomerAnswer",
+    "Disclosure",
+    "Rank",
+    "ShownRecord",
+    "parse_disclosure",
+    "statement_of",
+    "verify_disclosure",
+]
 
 Rank: TypeAlias = Callable[[bytes], int | None]
 """Says the place of a declared customer token among all, from 0; None if it is not."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownRecord:
-    """What is shown of one record.
-
-    Attributes:
-        version: Of the dataset, when the record was committed to.
-        commitment: To the record, 48 bytes.
-        fields: Value by name; empty where only conditions were asked about. None
-            when the record is withheld: a condition does not hold of it.
-        presentation: Proof that they stand in the record behind the commitment,
-            and that the conditions hold of it; empty until the receipt that it
-            is bound to exists.
-        moves: First moves of the proof, which make many quick to check; or empty.
-    """
-
-    version: int
-    commitment: bytes
-    fields: Mapping[str, Value] | None
-    presentation: bytes = b""
-    moves: bytes = field(default=b"", repr=False)
-
-    def covered(self) -> dict[str, Any]:
-        """Return the JSON object without what follows from the receipt."""
-        told = {"version": self.version, "commitment": b64u(self.commitment)}
-        return told if self.fields is None else {**told, "fields": dict(self.fields)}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON object."""
-        proofs = {"presentation": self.presentation, "moves": self.moves}
-        given = {name: b64u(octets) for name, octets in proofs.items() if octets}
-        return self.covered() | given
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CustomerAnswer:
-    """The answer for one customer.
-
-    Attributes:
-        customer: The token by which it was asked for, 32 bytes.
-        records: All that are committed to of it, one or more, in the order of
-            its leaf; None when nothing of it is shared.
-        index: Of its leaf in the snapshot.
-        path: Inclusion proof of the leaf, 32 bytes each.
-    """
-
-    customer: bytes
-    records: tuple[ShownRecord, ...] | None
-    index: int = 0
-    path: tuple[bytes, ...] = ()
-
-    def covered(self) -> dict[str, Any]:
-        """Return the JSON object without what follows from the snapshot."""
-        named = {"customer": b64u(self.customer)}
-        if self.records is None:
-            return {**named, "status": "not_shared"}
-        records = [record.covered() for record in self.records]
-        return {**named, "status": "disclosed", "records": records}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON object."""
-        if self.records is None:
-            return self.covered()
-        return {
-            "customer": b64u(self.customer),
-            "status": "disclosed",
-            "index": self.index,
-            "path": [b64u(step) for step in self.path],
-            "records": [record.to_json() for record in self.records],
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disclosure:
-    """What an allowed call was answered with.
-
-    Attributes:
-        snapshot: What the provider has committed to, under its signature.
-        schema: Of the records; its hash is in the snapshot. Tells the fields of
-            this call, the conditions' among them.
-    """
-
-    snapshot: SignedSnapshot
-    schema: Schema
-    answers: tuple[CustomerAnswer, ...]
-
-    @property
-    def records(self) -> int:
-        """Return the number of records of which something was shown or proved."""
-        return sum(record.fields is not None for _, _, record in self.each())
-
-    @property
-    def withheld(self) -> int:
-        """Return the number of records of which nothing was proved."""
-        return sum(record.fields is None for _, _, record in self.each())
-
-    def each(self) -> Iterator[tuple[CustomerAnswer, int, ShownRecord]]:
-        """Walk over all records, with their customer and position."""
-        for answer in self.answers:
-            for position, record in enumerate(answer.records or ()):
-                yield answer, position, record
-
-    @property
-    def response_hash(self) -> str:
-        """Return the hash that the receipt holds, 64 hex digits."""
-        covered = {
-            "snapshot": self.snapshot.snapshot.snapshot_id,
-            "disclosures": [answer.covered() for answer in self.answers],
-        }
-        return sha256(tagged("response", canonical(covered))).hex()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the four members that carry it in a message."""
-        return {
-            **self.snapshot.to_json(),
-            "schema": schema_to_json(self.schema),
-            "disclosures": [answer.to_json() for answer in self.answers],
-        }
-
-
-def parse_disclosure(value: object) -> Disclosure:
-    """Read a disclosure from an object of exactly its four members.
-
-    Raises:
-        Malformed: A member is missing, unknown or wrong.
-    """
-    found = shape.members(value, MEMBERS, "disclosure")
-    answers = shape.each(_parse_answer, most=MOST_CUSTOMERS)
-    return Disclosure(
-        snapshot=parse_signed_snapshot(found),
-        schema=parse_schema(found["schema"]),
-        answers=answers(found["disclosures"], "disclosures"),
-    )
-
-
-def _parse_answer(value: object, what: str) -> CustomerAnswer:
-    found = shape.mapping(value, what)
-    if found.get("status") == "not_shared":
-        shape.members(found, {"customer", "status"}, what)
-        customer = shape.octets(32)(found["customer"], "customer")
-        return CustomerAnswer(customer=customer, records=None)
-    wanted = {"customer", "status", "index", "path", "records"}
-    shape.members(found, wanted, what)
-    shape.constant(found["status"], "disclosed", "status")
-    records = shape.each(_parse_record, most=MOST_RECORDS)(found["records"], "records")
-    if not records:
-        raise Malformed("records must not be empty")
-    return CustomerAnswer(
-        customer=shape.octets(32)(found["customer"], "customer"),
-        records=records,
-        index=shape.count(found["index"], "index"),
-        path=shape.each(shape.octets(32), most=MOST_STEPS)(found["path"], "path"),
-    )
-
-
-def _parse_record(value: object, what: str) -> ShownRecord:
-    optional = {"fields", "presentation", "moves"}
-    found = shape.members(value, {"version", "commitment"}, what, optional=optional)
-    fields = None
-    if "fields" in found:
-        shown = shape.mapping(found["fields"], "fields")
-        fields = {name: shape.scalar(each, "value") for name, each in shown.items()}
-    proofs = {
-        name: shape.octets()(found[name], name)
-        for name in ("presentation", "moves")
-        if name in found
-    }
-    if not all(proofs.values()) or (proofs and fields is None):
-        raise Malformed("a proof that is empty, or of nothing")
-    return ShownRecord(
-        version=shape.count(found["version"], "version"),
-        commitment=shape.octets(POINT_BYTES)(found["commitment"], "commitment"),
-        fields=fields,
-        **proofs,
-    )
 
 
 def statement_of(
@@ -260,6 +85,7 @@ def verify_disclosure(
     rank: Rank | None,
     random_bytes: RandomBytes | None,
     declaration: str | None = None,
+    agreed: Mapping[str, Field] | None = None,
 ) -> None:
     """Check that this is what the receipt speaks of, and what was committed to.
 
@@ -267,8 +93,9 @@ def verify_disclosure(
     2. The snapshot is the one that the receipt names, signed by the provider, of
        this agreement and dataset, with records under its pinned key; of the
        declaration, if the caller knows it.
-    3. The schema is the snapshot's, and the statement, built from what the
-       receipt says was asked for, has the digest that the receipt names.
+    3. The schema is the snapshot's; fields have the type, unit and scale that
+       the caller knows them by; and the statement, built from what the receipt
+       says was asked for, has the digest that the receipt names.
     4. As many customers and records, shown and withheld, as the receipt says; no
        customer twice.
     5. Every record that is not withheld shows exactly the fields of the receipt;
@@ -287,6 +114,8 @@ def verify_disclosure(
         random_bytes: The verifier's own; for checking all presentations
             together. None checks them one by one.
         declaration: `snapshots.declaration_hash` of what the consumer declared.
+        agreed: Fields as they were agreed on, by name; salts do not matter. A
+            bound of "500000.00" says nothing until it is known of what.
 
     Raises:
         Malformed: Something is out of form.
@@ -296,6 +125,7 @@ def verify_disclosure(
     if disclosure.response_hash != receipt.response_hash:
         raise InvalidProof("the receipt is for another response")
     _check_snapshot(disclosure, receipt, provider, declaration)
+    _check_definitions(disclosure.schema, agreed or {})
     statement = statement_of(disclosure.schema, receipt.fields, receipt.where)
     if statement.digest.hex() != receipt.statement:
         raise InvalidProof("the receipt names another statement")
@@ -330,6 +160,13 @@ def _check_snapshot(
         raise InvalidProof("the snapshot is of records of another schema")
     if declaration not in (None, snapshot.declaration):
         raise InvalidProof("the snapshot is of other customers than were declared")
+
+
+def _check_definitions(schema: Schema, agreed: Mapping[str, Field]) -> None:
+    told = {field.name: field for field in schema if isinstance(field, Field)}
+    for name in told.keys() & agreed.keys():
+        if replace(told[name], salt=agreed[name].salt) != agreed[name]:
+            raise InvalidProof(f"{name} has another type, unit or scale than agreed")
 
 
 def _check_counts(disclosure: Disclosure, receipt: Receipt) -> None:

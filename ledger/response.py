@@ -14,6 +14,7 @@ from typing import Any
 from crypto.bbs import RandomBytes
 from crypto.encoding import b64u
 from crypto.errors import InvalidProof
+from crypto.typed import Field
 from ledger import shape
 from ledger.conditions import parse_conditions
 from ledger.disclosure import (
@@ -86,6 +87,7 @@ def verify_response(
     rank: Rank | None,
     random_bytes: RandomBytes | None,
     declaration: str | None = None,
+    agreed: Mapping[str, Field] | None = None,
 ) -> tuple[Step, ...]:
     """Check an answer before countersigning it.
 
@@ -105,6 +107,7 @@ def verify_response(
         rank: Where in the snapshot a declared customer must be.
         random_bytes: The consumer's own; None checks proofs one by one.
         declaration: Hash of what it declared under the agreement, if it knows it.
+        agreed: Fields as the agreement defines them, by name, if it does.
     """
     signed, disclosure = response.signed, response.disclosure
 
@@ -129,6 +132,7 @@ def verify_response(
             rank=rank,
             random_bytes=random_bytes,
             declaration=declaration,
+            agreed=agreed,
         )
         return "checked", str(signed.receipt.records)
 

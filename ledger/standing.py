@@ -19,8 +19,8 @@ from crypto.notes import open_checkpoint, parse_checkpoint
 from ledger import log
 from ledger.checkpoint import Checkpoint, advance, anchor_commitment, origin_of
 from ledger.errors import ChainUnavailable
-from ledger.evidence import Place
 from ledger.participants import Participant
+from ledger.place import Place
 from ledger.ports import ChainReader
 from ledger.steps import Outcome
 

@@ -9,7 +9,7 @@ import pytest
 
 from crypto.encoding import b64u
 from crypto.errors import CryptoError, InvalidProof, InvalidSignature, Malformed
-from crypto.typed import Field, told
+from crypto.typed import Field, Kind, told
 from ledger.conditions import Condition, ordered
 from ledger.disclosure import (
     CustomerAnswer,
@@ -181,6 +181,23 @@ def test_a_schema_that_tells_something_else_is_caught() -> None:
             check(replace(DISCLOSURE, schema=tuple(other)))
     with pytest.raises(Malformed):
         check(replace(DISCLOSURE, schema=told(schema, samples.FIELDS)))
+
+
+AGREED = {field.name: field for field in world.SCHEMA if isinstance(field, Field)}
+
+
+def test_fields_have_the_type_unit_and_scale_that_were_agreed_on() -> None:
+    check(agreed={})
+    check(agreed=AGREED)
+    units = AGREED["units"]
+    check(agreed={"units": replace(units, salt=bytes(32))})
+    for other in (
+        replace(units, unit="boxes"),
+        replace(units, kind=Kind.DATE),
+        replace(AGREED["order_total"], name="units"),
+    ):
+        with pytest.raises(InvalidProof, match="units has another type"):
+            check(agreed=AGREED | {"units": other})
 
 
 def test_more_may_be_told_of_the_schema_than_is_needed() -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from crypto.encoding import unb64u
+from crypto.encoding import canonical, unb64u
 from crypto.errors import Malformed
+from crypto.typed import Field
 from ledger import receipts
+from ledger.conditions import OPERATORS
 from ledger.receipts import Countersignature, parse_signed_receipt
-from ledger.records import FieldType, SchemaField
+from ledger.records import FieldType
 from ledger.verify import verify_evidence
 from tests.unit.ledger import samples, world
 
@@ -55,7 +57,7 @@ def test_the_example_receipt_is_signed_and_countersigned() -> None:
 
 
 def test_the_page_lists_every_member_and_every_step_of_evidence() -> None:
-    evidence, chain = samples.story()
+    evidence, chain = world.story()
     listed = [
         name for row in table(page("evidence"), "The file") for name in code(row[0])
     ]
@@ -69,20 +71,65 @@ def test_the_page_lists_every_member_and_every_step_of_evidence() -> None:
 
 
 @pytest.mark.parametrize(
-    "row", table(page("records"), "Field values"), ids=lambda row: row[0]
+    "row", table(page("snapshots"), "Field values"), ids=lambda row: row[0]
 )
-def test_example_values_have_a_message_and_refused_ones_have_none(
+def test_example_values_can_be_signed_and_refused_ones_cannot(
     row: list[str],
 ) -> None:
     kind = FieldType(code(row[0])[0])
-    field = SchemaField(name="x", type=kind, scale=2 if kind is FieldType.MONEY else 0)
+    field = Field(name="x", kind=kind, scale=2 if kind is FieldType.MONEY else 0)
     for spelled in code(row[2]):
-        assert field.message(json.loads(spelled)) == spelled.encode()
+        assert canonical(json.loads(spelled)) == spelled.encode()
+        assert field.scalar(json.loads(spelled), 2)
     for spelled in code(row[3]):
         with pytest.raises(Malformed):
-            field.message(json.loads(spelled))
+            field.scalar(json.loads(spelled), 2)
 
 
 def test_every_type_of_field_is_on_the_page() -> None:
-    listed = [code(row[0])[0] for row in table(page("records"), "Field values")]
+    listed = [code(row[0])[0] for row in table(page("snapshots"), "Field values")]
     assert listed == [kind.value for kind in FieldType]
+
+
+def test_the_page_lists_every_member_of_a_snapshot() -> None:
+    listed = [
+        name
+        for row in table(page("snapshots"), "The snapshot")
+        for name in code(row[0])
+    ]
+    assert sorted(listed) == sorted(world.snapshot().to_json())
+
+
+def test_the_page_lists_every_operator_of_a_condition() -> None:
+    rows = table(page("receipts"), "Conditions")
+    assert sorted(name for row in rows for name in code(row[0])) == list(OPERATORS)
+
+
+def test_the_page_lists_every_member_of_an_answer() -> None:
+    disclosure = world.story()[0].disclosure
+    assert disclosure
+    written = disclosure.to_json()
+    shared, *_ = written["disclosures"]
+    told = next(field for field in written["schema"] if "name" in field)
+    for member in (*written, *shared, *shared["records"][0], *told, "digest"):
+        assert member in page("snapshots")
+
+
+def test_every_link_between_the_pages_leads_somewhere() -> None:
+    names = ("snapshots", "receipts", "evidence", "log")
+    links = [
+        (name, target)
+        for name in names
+        for target in re.findall(r"\]\(([^)]+)\)", page(name))
+        if not target.startswith("..")
+    ]
+    assert links
+    for name, target in links:
+        file, _, anchor = target.partition("#")
+        text = page(file.removesuffix(".md") or name)
+        headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        slugs = {
+            re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
+            for heading in headings
+        }
+        assert not anchor or anchor in slugs, (name, target)

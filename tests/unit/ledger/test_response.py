@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from crypto.errors import Invalid, Malformed
+from crypto.typed import Field, Kind
 from ledger.conditions import Condition
 from ledger.receipts import SignedReceipt, request_hash, sign_receipt
 from ledger.response import Asked, Response, parse_response, verify_response
@@ -152,6 +153,13 @@ def test_a_customer_is_where_the_consumer_knows_it_must_be() -> None:
 
 def test_a_snapshot_of_another_declaration_is_caught() -> None:
     assert failed(ANSWERED, declaration="ab" * 32) == ["disclosure"]
+
+
+def test_a_bound_is_met_in_the_unit_that_was_agreed_on() -> None:
+    units = Field(name="units", kind=Kind.INTEGER, unit="pcs")
+    assert failed(ANSWERED, agreed={"units": units}) == []
+    boxes = replace(units, unit="boxes")
+    assert failed(ANSWERED, agreed={"units": boxes}) == ["disclosure"]
 
 
 def test_an_answer_without_a_disclosure_is_not_an_answer() -> None:
