@@ -19,7 +19,7 @@ from node.cli.output import (
 )
 from node.domain.customer import BadCustomer, normalise, rule_problem
 from node.domain.predicates import PredicateGrant
-from node.domain.where import grant_in_words, in_words, parse_where
+from node.domain.where import check_length, grant_in_words, in_words, parse_where
 
 Rule = Annotated[str, typer.Option(help="The normalisation rule.")]
 
@@ -62,6 +62,7 @@ def ask(
     grants = _grants(api, agreement_id) if where else []
     with reported():
         conditions = ordered(parse_where(text, grants) for text in where or ())
+        check_length(conditions, grants)
     answer = api.post(
         "/management/ask",
         {

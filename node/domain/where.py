@@ -23,6 +23,7 @@ from decimal import Decimal
 from typing import Final, NoReturn
 
 from crypto.errors import Malformed
+from crypto.predicates.statement import MAX_BITS
 from ledger.conditions import Condition, Value
 from node.domain.checking import did_you_mean
 from node.domain.dataset import FieldType
@@ -81,6 +82,21 @@ def parse_where(text: str, grants: Iterable[PredicateGrant]) -> Condition:
     else:
         _refuse("form", 'Write it as in "annual_spend >= 500000", or see `ask --help`.')
     return _checked(condition, known)
+
+
+def check_length(
+    conditions: Sequence[Condition], grants: Iterable[PredicateGrant]
+) -> None:
+    """Check that one presentation can prove all these conditions.
+
+    Raises:
+        BadRequest: `where.many`: they are longer than any node proves at once.
+    """
+    schema = tuple(grant.typed for grant in grants)
+    lengths = (len(each.predicate(schema).weights) for each in conditions)
+    if (bits := sum(lengths)) > MAX_BITS:
+        detail = f"These conditions take {bits} bits to prove, and {MAX_BITS} fit"
+        _refuse("many", f"{detail}. Ask fewer at once, or `between` for `>=`.")
 
 
 def in_words(condition: Condition, grants: Iterable[PredicateGrant] = ()) -> str:

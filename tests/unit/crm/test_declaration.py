@@ -160,6 +160,21 @@ def test_each_grade_has_a_floor(grade: Grade, mode: Mode) -> None:
         ]
 
 
+def test_a_record_has_as_many_fields_as_can_be_committed_to() -> None:
+    """62; fields that are never shown or proved do not count."""
+    stage = SOUND["fields"]["project_stage"]
+    hidden = {"modes": ["aggregate"], "grade": "important"}
+
+    def declared(count: int) -> dict[str, Any]:
+        shown = {f"f{n}": stage | {"column": f"c{n}"} for n in range(count)}
+        others = {f"g{n}": stage | hidden | {"column": f"d{n}"} for n in range(9)}
+        return {**SOUND, "fields": shown | others}
+
+    assert len(dataset_from_json(declared(62)).committed) == 62
+    with pytest.raises(InvalidDeclaration, match=r"has 63 fields.*at most 62"):
+        dataset_from_json(declared(63))
+
+
 def test_every_mistake_is_reported_at_once() -> None:
     declaration = changed("customer.rule", "usc")
     declaration["fields"]["annual_spend"].pop("unit")

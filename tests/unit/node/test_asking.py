@@ -227,6 +227,16 @@ def test_what_cannot_be_asked_is_not_sent(node: Node, text: str, code: str) -> N
     assert node.sent == []
 
 
+def test_more_than_can_be_proved_at_once_is_not_sent(node: Node) -> None:
+    many = [f"spend >= {number}00000" for number in range(1, 6)]
+
+    result = ask(node, *(word for text in many for word in ("--where", text)))
+
+    assert result.exit_code == 1
+    assert "where.many" in result.stderr
+    assert node.sent == []
+
+
 def test_an_agreement_that_is_not_there_lets_nothing_be_asked(node: Node) -> None:
     node.answers["/audit/agreements"] = {"items": []}
 
