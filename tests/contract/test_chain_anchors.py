@@ -85,6 +85,17 @@ class TestAnchors:
             assert reader.commitment(anchors.member, epoch) == commitment
             assert reader.latest_epoch(anchors.member) == epoch
 
+    def test_the_chain_says_when_it_was_anchored(
+        self, anchors: Anchors, reader: ChainReader
+    ) -> None:
+        anchors.anchor(epoch=1, commitment=ONE)
+        anchors.anchor(epoch=2, commitment=TWO)
+        first, second = (reader.anchored_at(anchors.member, each) for each in (1, 2))
+        assert first is not None
+        assert second is not None
+        assert 1_700_000_000 < first <= second
+        assert reader.anchored_at(anchors.member, 3) is None
+
     def test_an_anchor_says_where_it_is(self, anchors: Anchors) -> None:
         first = anchors.anchor(epoch=1, commitment=ONE)
         second = anchors.anchor(epoch=2, commitment=TWO)
@@ -134,6 +145,7 @@ class TestAnchors:
             assert address == address.lower()
         loud = "0x" + anchors.member[2:].upper()
         assert reader.commitment(loud, 1) == ONE
+        assert reader.anchored_at(loud, 1) == reader.anchored_at(anchors.member, 1)
         assert reader.latest_epoch(loud) == 1
 
 
@@ -147,6 +159,8 @@ def test_no_answer_is_not_an_answer() -> None:
             anchors.commitment(anchors.member, 1)
         with pytest.raises(ChainUnavailable):
             anchors.latest_epoch(anchors.member)
+        with pytest.raises(ChainUnavailable):
+            anchors.anchored_at(anchors.member, 1)
         with pytest.raises(ChainUnavailable):
             anchors.anchor(epoch=1, commitment=ONE)
     gone.close()

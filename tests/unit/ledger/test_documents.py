@@ -13,6 +13,12 @@ from ledger import receipts
 from ledger.conditions import OPERATORS
 from ledger.receipts import Countersignature, parse_signed_receipt
 from ledger.records import FieldType
+from ledger.snapshots import (
+    customer_leaf,
+    parse_signed_snapshot,
+    record_header,
+    verify_snapshot,
+)
 from ledger.verify import verify_evidence
 from tests.unit.ledger import samples, world
 
@@ -98,6 +104,22 @@ def test_the_page_lists_every_member_of_a_snapshot() -> None:
         for name in code(row[0])
     ]
     assert sorted(listed) == sorted(world.snapshot().to_json())
+
+
+def test_the_example_snapshot_is_signed_and_its_leaf_is_right() -> None:
+    example = json.loads(page("snapshots").split("```json")[1].split("```")[0])
+    signed = parse_signed_snapshot(example)
+    verify_snapshot(signed, samples.PROVIDER_KEY.public_bytes)
+    assert signed.snapshot.snapshot_id == example["snapshot_id"]
+    records = [
+        (
+            unb64u(each["commitment"]),
+            record_header(signed.snapshot, each["version"]).to_bytes(),
+        )
+        for each in example["records"]
+    ]
+    leaf = customer_leaf(unb64u(example["customer"]), records)
+    assert leaf.hex() == example["leaf"]
 
 
 def test_the_page_lists_every_operator_of_a_condition() -> None:
