@@ -28,7 +28,9 @@ class Claim:
     Attributes:
         proof: As received.
         shown: Value by name, as received.
-        statement: The verifier's own, never as received.
+        statement: The verifier's own, never as received. Its schema may be as
+            told: the types and units in it are for the caller to compare with
+            what was agreed on.
         public: The issuer's *pinned* BBS key, 96 bytes.
         header: As received, and checked to be this issuer's, of this dataset,
             grant and version.
