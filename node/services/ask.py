@@ -9,12 +9,11 @@ kept as well: its receipt shows that the partner refused, and why.
 import asyncio
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from crypto import typed
 from crypto.encoding import b64u
-from crypto.errors import CryptoError, InvalidProof
+from crypto.errors import CryptoError
 from ledger.conditions import Condition, ordered
 from ledger.disclosure import Rank
 from ledger.errors import LedgerError
@@ -124,6 +123,7 @@ class Ask:
             declared = await self.store.read(
                 lambda view: view.agreements.declaration(agreement.id, digest)
             )
+        agreed = agreement.terms.predicates
         # Milliseconds for each record: not on the event loop.
         steps = await asyncio.to_thread(
             lambda: list(
@@ -133,6 +133,7 @@ class Ask:
                     provider,
                     rank=_rank(declared),
                     declaration=declared.hash if declared else None,
+                    agreed={each.field: each.typed for each in agreed},
                     random_bytes=self.randomness,
                 )
             )
@@ -140,7 +141,6 @@ class Ask:
         if signed is None or verdict(steps) is not State.CHECKED:
             return steps, None
         try:
-            _check_meaning(response, agreement)
             age = await self.watch.keep(signed)
             return steps, await self.watch.state(signed, provider, age)
         except (CryptoError, LedgerError) as error:
@@ -195,21 +195,6 @@ class Ask:
             disclosure=disclosure.to_json() if disclosure else None,
         )
         await self.store.write(lambda work: work.receipts.receive(received))
-
-
-def _check_meaning(response: Response, agreement: Agreement) -> None:
-    """Check that the conditions were proved of what the agreement means by them.
-
-    Raises:
-        InvalidProof: A field has another type, unit or scale than was agreed.
-    """
-    schema = response.disclosure.schema if response.disclosure else ()
-    agreed = {grant.field: grant.typed for grant in agreement.terms.predicates}
-    for each in schema:
-        if not isinstance(each, typed.Field) or each.name not in agreed:
-            continue
-        if replace(each, salt=agreed[each.name].salt) != agreed[each.name]:
-            raise InvalidProof(f"{each.name} is not what was agreed on by that name")
 
 
 def _rank(declared: Declaration | None) -> Rank:
