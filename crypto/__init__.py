@@ -15,7 +15,8 @@ Read in this order:
 * `merkle`    hash trees that prove what a log contains (RFC 9162)
 * `notes`     signed notes and checkpoints (C2SP)
 * `bbs`       one signature over a record, proofs of some of its fields
-* `typed`     records whose fields are numbers that can be compared (FP-BBS-1)
+* `fields`    which number a value is; definitions that are told, or not
+* `typed`     records of such fields, under one signature (FP-BBS-1)
 * `anchored`  commitments to such records, made before anyone asks
 * `predicates`  "at least 500,000", proved of a number that nobody is shown (FP-LBV-1)
 * `conformance`  runs the official vectors of all the above
