@@ -120,11 +120,13 @@ class Management:
         token = next(
             each.token for each in settings.operators if each.role == "management"
         )
-        # A certificate is for the name under which partners reach the node.
+        secret = token.read_text().strip()
+        # A certificate is for the name under which partners reach the node. And a
+        # command ends without closing what it never knew to be open.
         self._client = offline.http_client(
             settings,
             base_url=settings.url if settings.tls else f"http://{settings.listen}",
-            headers={"Authorization": f"Bearer {token.read_text().strip()}"},
+            headers={"Authorization": f"Bearer {secret}", "Connection": "close"},
             timeout=600,
         )
 

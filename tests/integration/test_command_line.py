@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from examples.desk import Desk
-from examples.federation import federation, free_ports
+from examples.federation import Node, federation, free_ports
 from examples.processes import node
 from node import offline
 from node.__main__ import app
@@ -202,6 +202,8 @@ def test_a_mistake_in_a_dataset_of_the_settings_is_told_before_anything_starts(
         (["ask", "a", "1", "--field", "f", "--purpose", "p", "--rule", "uscc"], "does not fit the rule uscc: length"),
         (["offer", "did", "d", "--field", "f", "--purpose", "p", "--valid-from", "2026-01-01", "--valid-to", "2027-01-01"], "as in f:plain"),
         (["offer", "did", "d", "--field", "f:plain", "--purpose", "p", "--valid-from", "1 May", "--valid-to", "2027-01-01"], "write 2026-11-22T08:00:00Z"),
+        (["offer", "did", "d", "--predicate", "f:at_least", "--purpose", "p", "--valid-from", "2026-01-01", "--valid-to", "2027-01-01"], "annual_spend:at_least,at_most:100000:8"),
+        (["ask", "a", "1", "--purpose", "p"], "name a --field"),
         (["align", "a", "nowhere.csv", "--column", "c", "--rule", "uscc"], "does not exist"),
         (["agreement", "list"], "is it up?"),
     ],
@@ -283,3 +285,101 @@ def test_json_is_json_whatever_the_width(tmp_path: Path) -> None:
     checked = fieldpact("dataset", "check", tmp_path / "stations.yaml", "--json")
 
     assert json.loads(checked.stdout)["report"]["rows"] == 3
+
+
+# --- from an offer to a proof
+
+
+PREDICATES = """\
+dataset: stations
+title: {en: Stations, zh: 充电站}
+source: {file: stations.csv, record: id}
+customer: {column: code, rule: uscc}
+fields:
+  status:
+    {column: status, type: text, grade: general, personal: false, modes: [plain],
+     title: {en: Status, zh: 状态}}
+  spend:
+    {column: spend, type: money, unit: CNY, scale: 2, grade: important,
+     personal: false, modes: [predicate], title: {en: Spend, zh: 采购额}}
+  opened_on:
+    {column: opened, type: date, grade: general, personal: false,
+     modes: [predicate], title: {en: Opened on, zh: 开业日期}}
+"""
+
+
+def told(node: Node, *words: str | Path, exit_code: int = 0) -> str:
+    """Run a command for a company; return what it prints for programs."""
+    result = fieldpact(*words, "--settings", node.settings)
+    assert result.exit_code == exit_code, result.output
+    return result.stdout
+
+
+def test_a_proof_is_offered_asked_for_and_shown_to_others_by_commands(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "stations.csv").write_text(
+        "id;code;status;spend;opened\n1;{0};open;612345.67;2026-02-11\n"
+        "2;{0};building;4.50;\n3;{1};open;700000.00;2025-01-01\n".format(*CODES)
+    )
+    file = tmp_path / "stations.yaml"
+    file.write_text(PREDICATES)
+    (tmp_path / "ours.csv").write_text(f"code\n{CODES[0]}\n")
+    names = {"a": {"en": "A", "zh": "甲"}, "b": {"en": "B", "zh": "乙"}}
+    ports = free_ports(0, 0, 0, 0)
+    with federation(tmp_path / "run") as run:
+        for number, (key, name) in enumerate(names.items()):
+            address, port = ports[2 * number : 2 * number + 2]
+            run.add(key, name, address=address, port=port, environment={})
+        run.pin()
+        run.start(*names)
+        run.await_ready(*names)
+        a, b = run.nodes["a"], run.nodes["b"]
+        told(a, "dataset", "publish", file, "--wait")
+        assert "nothing to commit to" in told(a, "dataset", "progress", "stations")
+        told(
+            a,
+            *("offer", b.desk.did, "stations", "--purpose", "joint-delivery"),
+            *("--valid-from", "2026-01-01", "--valid-to", "2099-01-01"),
+            *("--field", "status:plain"),
+            *("--predicate", "spend:at_least,at_most:100000:2"),
+            *("--predicate", "opened_on:after,before:month:8"),
+        )
+        offers = json.loads(told(b, "agreement", "offers", "--json"))
+        agreement = told(b, "accept", offers[0]["pid"]).strip()
+        told(b, "align", agreement, tmp_path / "ours.csv", "--column", "code", "--rule", "uscc")  # fmt: skip
+        ready = told(a, "dataset", "progress", "stations", "--wait", "--json")
+        assert [each["state"] for each in json.loads(ready)] == ["ready"]
+        assert "spend: at_least, at_most · every 100,000.00 CNY · 2 for each customer" in told(b, "agreement", "list")  # fmt: skip
+
+        def ask(*words: str, exit_code: int = 0) -> list[str]:
+            common = ["ask", agreement, CODES[0], "--rule", "uscc", "--purpose"]
+            common += ["joint-delivery", *words]
+            return told(b, *common, exit_code=exit_code).splitlines()
+
+        answer = ask("--field", "status", "--where", "spend >= 600000 CNY")
+        words = "spend ≥ 600,000.00 CNY"
+        assert set(answer[1:3]) == {
+            f"{CODES[0]}: status = open, {words}: proved, value not shown",
+            f"{CODES[0]}: {words}: not proved",
+        }
+        assert answer[3].startswith("version 1 of the records · ")
+        assert "612345" not in "".join(answer)
+        before = ask("--where", "opened_on before 2026-03-01")
+        assert sum("proved, value not shown" in line for line in before) == 1
+        off = ask("--where", "spend >= 600001", exit_code=3)
+        assert off[1].startswith("✗ predicate.granularity: ")
+        assert "every 100,000.00 CNY" in off[2]
+        ask("--where", "spend < 700000")
+        assert ask("--where", "spend >= 0", exit_code=3)[1].startswith("✗ predicate.exhausted: ")  # fmt: skip
+
+        receipt = answer[0].rpartition(" ")[2]
+        opened = told(b, "evidence", receipt, "--open", CODES[0], "--rule", "uscc")
+        shown = tmp_path / "evidence.json"
+        shown.write_text(opened)
+        registry = ["--registry", str(run.registry)]
+        verified = fieldpact("verify", shown, *registry)
+        assert verified.exit_code == 0, verified.output
+        assert CODES[0] in opened
+        compared = fieldpact("compare", shown, shown, *registry)
+        assert (compared.exit_code, compared.stdout) == (0, "✓ both can be true\n")
