@@ -10,8 +10,10 @@ tests call it when they want it.
         answer = await world.query(fields=["project_stage"])
         world.check(answer)
 
-Every value that no partner may see is a *canary*: a string found nowhere else.
-`World.spilled` looks for them in every byte that left a node.
+Every value that no partner may see is a *canary*: a string found nowhere else. So
+are the names and units of fields that are granted to nobody, and what the provider
+keeps secret of each record. `World.spilled` looks for them in every byte that left
+a node.
 """
 
 import asyncio
@@ -22,6 +24,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import secrets
 import sqlite3
 import tempfile
@@ -38,7 +41,7 @@ from collections.abc import (
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 from unittest import mock
 
 import httpx
@@ -47,20 +50,24 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from crypto import merkle
-from crypto.encoding import b64u, canonical
+from crypto import merkle, typed
+from crypto.encoding import b64u, canonical, unb64u
 from crypto.notes import open_checkpoint
 from crypto.tokens import customer_token
 from ledger import log
 from ledger.checkpoint import origin_of
-from ledger.disclosure import MEMBERS, parse_disclosure, verify_disclosure
+from ledger.disclosure import (
+    MEMBERS,
+    Disclosure,
+    parse_disclosure,
+    verify_disclosure,
+)
 from ledger.memory import MemoryChain
 from ledger.participants import Participant
 from ledger.receipts import (
     Receipt,
     SignedReceipt,
     check_successor,
-    parse_receipt,
     parse_signed_receipt,
     request_hash,
     verify_receipt,
@@ -70,6 +77,8 @@ from node.adapters.policy.bundle import load_bundle
 from node.adapters.policy.embedded import EmbeddedEngine
 from node.adapters.policy.engine import PolicyEngine
 from node.adapters.sql import tables as t
+from node.adapters.sql.receipts import signed_receipt
+from node.adapters.sql.snapshots import signed_snapshot
 from node.config import POLICIES, load
 from node.errors import Unavailable
 from node.migrations import upgrade
@@ -77,6 +86,8 @@ from node.ports import Reply
 from node.services import Services
 
 T = TypeVar("T")
+_END: Final = 16
+"""Octets of a secret that are looked for: its last."""
 START = datetime.datetime(2026, 11, 22, 18, 20, tzinfo=datetime.UTC)
 CHAIN = MemoryChain(member="0x" + "00" * 20)
 
@@ -108,13 +119,23 @@ class RealClock(FixedClock):
 
 @dataclass
 class Exchange:
-    """One HTTP exchange as the node's partner sees it."""
+    """One HTTP exchange as the node's partner sees it.
 
+    Attributes:
+        url: Of the node that answered.
+    """
+
+    url: str
     method: str
     path: str
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
+
+    @property
+    def is_inside(self) -> bool:
+        """Tell whether a company's own people were answered, and no partner."""
+        return self.path.startswith(("/management/", "/audit/"))
 
     def octets(self) -> bytes:
         head = b"\r\n".join(b": ".join(pair) for pair in self.headers)
@@ -165,6 +186,7 @@ class Wire:
         await response.aread()
         self.exchanges.append(
             Exchange(
+                url=str(response.request.url.copy_with(raw_path=b"/")).rstrip("/"),
                 method=response.request.method,
                 path=response.request.url.path,
                 status=response.status_code,
@@ -333,12 +355,7 @@ class Node:
     def receipts(self) -> list[SignedReceipt]:
         """Return every receipt of the store, in the log's order."""
         rows = self.rows(sa.select(t.receipts).order_by(t.receipts.c.sequence))
-        return [
-            SignedReceipt(
-                receipt=parse_receipt(json.loads(row.core)), signature=row.signature
-            )
-            for row in rows
-        ]
+        return [signed_receipt(row) for row in rows]
 
     async def stop(self) -> None:
         await self._stack.aclose()
@@ -434,17 +451,32 @@ class Crm:
     Attributes:
         unshared: Customers that the provider alone has.
         canaries: Every value that no partner may ever see.
+        names: Of a field that no partner knows of: its own name, and its unit's.
     """
 
     file: Path
     rows: list[dict[str, Any]]
     unshared: tuple[str, ...]
     canaries: frozenset[str]
+    names: tuple[str, str]
 
     def write(self, statement: str, *values: Any) -> None:
         with contextlib.closing(sqlite3.connect(self.file)) as connection:
             connection.execute(statement, values)
             connection.commit()
+
+    def scalars(self) -> dict[str, bytes]:
+        """Return hidden values as they stand under a signature, by what they are."""
+        kinds = {
+            "rating": typed.Field(name="rating", kind=typed.Kind.TEXT),
+            "secret": typed.Field(name="secret", kind=typed.Kind.INTEGER),
+            "spend": typed.Field(name="spend", kind=typed.Kind.MONEY, scale=2),
+        }
+        return {
+            f"{name} of {row['project_id']}": kind.scalar(row[name], 0).to_bytes(32)
+            for row in self.rows
+            for name, kind in kinds.items()
+        }
 
     def declaration(self, dataset: str = "projects") -> dict[str, Any]:
         return {
@@ -472,6 +504,12 @@ class Crm:
                     modes=["predicate", "aggregate"],
                 ),
                 "rating": _declared("rating"),
+                self.names[0]: _declared(
+                    "secret",
+                    type="integer",
+                    unit=self.names[1],
+                    modes=["plain", "predicate"],
+                ),
                 "contact_phone": _declared("phone", personal=True, modes=["never"]),
             },
         }
@@ -513,11 +551,12 @@ def crm(file: Path) -> Crm:
             "delivered": number % 2,
             "spend": _amount(),
             "rating": canary("rating"),
+            "secret": 10**15 + secrets.randbelow(10**15),
             "phone": canary("phone"),
             "note": canary("note"),
         }
         rows.append(row)
-        hidden = ["project_id", "spend", "rating", "phone", "note"]
+        hidden = ["project_id", "spend", "rating", "secret", "phone", "note"]
         hidden += ["stage", "units"] if mine else []
         canaries |= {str(row[name]) for name in hidden}
     with contextlib.closing(sqlite3.connect(file)) as connection:
@@ -530,7 +569,13 @@ def crm(file: Path) -> Crm:
                 tuple(row.values()),
             )
         connection.commit()
-    return Crm(file=file, rows=rows, unshared=unshared, canaries=frozenset(canaries))
+    return Crm(
+        file=file,
+        rows=rows,
+        unshared=unshared,
+        canaries=frozenset(canaries),
+        names=(f"canary_{secrets.token_hex(8)}", f"canary-{secrets.token_hex(8)}"),
+    )
 
 
 def shapes(value: str) -> Iterator[bytes]:
@@ -576,10 +621,13 @@ class Answer:
         return parse_signed_receipt(self.body).receipt
 
     @property
-    def values(self) -> list[list[dict[str, Any]] | None]:
-        """Return for each customer the fields of its records, or None."""
+    def values(self) -> list[list[dict[str, Any] | None] | None]:
+        """Return for each customer the fields of its records, or None.
+
+        Of a record that is withheld there is None as well.
+        """
         return [
-            [record["fields"] for record in each["records"]]
+            [record.get("fields") for record in each["records"]]
             if each["status"] == "disclosed"
             else None
             for each in self.body["disclosures"]
@@ -700,9 +748,24 @@ class World:
             random_bytes=secrets.token_bytes,
         )
         self._check_kept(answer, signed)
-        assert signed.receipt.decision == "allow"
-        assert signed.receipt.fields == tuple(answer.asked["fields"])
-        return signed.receipt
+        receipt = signed.receipt
+        assert receipt.decision == "allow"
+        assert list(receipt.fields) == answer.asked["fields"]
+        assert [each.to_json() for each in receipt.where] == answer.asked["where"]
+        self._check_told(answer, disclosure)
+        return receipt
+
+    def _check_told(self, answer: Answer, disclosure: Disclosure) -> None:
+        """Check that of no field more is told than was asked for."""
+        shown = set(answer.asked["fields"])
+        named = shown.union(*(each["fields"] for each in answer.asked["where"]))
+        told = {
+            each.name for each in disclosure.schema if isinstance(each, typed.Field)
+        }
+        assert told == named
+        for _, _, record in disclosure.each():
+            assert record.fields is None or record.fields.keys() == shown
+            assert record.fields is not None or not record.presentation
 
     def _declared(self, digest: str) -> list[bytes]:
         """Return what the consumer itself remembers of what it declared."""
@@ -750,10 +813,26 @@ class World:
         before = stream[receipt.sequence - 1] if receipt.sequence else None
         check_successor(before, receipt)
 
-    def spilled(self, *more: bytes) -> list[str]:
-        """Return every canary that occurs, in any form, in what left a node."""
-        seen = [exchange.octets() for exchange in self.wire.exchanges]
-        return spilled_in(self.crm.canaries, b"\n".join((*seen, *more)))
+    def spilled(self, *more: bytes, since: int = 0) -> list[str]:
+        """Return every canary that occurs, in any form, in what left a node.
+
+        Args:
+            more: Other bytes to look at.
+            since: How many exchanges have been looked at before.
+        """
+        exchanges = self.wire.exchanges[since:]
+        seen = b"\n".join((*(each.octets() for each in exchanges), *more))
+        outside = b"\n".join(
+            each.octets()
+            for each in exchanges
+            if not (each.is_inside and each.url == self.maker.url)
+        )
+        hidden = secrets_of(self.maker.database) | self.crm.scalars()
+        return [
+            *spilled_in(self.crm.canaries, seen),
+            *spilled_in(self.crm.names, outside),
+            *sorted(uncovered(hidden, outside)),
+        ]
 
     async def stop(self) -> None:
         for node in (self.maker, self.supplier, self.charger):
@@ -775,6 +854,48 @@ def spilled_in(canaries: Iterable[str], octets: bytes) -> list[str]:
     return [
         value for value in canaries if any(form in octets for form in _forms(value))
     ]
+
+
+def secrets_of(engine: sa.Engine) -> dict[str, bytes]:
+    """Return what a provider keeps of its records and shows to nobody, by its name.
+
+    With it a guess of a record could be tested, or its commitments be linked. The
+    salts of fields that are granted are told with them, those of others never.
+    """
+    found: dict[str, bytes] = {}
+    with engine.connect() as connection:
+        for row in connection.execute(sa.select(t.records)):
+            found |= {f"link of {row.key}": row.link}
+            found |= {f"digest of {row.key}": row.digest}
+        for row in connection.execute(sa.select(t.seals)):
+            named = f"{row.key} under {row.agreement}"
+            found |= {f"blinder of {named}": row.blinder}
+            found |= {f"signature of {named}": row.signature}
+        for row in connection.execute(sa.select(t.datasets)):
+            for field_ in json.loads(row.schema):
+                if field_["name"] not in GRANTED:
+                    found |= {f"salt of {field_['name']}": unb64u(field_["salt"])}
+    return found
+
+
+def uncovered(kept: Mapping[str, bytes], octets: bytes) -> set[str]:
+    """Return the names of secrets that occur: as octets, in hex or in base64url."""
+    ends = {value[-_END:]: name for name, value in kept.items()}
+    return {
+        ends[part[at : at + _END]]
+        for part in (octets, *_decoded(octets))
+        for at in range(len(part) - _END + 1)
+        if part[at : at + _END] in ends
+    }
+
+
+def _decoded(octets: bytes) -> Iterator[bytes]:
+    for match in re.finditer(rb"[A-Za-z0-9_-]{32,}", octets):
+        run = match[0]
+        whole = run[:-1] if len(run) % 4 == 1 else run
+        yield base64.urlsafe_b64decode(whole + b"==")
+        with contextlib.suppress(ValueError):
+            yield bytes.fromhex(run[: len(run) // 2 * 2].decode())
 
 
 @cache
@@ -859,32 +980,28 @@ def check_streams(receipts: Sequence[SignedReceipt], provider: Participant) -> N
 
 
 def check_log(engine: sa.Engine, provider: Participant) -> int:
-    """Recompute the tree from the receipts; return how many leaves it has.
+    """Recompute the tree from receipts and snapshots; return how many receipts it has.
 
     The newest checkpoint must be signed for this log and have that size and
     root, and every older one the root of its own size.
     """
     with engine.connect() as connection:
-        rows = list(
-            connection.execute(
-                sa.select(t.receipts)
-                .where(t.receipts.c.log_index.is_not(None))
-                .order_by(t.receipts.c.log_index)
+        entries = [
+            (row.log_index, log.leaf(signed(row), row.salt))
+            for table, signed in (
+                (t.receipts, signed_receipt),
+                (t.snapshots, signed_snapshot),
             )
-        )
+            for row in connection.execute(
+                sa.select(table).where(table.c.log_index.is_not(None))
+            )
+        ]
+        receipts = connection.scalar(sa.select(sa.func.count(t.receipts.c.log_index)))
         notes = list(
             connection.execute(sa.select(t.checkpoints).order_by(t.checkpoints.c.size))
         )
-    assert [row.log_index for row in rows] == list(range(len(rows)))
-    leaves = [
-        log.leaf(
-            SignedReceipt(
-                receipt=parse_receipt(json.loads(row.core)), signature=row.signature
-            ),
-            row.salt,
-        )
-        for row in rows
-    ]
+    assert sorted(index for index, _ in entries) == list(range(len(entries)))
+    leaves = [leaf for _, leaf in sorted(entries)]
     for row in notes:
         checkpoint = open_checkpoint(
             row.note,
@@ -893,8 +1010,8 @@ def check_log(engine: sa.Engine, provider: Participant) -> int:
         )
         assert (checkpoint.size, checkpoint.root) == (row.size, row.root)
         assert merkle.root(leaves[: row.size]) == checkpoint.root
-    assert not rows or (notes and notes[-1].size == len(rows))
-    return len(rows)
+    assert not leaves or (notes and notes[-1].size == len(leaves))
+    return receipts or 0
 
 
 class Loop:
