@@ -44,6 +44,7 @@ from node.services.ask import Ask
 from node.services.commit import Commit
 from node.services.countersign import Countersign
 from node.services.disclose import Disclose
+from node.services.draft_snapshot import DraftSnapshot
 from node.services.give_evidence import GiveEvidence
 from node.services.keep_log import KeepLog
 from node.services.keep_snapshots import KeepSnapshots
@@ -181,14 +182,18 @@ def _services(
     stack.callback(reading.shutdown)
     commit = Commit(did=settings.did, key=keys.bls12381g2, randomness=randomness)
     send = Send(identity=identity, peers=peers, randomness=randomness)
+    # Threads of their own: a proof does not queue behind a hundred thousand records.
+    sealing = ThreadPoolExecutor(_PROVING_THREADS, thread_name_prefix="seal")
+    stack.callback(sealing.shutdown)
     snapshots = KeepSnapshots(
         store=store,
         sources=sources,
         commit=commit,
+        draft=DraftSnapshot(
+            commit=commit, clock=clock, randomness=randomness, signer=signer
+        ),
         clock=clock,
-        randomness=randomness,
-        signer=signer,
-        sealing=threads,
+        sealing=sealing,
         reading=reading,
     )
     anchors = _anchors(settings, keys, stack)

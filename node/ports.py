@@ -9,9 +9,16 @@ transaction costs the event loop one hop and not one for each statement.
 """
 
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ledger.participants import Participant
 from ledger.ports import Anchored
@@ -198,6 +205,20 @@ class Seal:
     commitment: bytes
 
 
+class SealPlace(NamedTuple):
+    """Where a seal is kept.
+
+    Attributes:
+        key: Of the record.
+        since: Number of the snapshot from which on it holds.
+        position: Of its customer among those declared, from 0.
+    """
+
+    key: str
+    since: int
+    position: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
     """The commitments to one customer's records, in order of the records' keys.
@@ -208,7 +229,6 @@ class Leaf:
     """
 
     position: int
-    token: bytes
     records: tuple[tuple[bytes, int], ...]
 
 
@@ -292,6 +312,15 @@ class Datasets(Protocol):
         """Replace the dataset's records and version."""
         ...
 
+    def republish(
+        self,
+        publication: Publication,
+        changed: Sequence[Record],
+        gone: Sequence[str],
+    ) -> None:
+        """Replace the dataset's version, replace some records and drop others."""
+        ...
+
     def change(
         self, dataset: str, version: int, changed: Sequence[Record], gone: Sequence[str]
     ) -> None:
@@ -341,13 +370,14 @@ class Snapshots(Protocol):
         ...
 
     def stale(
-        self, agreement: str, dataset: str, *, above: int, after: str, most: int
+        self, agreement: str, dataset: str, *, after: tuple[int, str], most: int
     ) -> list[tuple[Record, int]]:
-        """Return records that have to be sealed, by key, with their positions.
+        """Return records that have to be sealed, with their positions.
+
+        They are in order of version and key.
 
         Args:
-            above: Only those of a later version.
-            after: Only those of a larger key.
+            after: Version and key; only those that come after.
         """
         ...
 
@@ -356,25 +386,47 @@ class Snapshots(Protocol):
         ...
 
     def keep(self, agreement: str, since: int, seals: Sequence[Seal]) -> None:
-        """Keep seals for the snapshot to come. What is there already stays."""
-        ...
+        """Keep seals for the snapshot to come.
 
-    def drop_old(
-        self, agreement: str, dataset: str, since: int, keys: Sequence[str] | None
-    ) -> set[int]:
-        """Forget seals that newer ones replace, or whose record is not shared now.
-
-        Args:
-            since: Number of the snapshot that is about to be published.
-            keys: Look at these records only, and at those sealed for `since`.
-
-        Returns:
-            The positions whose leaf is another one in that snapshot.
+        Where there is one already of the same record, in the same version and
+        position or in a later version, that one stays.
         """
         ...
 
-    def leaves(self, agreement: str, positions: Sequence[int] | None) -> list[Leaf]:
-        """Return the leaves of customers that have records, or of all of them."""
+    def pending(self, agreement: str, since: int) -> list[SealPlace]:
+        """Return where the seals are that were kept for a snapshot."""
+        ...
+
+    def count_pending(self, agreement: str, since: int) -> int:
+        """Return how many seals were kept for a snapshot."""
+        ...
+
+    def outdated(
+        self, agreement: str, dataset: str, keys: Sequence[str] | None
+    ) -> list[SealPlace]:
+        """Return seals that newer ones replace, or whose record is not shared now.
+
+        Args:
+            keys: Look at these records only.
+        """
+        ...
+
+    def leaves(
+        self,
+        agreement: str,
+        positions: Sequence[int] | None,
+        without: Collection[SealPlace],
+    ) -> Iterator[Leaf]:
+        """Return the leaves of customers that have records, in order.
+
+        Args:
+            positions: Of these only, in order; None for all.
+            without: Seals that are left out.
+        """
+        ...
+
+    def drop(self, agreement: str, seals: Collection[SealPlace]) -> None:
+        """Forget seals."""
         ...
 
     def tiles(
@@ -449,8 +501,14 @@ class Agreements(Protocol):
         """Keep the consumer's tokens, and the customers that some of them name here."""
         ...
 
-    def match(self, agreement: str, known: Mapping[bytes, str]) -> None:
-        """Keep which customers the declared tokens name now."""
+    def mismatches(
+        self, agreement: str, known: Mapping[bytes, str]
+    ) -> Mapping[bytes, str | None]:
+        """Return what declared tokens name, where that is not what is kept."""
+        ...
+
+    def match(self, agreement: str, names: Mapping[bytes, str | None]) -> None:
+        """Keep which customers some declared tokens name now."""
         ...
 
     def declaration(

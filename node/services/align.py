@@ -12,7 +12,7 @@ it can guess, and a consumer can declare customers it does not have. See
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,34 +127,66 @@ class Align:
         declaration = await asyncio.to_thread(_declaration, _tokens(body))
         day = int(now.timestamp()) // 86400
 
+        dataset = kept.agreement.dataset
+        version, known = await self.store.read(
+            lambda view: (
+                _version(view, dataset),
+                self._known(kept.agreement, view.datasets.customers(dataset)),
+            )
+        )
+
         def _keep(work: UnitOfWork) -> None:
             if not work.receipts.count_call(f"{agreement_id}#declared", day, 1):
                 detail = "Customers can be declared once a day (UTC)."
                 raise Conflict("customers.declared", detail)
-            known = self._known(work, kept.agreement)
-            work.agreements.declare(agreement_id, declaration, known)
+            now_known = known
+            if _version(work, dataset) != version:
+                customers = work.datasets.customers(dataset)
+                now_known = self._known(kept.agreement, customers)
+            work.agreements.declare(agreement_id, declaration, now_known)
 
         await self.store.write(_keep)
         self.snapshots.want(agreement_id)
 
-    def again(self, work: UnitOfWork, dataset: str) -> None:
-        """Match every declaration with a dataset's customers after they changed.
+    def compare(
+        self, view: UnitOfWork, dataset: str, customers: Iterable[str]
+    ) -> list["Match"]:
+        """Find what every declaration will name once a dataset has these customers.
 
         A consumer that has left the registry can ask nothing, so its declarations
         stay as they are.
         """
-        for kept in work.agreements.all():
-            known = self.identity.participant(kept.agreement.assignee) is not None
+        found = []
+        for kept in view.agreements.all():
+            agreement = kept.agreement
+            pinned = self.identity.participant(agreement.assignee) is not None
             provides = kept.role is Role.PROVIDER
-            if provides and known and kept.agreement.dataset == dataset:
-                work.agreements.match(
-                    kept.agreement.id, self._known(work, kept.agreement)
+            declared = view.agreements.declaration_hash(agreement.id)
+            if provides and pinned and declared and agreement.dataset == dataset:
+                known = self._known(agreement, customers)
+                found.append(
+                    Match(
+                        agreement=agreement.id,
+                        declaration=declared,
+                        known=known,
+                        changed=view.agreements.mismatches(agreement.id, known),
+                    )
                 )
+        return found
 
-    def _known(self, work: UnitOfWork, agreement: Agreement) -> dict[bytes, str]:
-        """Return the customers that we know, by their tokens under an agreement."""
+    def match(self, work: UnitOfWork, matches: Iterable["Match"]) -> None:
+        """Keep what was found, unless customers are declared anew since then."""
+        for each in matches:
+            changed = each.changed
+            if work.agreements.declaration_hash(each.agreement) != each.declaration:
+                changed = work.agreements.mismatches(each.agreement, each.known)
+            work.agreements.match(each.agreement, changed)
+
+    def _known(
+        self, agreement: Agreement, customers: Iterable[str]
+    ) -> dict[bytes, str]:
+        """Return customers by their tokens under an agreement."""
         key = self.token_key(agreement)
-        customers = work.datasets.customers(agreement.dataset)
         return {customer_token(key, customer): customer for customer in customers}
 
     async def _kept(
@@ -169,6 +201,27 @@ class Align:
         if kept is None or kept.role is not role or partner not in {None, other}:
             raise NotFound("agreement.unknown", "There is no such agreement.")
         return kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """Which customers the tokens of an agreement name.
+
+    Attributes:
+        declaration: Hash of the declaration that was compared.
+        known: All customers of the dataset, by their tokens.
+        changed: What declared tokens name, where they named something else.
+    """
+
+    agreement: str
+    declaration: str
+    known: Mapping[bytes, str]
+    changed: Mapping[bytes, str | None]
+
+
+def _version(view: UnitOfWork, dataset: str) -> int | None:
+    publication = view.datasets.get(dataset)
+    return publication.version if publication else None
 
 
 def _declaration(tokens: set[bytes]) -> Declaration:

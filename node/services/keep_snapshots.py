@@ -23,18 +23,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
-from crypto import typed
-from crypto.keys import Ed25519Key
-from ledger import tiles
-from ledger.snapshots import FIRST, Snapshot, customer_leaf, sign_snapshot
-from node.domain.agreement import Status, render_instant
+from node.domain.agreement import Status
 from node.domain.negotiation import Role
 from node.ports import (
     Clock,
-    KeptSnapshot,
-    Leaf,
     Publication,
-    Randomness,
     Record,
     Seal,
     Sources,
@@ -42,12 +35,18 @@ from node.ports import (
     UnitOfWork,
 )
 from node.services.commit import Commit
+from node.services.draft_snapshot import START, Basis, DraftSnapshot, Unsealed, stands
 from node.services.rows import Row, read_rows
 
 _log = logging.getLogger("fieldpact.snapshots")
 _BATCH: Final = 256
+_BATCHES: Final = 2
+"""At a time: while one is sealed, the other is read from the CRM or kept."""
 _CHUNK: Final = 16
 """Records that one thread seals at a time."""
+_PATIENCE: Final = 3
+"""Rounds that may be overtaken, before one locks out everybody else."""
+_TELL_MS: Final = 5000.0
 AT_ONCE: Final = 64
 """Changed records that a call waits for; more are left to the builder."""
 
@@ -68,6 +67,13 @@ class _Progress:
     total: int
     started_ms: float
     began_with: int
+    told_ms: float
+
+    def speed(self, now_ms: float) -> tuple[float, float | None]:
+        """Return records a second so far, and the seconds that are left."""
+        passed_s = max((now_ms - self.started_ms) / 1000, 0.001)
+        rate = (self.done - self.began_with) / passed_s
+        return rate, (self.total - self.done) / rate if rate else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +81,7 @@ class KeepSnapshots:
     """Builds and publishes the snapshots of this node's agreements.
 
     Attributes:
+        draft: Works out what is published.
         sealing: Threads for arithmetic, one for each core.
         reading: Threads that wait for the CRM.
         wanted: Agreements to be looked at, when `awake` is set.
@@ -83,9 +90,8 @@ class KeepSnapshots:
     store: Store
     sources: Sources
     commit: Commit
+    draft: DraftSnapshot
     clock: Clock
-    randomness: Randomness
-    signer: Ed25519Key
     sealing: Executor
     reading: Executor
     wanted: set[str] = field(default_factory=set)
@@ -124,10 +130,14 @@ class KeepSnapshots:
                 is kept; call again.
         """
         try:
-            while not await self._round(agreement, gone=None, most=None):
-                pass
+            await self._rounds(agreement, None)
         finally:
-            self.building.pop(agreement, None)
+            if (built := self.building.pop(agreement, None)) is not None:
+                seconds = (self.clock.elapsed_ms() - built.started_ms) / 1000
+                _log.info(
+                    "%s: %d of %d records sealed, after %.1f s",
+                    *(agreement, built.done, built.total, seconds),
+                )
 
     async def catch_up(
         self,
@@ -152,11 +162,15 @@ class KeepSnapshots:
         if changed:
             await self._take_in(publication, changed)
         try:
-            while not await self._round(agreement, gone=keys, most=AT_ONCE):
-                pass
+            await self._rounds(agreement, keys)
         except TooMany:
             self.want(agreement)
             raise
+
+    async def _rounds(self, agreement: str, keys: Sequence[str] | None) -> None:
+        rounds = 0
+        while not await self._round(agreement, keys=keys, patient=rounds < _PATIENCE):
+            rounds += 1
 
     async def progress(self, dataset: str) -> Mapping[str, Any]:
         """Return how far the snapshots of a dataset's agreements are."""
@@ -174,12 +188,12 @@ class KeepSnapshots:
 
     def _told(self, view: UnitOfWork, agreement: str, dataset: str) -> dict[str, Any]:
         current = view.snapshots.current(agreement)
-        done, total = view.snapshots.count(agreement, dataset)
         rate = eta = None
         if (running := self.building.get(agreement)) is not None:
-            passed_s = (self.clock.elapsed_ms() - running.started_ms) / 1000
-            rate = max(0, done - running.began_with) / max(passed_s, 0.001)
-            eta = (total - done) / rate if rate else None
+            done, total = running.done, running.total
+            rate, eta = running.speed(self.clock.elapsed_ms())
+        else:
+            done, total = view.snapshots.count(agreement, dataset)
         standing = stands(view, agreement, current)
         state = "ready" if standing and done == total else "waiting"
         return {
@@ -194,82 +208,96 @@ class KeepSnapshots:
         }
 
     async def _round(
-        self, agreement: str, *, gone: Sequence[str] | None, most: int | None
+        self, agreement: str, *, keys: Sequence[str] | None, patient: bool
     ) -> bool:
-        """Seal what is to be sealed, then publish; False if there is more by then."""
-        state = await self.store.read(lambda view: self._state(view, agreement))
-        if state is None:
+        """Seal what is to be sealed, then publish; False if there is more by then.
+
+        Args:
+            keys: As for `DraftSnapshot`; without them, everything is looked at.
+            patient: Work the tree out before the store is locked, at the risk that
+                it is not true any more when it is.
+        """
+        basis = await self.store.read(lambda view: self.draft.basis(view, agreement))
+        if basis is None:
             return True
-        publication, since, above = state
-        dataset = publication.dataset.id
-        after = ""
-        while True:
-            stale = await self.store.read(
-                lambda view, after=after: view.snapshots.stale(  # type: ignore[misc]
-                    agreement, dataset, above=above, after=after, most=_BATCH
-                )
+        try:
+            await self._seal_all(basis, whole=keys is None)
+            if not patient:
+                return await self.store.write(partial(self._at_once, agreement, keys))
+            draft = await self.store.read(
+                lambda view: self.draft(view, agreement, keys)
             )
-            if most is not None and len(stale) > most:
-                raise TooMany
-            if not stale:
-                break
-            if most is None and agreement not in self.building:
-                await self._begin(agreement, dataset)
-            after = stale[-1][0].key
-            try:
-                await self._seal(publication, agreement, since, stale)
-            except Overtaken:
-                return False
-        return await self.store.write(
-            partial(self._publish, agreement=agreement, since=since, gone=gone)
+        except (Overtaken, Unsealed):
+            return False
+        if draft is None:
+            return True
+        return await self.store.write(lambda work: self.draft.publish(work, draft))
+
+    def _at_once(
+        self, agreement: str, keys: Sequence[str] | None, work: UnitOfWork
+    ) -> bool:
+        """Draft and publish in one transaction, which nobody can overtake."""
+        self.draft.hold(work, agreement)
+        draft = self.draft(work, agreement, keys)
+        return draft is None or self.draft.publish(work, draft)
+
+    async def _seal_all(self, basis: Basis, *, whole: bool) -> None:
+        """Seal what is not sealed, some batches at a time, so that no core waits.
+
+        Raises:
+            Overtaken: See there.
+            TooMany: See there; only if not `whole`.
+        """
+        after = START if whole else basis.after
+        turn = asyncio.Lock()
+
+        async def work() -> None:
+            nonlocal after
+            while True:
+                async with turn:
+                    stale = await self._stale(basis, after)
+                    if not stale:
+                        return
+                    if not whole and len(stale) > AT_ONCE:
+                        raise TooMany
+                    if whole:
+                        await self._begin(basis)
+                    last, _ = stale[-1]
+                    after = (last.version, last.key)
+                await self._seal(basis, stale)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(_BATCHES):
+                    group.create_task(work())
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    async def _stale(
+        self, basis: Basis, after: tuple[int, str]
+    ) -> list[tuple[Record, int]]:
+        return await self.store.read(
+            lambda view: view.snapshots.stale(
+                basis.agreement, basis.dataset, after=after, most=_BATCH
+            )
         )
 
-    def _state(
-        self, view: UnitOfWork, agreement: str
-    ) -> tuple[Publication, int, int] | None:
-        """Return what a build starts from; None if the agreement needs no snapshot.
-
-        Returns:
-            The dataset; the number of the snapshot to come; and the version up to which
-            everything is sealed, -1 if the whole tree has to be made anew.
-        """
-        kept = view.agreements.get(agreement)
-        if kept is None or kept.role is not Role.PROVIDER:
-            return None
-        if kept.status is Status.REVOKED:
-            return None
-        if self.clock.now() >= kept.agreement.terms.valid_to:
-            return None
-        publication = view.datasets.get(kept.agreement.dataset)
-        if publication is None or view.agreements.declaration_hash(agreement) is None:
-            return None
-        current = view.snapshots.current(agreement)
-        above = -1
-        if current is not None and stands(view, agreement, current):
-            snapshot = current.signed.snapshot
-            same_schema = (
-                snapshot.schema_hash == typed.schema_hash(publication.schema).hex()
-            )
-            if same_schema and snapshot.bbs_key_id == publication.key_id:
-                above = snapshot.version
-        return publication, _next(current), above
-
-    async def _begin(self, agreement: str, dataset: str) -> None:
+    async def _begin(self, basis: Basis) -> None:
+        """Start to count, if this is the first batch of a build."""
+        agreement = basis.agreement
+        if agreement in self.building:
+            return
         done, total = await self.store.read(
-            lambda view: view.snapshots.count(agreement, dataset)
+            lambda view: view.snapshots.count(agreement, basis.dataset)
         )
         now = self.clock.elapsed_ms()
-        self.building[agreement] = _Progress(done, total, now, done)
+        self.building[agreement] = _Progress(done, total, now, done, now)
+        _log.info("%s: %d of %d records are sealed", agreement, done, total)
 
-    async def _seal(
-        self,
-        publication: Publication,
-        agreement: str,
-        since: int,
-        stale: Sequence[tuple[Record, int]],
-    ) -> None:
+    async def _seal(self, basis: Basis, stale: Sequence[tuple[Record, int]]) -> None:
         """Seal a batch of records, on all cores, and keep it."""
         loop = asyncio.get_running_loop()
+        publication, agreement = basis.publication, basis.agreement
         positions = {record.key: position for record, position in stale}
         rows = await loop.run_in_executor(
             self.reading,
@@ -301,25 +329,32 @@ class KeepSnapshots:
 
         def keep(work: UnitOfWork) -> None:
             work.agreements.hold(agreement)
-            if _next(work.snapshots.current(agreement)) != since:
+            current = work.snapshots.current(agreement)
+            declared = work.agreements.declaration_hash(agreement)
+            if (current and current.signed.snapshot, declared) != (
+                basis.last,
+                basis.declaration,
+            ):
                 raise Overtaken
             kept = [each for part in sealed for each in part]
-            work.snapshots.keep(agreement, since, kept)
+            work.snapshots.keep(agreement, basis.following, kept)
 
         await self.store.write(keep)
         self._tell(agreement, len(sound))
 
     def _tell(self, agreement: str, sealed: int) -> None:
-        """Count what was sealed, and write it to the log."""
+        """Count what was sealed, and write it to the log every few seconds."""
         if (state := self.building.get(agreement)) is None:
             return
-        state.done += sealed
-        seconds = max((self.clock.elapsed_ms() - state.started_ms) / 1000, 0.001)
-        rate = (state.done - state.began_with) / seconds
-        left = (state.total - state.done) / rate if rate else 0
+        state.done = min(state.total, state.done + sealed)
+        now = self.clock.elapsed_ms()
+        if now - state.told_ms < _TELL_MS:
+            return
+        state.told_ms = now
+        rate, left_s = state.speed(now)
         _log.info(
             "%s: %d of %d records sealed, %.0f/s, %.0f s to go",
-            *(agreement, state.done, state.total, rate, left),
+            *(agreement, state.done, state.total, rate, left_s or 0),
         )
 
     async def _take_in(self, publication: Publication, rows: Sequence[Row]) -> None:
@@ -354,106 +389,3 @@ class KeepSnapshots:
                 work.datasets.change(dataset, version, changed, gone)
 
         await self.store.write(change)
-
-    def _publish(
-        self,
-        work: UnitOfWork,
-        *,
-        agreement: str,
-        since: int,
-        gone: Sequence[str] | None,
-    ) -> bool:
-        """Sign the snapshot and change its tree, if all is sealed."""
-        kept = work.agreements.hold(agreement)
-        if kept is not None:
-            work.datasets.hold(kept.agreement.dataset)
-        state = self._state(work, agreement)
-        if state is None:
-            return True
-        publication, following, above = state
-        if following != since:
-            return False
-        dataset = publication.dataset.id
-        left = work.snapshots.stale(agreement, dataset, above=above, after="", most=1)
-        if left:
-            return False
-        current = work.snapshots.current(agreement)
-        whole = above < 0
-        changed = work.snapshots.drop_old(
-            agreement, dataset, since, None if whole else gone
-        )
-        if whole or changed:
-            self._sign(
-                work, publication, agreement, current, None if whole else changed
-            )
-        return True
-
-    def _sign(
-        self,
-        work: UnitOfWork,
-        publication: Publication,
-        agreement: str,
-        current: KeptSnapshot | None,
-        changed: set[int] | None,
-    ) -> None:
-        declaration = work.agreements.declaration(agreement)
-        kept = work.agreements.get(agreement)
-        if declaration is None or kept is None:
-            return
-        size = declaration.size
-        positions = range(size) if changed is None else sorted(changed)
-        # Whose customer we do not know has a leaf that says nothing.
-        leaves = {position: self.randomness(32) for position in positions}
-        found = work.snapshots.leaves(agreement, None if changed is None else positions)
-        leaves |= {
-            leaf.position: self._leaf(publication, agreement, leaf) for leaf in found
-        }
-        wanted = () if changed is None else tiles.needed(size, leaves)
-        tree, root = tiles.change(size, leaves, work.snapshots.tiles(agreement, wanted))
-        last = current.signed.snapshot if current else None
-        snapshot = Snapshot(
-            provider=kept.agreement.assigner,
-            agreement=agreement,
-            dataset=publication.dataset.id,
-            version=publication.version,
-            sequence=last.sequence + 1 if last else 0,
-            previous=last.snapshot_id if last else FIRST,
-            declaration=declaration.hash,
-            customers=size,
-            root=root.hex(),
-            schema_hash=typed.schema_hash(publication.schema).hex(),
-            messages=typed.size(publication.schema),
-            bbs_key_id=publication.key_id,
-            at=render_instant(self.clock.now()),
-            key_id=self.signer.key_id(kept.agreement.assigner),
-        )
-        work.snapshots.publish(
-            KeptSnapshot(
-                signed=sign_snapshot(snapshot, self.signer),
-                salt=self.randomness(32),
-                index=None,
-            ),
-            tree,
-        )
-
-    def _leaf(self, publication: Publication, agreement: str, leaf: Leaf) -> bytes:
-        return customer_leaf(
-            leaf.token,
-            [
-                (
-                    commitment,
-                    self.commit.header(publication, agreement, version).to_bytes(),
-                )
-                for commitment, version in leaf.records
-            ],
-        )
-
-
-def _next(current: KeptSnapshot | None) -> int:
-    return current.signed.snapshot.sequence + 1 if current else 0
-
-
-def stands(view: UnitOfWork, agreement: str, current: KeptSnapshot | None) -> bool:
-    """Tell whether a snapshot is over the customers that are declared now."""
-    declared = view.agreements.declaration_hash(agreement)
-    return current is not None and current.signed.snapshot.declaration == declared

@@ -11,7 +11,8 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from ledger.records import Schema
 from node.domain.dataset import Dataset
@@ -19,11 +20,13 @@ from node.domain.declaration import dataset_to_json
 from node.domain.publication import Examination, check_columns
 from node.domain.report import SoundRecord
 from node.ports import Clock, Publication, Record, Sources, Store, UnitOfWork
-from node.services.align import Align
+from node.services.align import Align, Match
 from node.services.commit import Commit, digest
-from node.services.keep_snapshots import KeepSnapshots
+from node.services.keep_snapshots import KeepSnapshots, Overtaken
 
 _log = logging.getLogger("fieldpact.publish")
+_PATIENCE: Final = 3
+_TELL_MS: Final = 5000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,35 +58,81 @@ class Publish:
         )
         schema = self.commit.schema(dataset, last)
         found, report = await asyncio.to_thread(self._read, dataset, schema, known)
-
-        def keep(work: UnitOfWork) -> int:
-            held = work.datasets.hold(dataset.id)
-            standing = held is not None and (
-                (held.schema, held.key_id) == (schema, self.commit.key_id)
-            )
-            now = {each.key: each for each in work.datasets.records(dataset.id)}
-            following = held.version + 1 if held else 1
-            records = [
-                _kept(each, now.get(each.key) if standing else None, following)
-                for each in found
-            ]
-            same = standing and now == {each.key: each for each in records}
-            publication = Publication(
-                dataset=dataset,
-                version=held.version if held and same else following,
-                schema=schema,
-                key_id=self.commit.key_id,
-                published_at=self.clock.now(),
-                declaration=dataset_to_json(dataset),
-                report=report,
-            )
-            work.datasets.publish(publication, records)
-            self.align.again(work, dataset.id)
-            return publication.version
-
-        version = await self.store.write(keep)
+        publication = Publication(
+            dataset=dataset,
+            version=0,
+            schema=schema,
+            key_id=self.commit.key_id,
+            published_at=self.clock.now(),
+            declaration=dataset_to_json(dataset),
+            report=report,
+        )
+        version = await self._keep(publication, found)
         await self.snapshots.want_all(dataset.id)
         return {"dataset": dataset.id, "version": version, "report": report}
+
+    async def _keep(self, publication: Publication, found: Sequence[Record]) -> int:
+        """Keep what was found; return its version.
+
+        What is new is worked out before the store is locked. Who is overtaken too
+        often does it with the store locked.
+        """
+        for _ in range(_PATIENCE):
+            changes = await self.store.read(partial(self._compare, publication, found))
+            try:
+                return await self.store.write(partial(self._apply, changes))
+            except Overtaken:
+                continue
+        return await self.store.write(
+            lambda work: self._apply(self._compare(publication, found, work), work)
+        )
+
+    def _compare(
+        self, publication: Publication, found: Sequence[Record], view: UnitOfWork
+    ) -> "_Changes":
+        """Work out what is another than the store has."""
+        dataset = publication.dataset.id
+        held = view.datasets.get(dataset)
+        following = held.version + 1 if held else 1
+        before: dict[str, Record] = {}
+        if held is not None and (
+            (held.schema, held.key_id) == (publication.schema, publication.key_id)
+        ):
+            before = {each.key: each for each in view.datasets.records(dataset)}
+        changed = [
+            replace(each, version=following)
+            for each in found
+            if not _is_same(each, before.get(each.key))
+        ]
+        gone = before.keys() - {each.key for each in found}
+        same = held is not None and bool(before) and not (changed or gone)
+        version = held.version if held and same else following
+        customers = {each.customer for each in found}
+        return _Changes(
+            held=_state(held),
+            publication=replace(publication, version=version),
+            whole=not before,
+            changed=changed,
+            gone=sorted(gone),
+            matches=self.align.compare(view, dataset, customers),
+        )
+
+    def _apply(self, changes: "_Changes", work: UnitOfWork) -> int:
+        """Keep what is new.
+
+        Raises:
+            Overtaken: It was compared with what is not there any more.
+        """
+        publication = changes.publication
+        held = work.datasets.hold(publication.dataset.id)
+        if _state(held) != changes.held:
+            raise Overtaken
+        if changes.whole:
+            work.datasets.publish(publication, changes.changed)
+        else:
+            work.datasets.republish(publication, changes.changed, changes.gone)
+        self.align.match(work, changes.matches)
+        return publication.version
 
     async def again(self) -> None:
         """Publish every dataset anew, to take in what changed in the CRM."""
@@ -99,9 +148,15 @@ class Publish:
         started = self.clock.elapsed_ms()
         links = {each.key: each.link for each in known}
 
+        told = started
+
         def progress(rows: int) -> None:
-            rate = rows / max(0.001, (self.clock.elapsed_ms() - started) / 1000)
-            _log.info("%s: %d rows read, %.0f/s", dataset.id, rows, rate)
+            nonlocal told
+            now = self.clock.elapsed_ms()
+            if now - told >= _TELL_MS:
+                told = now
+                rate = rows / (now - started) * 1000
+                _log.info("%s: %d rows read, %.0f/s", dataset.id, rows, rate)
 
         def record(sound: SoundRecord) -> Record:
             link = links.get(sound.key) or self.commit.link()
@@ -119,8 +174,32 @@ class Publish:
         return records, examination.report().to_json()
 
 
-def _kept(found: Record, before: Record | None, version: int) -> Record:
-    """Return a record in its version: the old one if nothing of it has changed."""
-    if before is not None and replace(before, version=0) == found:
-        return before
-    return replace(found, version=version)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Changes:
+    """What a publication changes.
+
+    Attributes:
+        held: Version, schema and key of what it was compared with.
+        whole: Whether all records are replaced.
+        changed: Those that are new or not as they were.
+        gone: Keys of those that are not there any more.
+    """
+
+    held: tuple[int, Schema, str] | None
+    publication: Publication
+    whole: bool
+    changed: Sequence[Record]
+    gone: Sequence[str]
+    matches: Sequence[Match]
+
+
+def _is_same(found: Record, before: Record | None) -> bool:
+    """Tell whether nothing of a record has changed; it then keeps its version."""
+    return before is not None and (
+        (found.customer, found.link, found.digest)
+        == (before.customer, before.link, before.digest)
+    )
+
+
+def _state(held: Publication | None) -> tuple[int, Schema, str] | None:
+    return (held.version, held.schema, held.key_id) if held else None

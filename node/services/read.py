@@ -24,7 +24,8 @@ from node.domain.disclosure import Request
 from node.errors import Unavailable
 from node.ports import KeptSnapshot, Publication, Seal, Sources, Store, UnitOfWork
 from node.services.commit import reopen
-from node.services.keep_snapshots import KeepSnapshots, Overtaken, TooMany, stands
+from node.services.draft_snapshot import stands
+from node.services.keep_snapshots import KeepSnapshots, Overtaken, TooMany
 from node.services.rows import Row, read_rows
 
 

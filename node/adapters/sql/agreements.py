@@ -146,23 +146,32 @@ class SqlAgreements:
         self._connection.execute(sa.delete(t.seals).where(mine, place.is_(None)))
         self._connection.execute(sa.update(t.seals).where(mine).values(position=place))
 
-    def match(self, agreement: str, known: Mapping[bytes, str]) -> None:
-        """Keep which customers the declared tokens name now."""
+    def mismatches(
+        self, agreement: str, known: Mapping[bytes, str]
+    ) -> Mapping[bytes, str | None]:
+        """Return what declared tokens name, where that is not what is kept."""
         c = t.declared.c
         rows = self._connection.execute(
             sa.select(c.token, c.customer).where(c.agreement == agreement)
         )
-        changed = [
-            {"declared": row.token, "names": known.get(row.token)}
-            for row in rows
-            if row.customer != known.get(row.token)
-        ]
-        if changed:
+        return {
+            token: known.get(token)
+            for token, customer in rows
+            if customer != known.get(token)
+        }
+
+    def match(self, agreement: str, names: Mapping[bytes, str | None]) -> None:
+        """Keep which customers some declared tokens name now."""
+        c = t.declared.c
+        if names:
             self._connection.execute(
                 sa.update(t.declared)
                 .where(c.agreement == agreement, c.token == sa.bindparam("declared"))
                 .values(customer=sa.bindparam("names")),
-                changed,
+                [
+                    {"declared": token, "names": customer}
+                    for token, customer in names.items()
+                ],
             )
 
     def declaration(

@@ -31,6 +31,23 @@ class SqlDatasets:
     def publish(self, publication: Publication, records: Iterable[Record]) -> None:
         """Replace the dataset's records and version."""
         dataset = publication.dataset.id
+        self._describe(publication)
+        self._connection.execute(
+            sa.delete(t.records).where(t.records.c.dataset == dataset)
+        )
+        self._add(dataset, records)
+
+    def republish(
+        self,
+        publication: Publication,
+        changed: Sequence[Record],
+        gone: Sequence[str],
+    ) -> None:
+        """Replace the dataset's version, replace some records and drop others."""
+        self._describe(publication)
+        self.change(publication.dataset.id, publication.version, changed, gone)
+
+    def _describe(self, publication: Publication) -> None:
         values = {
             "version": publication.version,
             "schema": json.dumps(schema_to_json(publication.schema)),
@@ -41,13 +58,9 @@ class SqlDatasets:
         }
         self._connection.execute(
             self._upsert(t.datasets)
-            .values(id=dataset, **values)
+            .values(id=publication.dataset.id, **values)
             .on_conflict_do_update(index_elements=["id"], set_=values)
         )
-        self._connection.execute(
-            sa.delete(t.records).where(t.records.c.dataset == dataset)
-        )
-        self._add(dataset, records)
 
     def _add(self, dataset: str, records: Iterable[Record]) -> None:
         rest = iter(records)

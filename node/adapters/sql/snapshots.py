@@ -3,10 +3,15 @@
 A seal has a row for each snapshot from which on it holds (`since`). Until that
 snapshot is published the row is invisible, so a builder can write a hundred
 thousand of them in as many transactions as it likes, and be killed in between.
+
+SQLite keeps no figures about tables here and takes any index for a good one. So
+the statements leave it no choice: `tests/integration/test_snapshots.py` counts the
+steps that each takes.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -15,7 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.snapshots import SignedSnapshot, parse_snapshot
 from node.adapters.sql import tables as t
-from node.ports import KeptSnapshot, Leaf, Record, Seal
+from node.ports import KeptSnapshot, Leaf, Record, Seal, SealPlace
 
 _BATCH: Final = 1000
 T = TypeVar("T")
@@ -65,7 +70,8 @@ class SqlSnapshots:
                 .where(
                     _s.agreement == agreement,
                     _s.position.in_(positions[start : start + _BATCH]),
-                    _s.since <= _published(agreement),
+                    # An index by `since` would find all that were ever published.
+                    _s.since + 0 <= _published(agreement),
                 )
                 .order_by(_s.position, _s.key)
                 .limit(most - len(found))
@@ -74,19 +80,15 @@ class SqlSnapshots:
         return found
 
     def stale(
-        self, agreement: str, dataset: str, *, above: int, after: str, most: int
+        self, agreement: str, dataset: str, *, after: tuple[int, str], most: int
     ) -> list[tuple[Record, int]]:
-        """Return records that have to be sealed, by key, with their positions."""
+        """Return records that have to be sealed, with their positions."""
+        place = sa.tuple_(_r.version, _r.key)
         rows = self._connection.execute(
             sa.select(t.records, _d.position)
             .select_from(_shared(agreement).outerjoin(t.seals, _sealed(agreement)))
-            .where(
-                _r.dataset == dataset,
-                _r.version > above,
-                _r.key > after,
-                _s.key.is_(None),
-            )
-            .order_by(_r.key)
+            .where(_r.dataset == dataset, place > after, _s.key.is_(None))
+            .order_by(_r.version, _r.key)
             .limit(most)
         )
         return [(record(row), row.position) for row in rows]
@@ -101,7 +103,7 @@ class SqlSnapshots:
         return done, total
 
     def keep(self, agreement: str, since: int, seals: Sequence[Seal]) -> None:
-        """Keep seals for the snapshot to come. What is there already stays."""
+        """Keep seals for the snapshot to come, in place of those of older versions."""
         rows = [
             {
                 "agreement": agreement,
@@ -119,19 +121,37 @@ class SqlSnapshots:
             for seal in seals
         ]
         if rows:
-            added = self._upsert(t.seals)
-            self._connection.execute(added.on_conflict_do_nothing(), rows)
+            put = self._upsert(t.seals)
+            new, primary = put.excluded, {"agreement", "key", "since"}
+            changed = put.on_conflict_do_update(
+                index_elements=sorted(primary),
+                set_={name: new[name] for name in rows[0] if name not in primary},
+                where=sa.or_(
+                    new.version > _s.version,
+                    sa.and_(new.version == _s.version, new.position != _s.position),
+                ),
+            )
+            self._connection.execute(changed, rows)
 
-    def drop_old(
-        self, agreement: str, dataset: str, since: int, keys: Sequence[str] | None
-    ) -> set[int]:
-        """Forget seals that newer ones replace, or whose record is not shared now."""
-        mine = _s.agreement == agreement
-        new = self._connection.execute(
-            sa.select(_s.key, _s.position).where(mine, _s.since == since)
-        ).all()
-        changed = {row.position for row in new}
-        looked = None if keys is None else sorted({*keys, *(row.key for row in new)})
+    def pending(self, agreement: str, since: int) -> list[SealPlace]:
+        """Return where the seals are that were kept for a snapshot."""
+        rows = self._connection.execute(
+            sa.select(_s.key, _s.since, _s.position).where(
+                _s.agreement == agreement, _s.since == since
+            )
+        )
+        return [SealPlace(*row) for row in rows]
+
+    def count_pending(self, agreement: str, since: int) -> int:
+        """Return how many seals were kept for a snapshot."""
+        mine = sa.select(sa.func.count()).select_from(t.seals)
+        mine = mine.where(_s.agreement == agreement, _s.since == since)
+        return self._connection.execute(mine).scalar_one()
+
+    def outdated(
+        self, agreement: str, dataset: str, keys: Sequence[str] | None
+    ) -> list[SealPlace]:
+        """Return seals that newer ones replace, or whose record is not shared now."""
         wanted = (
             sa.select(sa.literal(1))
             .select_from(_shared(agreement))
@@ -142,37 +162,48 @@ class SqlSnapshots:
                 _d.position == _s.position,
             )
         )
-        for part in _parts(looked):
-            old = sa.and_(mine, ~wanted.exists())
-            if part is not None:
-                old = sa.and_(old, _s.key.in_(part))
-            gone = sa.delete(t.seals).where(old).returning(_s.position)
-            changed |= set(self._connection.scalars(gone))
-        return changed
+        old = sa.select(_s.key, _s.since, _s.position).where(
+            _s.agreement == agreement, ~wanted.exists()
+        )
+        found: list[SealPlace] = []
+        for part in _parts(keys):
+            some = old if part is None else old.where(_s.key.in_(part))
+            found += [SealPlace(*row) for row in self._connection.execute(some)]
+        return found
 
-    def leaves(self, agreement: str, positions: Sequence[int] | None) -> list[Leaf]:
-        """Return the leaves of customers that have records, or of all of them."""
-        statement = (
-            sa.select(_d.position, _d.token, _s.commitment, _s.version)
-            .join(
-                t.seals,
-                sa.and_(_s.agreement == _d.agreement, _s.position == _d.position),
-            )
-            .where(_d.agreement == agreement)
+    def leaves(
+        self,
+        agreement: str,
+        positions: Sequence[int] | None,
+        without: Collection[SealPlace],
+    ) -> Iterator[Leaf]:
+        """Return the leaves of customers that have records, in order."""
+        all_of_it = (
+            sa.select(_s.key, _s.since, _s.position, _s.commitment, _s.version)
+            .where(_s.agreement == agreement)
             .order_by(_s.position, _s.key)
         )
-        found: dict[int, tuple[bytes, list[tuple[bytes, int]]]] = {}
         for part in _parts(positions):
-            narrowed = statement
-            if part is not None:
-                narrowed = statement.where(_s.position.in_(part))
-            for row in self._connection.execute(narrowed):
-                _, records = found.setdefault(row.position, (row.token, []))
-                records.append((row.commitment, row.version))
-        return [
-            Leaf(position=position, token=token, records=tuple(records))
-            for position, (token, records) in found.items()
-        ]
+            some = all_of_it if part is None else all_of_it.where(_s.position.in_(part))
+            rows = (
+                row
+                for row in self._connection.execute(some)
+                if SealPlace(*row[:3]) not in without
+            )
+            for position, of_one in groupby(rows, key=lambda row: row.position):
+                records = tuple((row.commitment, row.version) for row in of_one)
+                yield Leaf(position=position, records=records)
+
+    def drop(self, agreement: str, seals: Collection[SealPlace]) -> None:
+        """Forget seals."""
+        rows = [{"a": agreement, "k": seal.key, "n": seal.since} for seal in seals]
+        if rows:
+            named = (
+                _s.agreement == sa.bindparam("a"),
+                _s.key == sa.bindparam("k"),
+                _s.since == sa.bindparam("n"),
+            )
+            self._connection.execute(sa.delete(t.seals).where(*named), rows)
 
     def tiles(
         self, agreement: str, wanted: Iterable[tuple[int, int]]

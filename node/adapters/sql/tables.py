@@ -33,7 +33,7 @@ records = sa.Table(
     Column("digest", LargeBinary(32), nullable=False),
     Column("version", Integer, nullable=False),
     Index("records_by_customer", "dataset", "customer", "key"),
-    Index("records_by_version", "dataset", "version"),
+    Index("records_by_version", "dataset", "version", "key"),
 )
 
 seals = sa.Table(

@@ -244,7 +244,7 @@ def upgrade() -> None:
             "records_by_customer", ["dataset", "customer", "key"], unique=False
         )
         batch_op.create_index(
-            "records_by_version", ["dataset", "version"], unique=False
+            "records_by_version", ["dataset", "version", "key"], unique=False
         )
 
     op.create_table(
