@@ -449,8 +449,10 @@ class Snapshots(Protocol):
         """Return a partner's snapshot by its number, or None."""
         ...
 
-    def newest_received(self, agreement: str) -> int | None:
-        """Return the largest number of a partner's snapshots, or None."""
+    def around(
+        self, agreement: str, sequence: int
+    ) -> tuple[SignedSnapshot | None, SignedSnapshot | None]:
+        """Return the partner's snapshots whose numbers are next below and above."""
         ...
 
 
@@ -523,6 +525,10 @@ class Agreements(Protocol):
 
     def keep_own(self, agreement: str, declaration: Declaration) -> None:
         """Keep what we are about to declare, beside what we declared before."""
+        ...
+
+    def own_taken(self, agreement: str, digest: str) -> None:
+        """Keep a declaration of ours for good: the partner has taken it."""
         ...
 
     def aligned(

@@ -12,6 +12,7 @@ it can guess, and a consumer can declare customers it does not have. See
 """
 
 import asyncio
+import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -108,6 +109,9 @@ class Align:
         path = f"/agreements/{agreement_id}/customers"
         provider = self.send.partner(agreement.assigner)
         await self.send(provider, path, body, agreement_id)
+        await self.store.write(
+            lambda work: work.agreements.own_taken(agreement_id, declaration.hash)
+        )
         return size
 
     async def receive(self, sender: str, agreement_id: str, body: Any) -> None:
@@ -121,9 +125,7 @@ class Align:
         """
         kept = await self._kept(agreement_id, Role.PROVIDER, partner=sender)
         now = self.clock.now()
-        if kept.status is not Status.ACTIVE or now >= kept.agreement.terms.valid_to:
-            detail = "The agreement is suspended, revoked or over."
-            raise Conflict("agreement.not_in_force", detail)
+        _check_in_force(kept, now)
         declaration = await asyncio.to_thread(_declaration, _tokens(body))
         day = int(now.timestamp()) // 86400
 
@@ -139,6 +141,9 @@ class Align:
             if not work.receipts.count_call(f"{agreement_id}#declared", day, 1):
                 detail = "Customers can be declared once a day (UTC)."
                 raise Conflict("customers.declared", detail)
+            # Nobody publishes meanwhile: else a new customer would be left out.
+            _check_in_force(work.agreements.hold(agreement_id), now)
+            work.datasets.hold(dataset)
             now_known = known
             if _version(work, dataset) != version:
                 customers = work.datasets.customers(dataset)
@@ -161,13 +166,12 @@ class Align:
             agreement = kept.agreement
             pinned = self.identity.participant(agreement.assignee) is not None
             provides = kept.role is Role.PROVIDER
-            declared = view.agreements.declaration_hash(agreement.id)
-            if provides and pinned and declared and agreement.dataset == dataset:
+            if provides and pinned and agreement.dataset == dataset:
                 known = self._known(agreement, customers)
                 found.append(
                     Match(
                         agreement=agreement.id,
-                        declaration=declared,
+                        declaration=view.agreements.declaration_hash(agreement.id),
                         known=known,
                         changed=view.agreements.mismatches(agreement.id, known),
                     )
@@ -208,15 +212,26 @@ class Match:
     """Which customers the tokens of an agreement name.
 
     Attributes:
-        declaration: Hash of the declaration that was compared.
+        declaration: Hash of the declaration that was compared, None if there was
+            none yet.
         known: All customers of the dataset, by their tokens.
         changed: What declared tokens name, where they named something else.
     """
 
     agreement: str
-    declaration: str
+    declaration: str | None
     known: Mapping[bytes, str]
     changed: Mapping[bytes, str | None]
+
+
+def _check_in_force(kept: KeptAgreement | None, now: datetime.datetime) -> None:
+    if (
+        kept is None
+        or kept.status is not Status.ACTIVE
+        or now >= kept.agreement.terms.valid_to
+    ):
+        detail = "The agreement is suspended, revoked or over."
+        raise Conflict("agreement.not_in_force", detail)
 
 
 def _version(view: UnitOfWork, dataset: str) -> int | None:

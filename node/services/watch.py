@@ -53,14 +53,13 @@ class Watch:
 
         def look(work: UnitOfWork) -> Age:
             snapshot = signed.snapshot
-            number = work.snapshots.newest_received(snapshot.agreement)
-            newest = None
-            if number is not None:
-                newest = work.snapshots.received(snapshot.agreement, number)
-            before = work.snapshots.receive(signed)
-            if before is not None:
-                compare(before.snapshot, snapshot)
-            return compare(newest.snapshot if newest else None, snapshot)
+            work.agreements.hold(snapshot.agreement)  # one snapshot after the other
+            before, after = work.snapshots.around(snapshot.agreement, snapshot.sequence)
+            age = Age.FIRST
+            for each in (before, work.snapshots.receive(signed), after):
+                if each is not None:
+                    age = compare(each.snapshot, snapshot)
+            return age
 
         return await self.store.write(look)
 

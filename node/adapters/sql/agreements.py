@@ -199,17 +199,37 @@ class SqlAgreements:
     def keep_own(self, agreement: str, declaration: Declaration) -> None:
         """Keep what we are about to declare, beside what we declared before.
 
-        Nobody knows yet whether the partner will take it. Until a snapshot names
-        one of them, the newest three are kept.
+        Nobody knows yet whether the partner will take it: the reply can be lost. Of
+        those that it is not known to have taken, the newest three are kept.
         """
         c = t.declarations.c
         mine = c.agreement == agreement
         newest = sa.select(sa.func.max(c.number)).where(mine)
         number = (self._connection.scalar(newest) or 0) + 1
         self._connection.execute(
-            sa.delete(t.declarations).where(mine, c.number < number - 2)
+            sa.delete(t.declarations).where(mine, c.number.between(1, number - 3))
         )
         self._keep(agreement, declaration, number=number)
+
+    def own_taken(self, agreement: str, digest: str) -> None:
+        """Keep a declaration of ours for good: the partner has taken it.
+
+        It gets number 0, and what was declared before it is dropped.
+        """
+        c = t.declarations.c
+        mine = c.agreement == agreement
+        taken = self._connection.scalar(
+            sa.select(c.number).where(mine, c.hash == digest)
+        )
+        if taken:
+            self._connection.execute(
+                sa.delete(t.declarations).where(mine, c.number < taken)
+            )
+            self._connection.execute(
+                sa.update(t.declarations)
+                .where(mine, c.number == taken)
+                .values(number=0)
+            )
 
     def _keep(self, agreement: str, declaration: Declaration, *, number: int) -> None:
         self._connection.execute(

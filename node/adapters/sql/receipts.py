@@ -81,8 +81,10 @@ class SqlReceipts:
     def probe(self, request: Request, cap: Mapping[str, int]) -> bool:
         """Count what a call asks about hidden fields; False beyond the caps.
 
-        What was asked before about the same customer is not counted again.
+        What was asked before about the same customer is not counted again. Who
+        counts holds the agreement, so that no two calls spend the same probe.
         """
+        SqlAgreements(self._connection).hold(request.agreement)
         if any(most > cap.get(name, 0) for name, most in self._probes(request).items()):
             return False
         for tokens in _batches(request.customers):

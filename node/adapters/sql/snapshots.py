@@ -264,35 +264,45 @@ class SqlSnapshots:
     def receive(self, signed: SignedSnapshot) -> SignedSnapshot | None:
         """Keep a partner's snapshot; return the one kept before under its number."""
         core = signed.snapshot
-        before = self.received(core.agreement, core.sequence)
-        if before is None:
-            self._connection.execute(
-                sa.insert(t.received_snapshots).values(
-                    agreement=core.agreement,
-                    sequence=core.sequence,
-                    core=core.canonical().decode(),
-                    signature=signed.signature,
-                )
+        kept = self._connection.execute(
+            self._upsert(t.received_snapshots)
+            .values(
+                agreement=core.agreement,
+                sequence=core.sequence,
+                core=core.canonical().decode(),
+                signature=signed.signature,
             )
-        return before
+            .on_conflict_do_nothing()
+            .returning(t.received_snapshots.c.sequence)
+        ).one_or_none()
+        return None if kept else self.received(core.agreement, core.sequence)
 
     def received(self, agreement: str, sequence: int) -> SignedSnapshot | None:
         """Return a partner's snapshot by its number, or None."""
-        c = t.received_snapshots.c
+        number = t.received_snapshots.c.sequence
+        return self._received(agreement, number == sequence, number)
+
+    def around(
+        self, agreement: str, sequence: int
+    ) -> tuple[SignedSnapshot | None, SignedSnapshot | None]:
+        """Return the partner's snapshots whose numbers are next below and above."""
+        number = t.received_snapshots.c.sequence
+        return (
+            self._received(agreement, number < sequence, number.desc()),
+            self._received(agreement, number > sequence, number),
+        )
+
+    def _received(
+        self,
+        agreement: str,
+        which: sa.ColumnElement[bool],
+        first: sa.ColumnElement[int],
+    ) -> SignedSnapshot | None:
+        mine = t.received_snapshots.c.agreement == agreement
         row = self._connection.execute(
-            sa.select(t.received_snapshots).where(
-                c.agreement == agreement, c.sequence == sequence
-            )
+            sa.select(t.received_snapshots).where(mine, which).order_by(first).limit(1)
         ).one_or_none()
         return None if row is None else signed_snapshot(row)
-
-    def newest_received(self, agreement: str) -> int | None:
-        """Return the largest number of a partner's snapshots, or None."""
-        c = t.received_snapshots.c
-        newest: int | None = self._connection.scalar(
-            sa.select(sa.func.max(c.sequence)).where(c.agreement == agreement)
-        )
-        return newest
 
 
 def _published(agreement: str) -> sa.ScalarSelect[int]:
