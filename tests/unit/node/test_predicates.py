@@ -6,7 +6,8 @@ import pytest
 
 from crypto import typed
 from ledger.conditions import Condition
-from node.domain.agreement import Offer, Terms
+from node.adapters.policy.question import check_question
+from node.domain.agreement import Agreement, Offer, Status, Terms
 from node.domain.dataset import (
     CustomerKey,
     Dataset,
@@ -17,6 +18,7 @@ from node.domain.dataset import (
     Source,
     Title,
 )
+from node.domain.disclosure import Caller, Company, Request, Situation, question
 from node.domain.predicates import (
     FITTING,
     PERIODS,
@@ -27,7 +29,7 @@ from node.domain.predicates import (
     schema_of,
 )
 from node.errors import BadRequest
-from tests.unit.node.test_negotiation import OFFER, constraint, terms
+from tests.unit.node.test_negotiation import FROM, OFFER, constraint, terms
 
 SPEND: dict[str, Any] = {
     "field": "spend",
@@ -428,3 +430,105 @@ def test_questions_that_differ_count_each() -> None:
         )
     }
     assert len(keys) == 6
+
+
+# --- requests and questions -------------------------------------------------
+
+SPENT, ON = asked("at_least", "500000.00"), asked("before", "2026-03-01", field="accepted")  # fmt: skip
+
+
+def request(*where: Condition, fields: tuple[str, ...] = ()) -> Request:
+    return Request(
+        dataset="projects",
+        agreement="urn:uuid:6f9619ff-8b86-4d01-b42d-00cf4fc96400",
+        purpose="joint-delivery",
+        fields=fields,
+        customers=(bytes(32),),
+        where=where,
+    )
+
+
+def test_a_request_is_read_as_it_was_written_and_its_hash_covers_conditions() -> None:
+    whole = request(ON, SPENT, fields=("stage",))
+    assert Request.from_body("projects", whole.body()) == whole
+    assert whole.hidden == ("accepted", "spend")
+    others = [request(ON), request(SPENT), request(ON, SPENT)]
+    assert len({each.hash for each in [whole, *others]}) == 4
+
+
+@pytest.mark.parametrize(
+    ("where", "fields", "mend"),
+    [
+        ((), (), "at least one field"),
+        ((SPENT,), ("spend",), "both"),
+        ((SPENT, ON), (), "sorted"),
+        ((SPENT, SPENT), (), "each once"),
+    ],
+)
+def test_a_request_that_asks_for_nothing_or_twice_is_refused(
+    where: tuple[Condition, ...], fields: tuple[str, ...], mend: str
+) -> None:
+    with pytest.raises(BadRequest, match=r"request\.malformed") as caught:
+        request(*where, fields=fields)
+    assert mend in caught.value.detail
+
+
+def decided(asked_for: Request, **situation: Any) -> dict[str, Any]:
+    granted = {"spend": Mode.PREDICATE, "accepted": Mode.PREDICATE, "stage": Mode.PLAIN}
+    agreed = Agreement(
+        id=asked_for.agreement,
+        dataset="projects",
+        assigner="did:web:maker.test",
+        assignee="did:web:supplier.test",
+        terms=terms(fields=granted, predicates=(accepted(), spend())),
+        timestamp=FROM,
+    )
+    known: dict[str, Any] = {
+        "agreement": agreed,
+        "status": Status.ACTIVE,
+        "calls_this_hour": 0,
+        "nonce_seen": False,
+    }
+    return question(
+        request=asked_for,
+        caller=Caller(did="did:web:supplier.test", problem="", nonce="n"),
+        situation=Situation(**(known | situation)),
+        dataset=DATASET,
+        company=Company(),
+        node="did:web:maker.test",
+        now=1_800_000_000,
+    )
+
+
+def test_a_policy_is_told_fields_operators_and_grid_and_no_bound() -> None:
+    between = asked("at_most", "500000.00")
+    found = decided(
+        request(ON, between, fields=("stage",)), probes={"spend": 3, "accepted": 1}
+    )
+    check_question(found)
+    assert found["request"]["fields"] == ["stage"]
+    assert found["request"]["predicates"] == [
+        {"fields": ["accepted"], "operator": "before", "on_grid": True},
+        {"fields": ["spend"], "operator": "at_most", "on_grid": False},
+    ]
+    assert found["agreement"]["predicates"] == {
+        "accepted": {"operators": ["after", "before", "between"], "probes": 8},
+        "spend": {"operators": list(SPEND["operators"]), "probes": 8},
+    }
+    told = {"accepted": "predicate", "spend": "predicate", "stage": "plain"}
+    assert found["agreement"]["fields"] == told
+    assert found["dataset"]["fields"].keys() == told.keys()
+    assert found["usage"]["probes"] == {"spend": 3, "accepted": 1}
+    assert "500000" not in str(found)
+    assert "2026-03-01" not in str(found)
+
+
+def test_a_policy_is_told_of_no_field_that_is_not_asked_for() -> None:
+    found = decided(request(ON), probes={"accepted": 1, "spend": 5})
+    for where in (found["agreement"]["predicates"], found["dataset"]["fields"]):
+        assert where.keys() == {"accepted"}
+    assert found["usage"]["probes"] == {"accepted": 1}
+
+
+def test_probes_that_nobody_counted_are_not_told() -> None:
+    assert decided(request(ON))["usage"]["probes"] == {}
