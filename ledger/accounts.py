@@ -42,7 +42,12 @@ class Account:
 
 
 def unfit(one: Account, other: Account) -> set[str]:
-    """Name the fields on which two accounts of equal total do not fit together."""
+    """Name the fields on which two accounts do not fit together.
+
+    Args:
+        one: Of all records that there are.
+        other: Of these records, or of some of them.
+    """
     redefined = _redefined(one.schema, other.schema)
     found = set(redefined)
     comparable = list(_comparable(one, other, redefined))

@@ -113,8 +113,9 @@ def compare(
 ) -> None:
     """Find whether a provider told two partners what cannot both be so.
 
-    Of one version of a dataset there is one truth about a customer. Both files
-    must open the customer's token: `fieldpact evidence --open`.
+    Of one version of a dataset there is one truth about a customer, and a record that
+    has not changed since is what it was. Both files must open the customer's token:
+    `fieldpact evidence --open`.
     """
     try:
         pins = pins_of(offline.read_json(registry))
@@ -138,10 +139,14 @@ def compare(
 
 
 def _contradiction(found: Contradiction) -> str:
-    if not found.fields:
+    said = []
+    if found.fields:
+        said.append(f"told differently of {', '.join(found.fields)}")
+    if found.versions:
         counts = " and ".join(map(str, found.records))
-        return f"{found.identifier}: told of {counts} records"
-    return f"{found.identifier}: told differently of {', '.join(found.fields)}"
+        since = ", ".join(map(str, found.versions))
+        said.append(f"told of {counts} records, which differ in version {since}")
+    return f"{found.identifier}: {'; '.join(said)}"
 
 
 def replay(

@@ -71,7 +71,12 @@ def test_different_values_of_one_version_are_named_by_their_field() -> None:
     lie = evidence(THEIRS, edited(order_total="99.00"))
     for one, other in [(OURS, lie), (lie, OURS)]:
         assert contradictions(one, other, samples.PINS) == (
-            Contradiction(identifier="LEI-A", records=(2, 2), fields=("order_total",)),
+            Contradiction(
+                identifier="LEI-A",
+                records=(2, 2),
+                versions=(),
+                fields=("order_total",),
+            ),
         )
     both = evidence(THEIRS, edited(order_total="99.00", ordered_on=None))
     assert found(OURS, both) == [("order_total", "ordered_on")]
@@ -107,7 +112,9 @@ def test_another_number_of_records_is_a_contradiction() -> None:
     fewer = {**world.KEPT, "LEI-A": world.KEPT["LEI-A"][:1]}
     lie = evidence(THEIRS, fewer, names=("region",))
     told = contradictions(OURS, lie, samples.PINS)
-    assert told == (Contradiction(identifier="LEI-A", records=(2, 1), fields=()),)
+    assert told == (
+        Contradiction(identifier="LEI-A", records=(2, 1), versions=(7,), fields=()),
+    )
 
 
 def test_every_customer_that_both_opened_is_compared() -> None:
@@ -174,6 +181,116 @@ def test_a_field_that_is_defined_in_two_ways_at_one_version_is_named() -> None:
     assert found(OURS, other) == [("order_total",)]
 
 
+def at(version: int, *versions: int, agreement: str = THEIRS, **more: Any) -> Evidence:
+    """What is told of the two records of `LEI-A`, of these versions."""
+    since = {"LEI-A": versions}
+    return evidence(agreement, versions=since, version=version, **more)
+
+
+def told(one: Evidence, other: Evidence) -> list[tuple[Any, ...]]:
+    """Numbers, versions and fields that do not fit, whichever comes first."""
+    found, turned = (
+        contradictions(*pair, samples.PINS, random_bytes=secrets.token_bytes)
+        for pair in ((one, other), (other, one))
+    )
+    assert [(each.versions, each.fields) for each in found] == [
+        (each.versions, each.fields) for each in turned
+    ]
+    return [(each.records, each.versions, each.fields) for each in found]
+
+
+LIE = edited(order_total="99.00")
+EARLIER = at(7, 3, 5, agreement=samples.AGREEMENT)
+
+
+@pytest.mark.parametrize("later", [7, 8, 20])
+def test_what_has_not_changed_must_be_what_it_was(later: int) -> None:
+    assert told(EARLIER, at(later, 3, 5)) == []
+    assert told(EARLIER, at(later, 3, 5, rows=LIE)) == [((2, 2), (), ("order_total",))]
+
+
+@pytest.mark.parametrize("version", [8, 9])
+def test_what_has_changed_since_may_be_another(version: int) -> None:
+    assert told(EARLIER, at(9, version, 5, rows=LIE)) == []
+    # Both have changed, or the other one: the first is still what it was.
+    assert told(EARLIER, at(9, version, 9, rows=LIE)) == []
+    assert told(EARLIER, at(9, 3, version, rows=LIE)) == [
+        ((2, 2), (), ("order_total",))
+    ]
+
+
+def test_at_one_version_a_record_came_to_be_at_one_version() -> None:
+    assert told(EARLIER, at(7, 3, 6)) == [((2, 2), (5, 6), ())]
+    assert told(EARLIER, at(7, 3, 3)) == [((2, 2), (3, 5), ())]
+    assert told(EARLIER, at(7, 6, 5, rows=LIE)) == [((2, 2), (3, 6), ())]
+
+
+def test_a_record_that_was_there_was_told_of() -> None:
+    # The later one shows a record of version 6, of which the earlier one tells nothing.
+    assert told(EARLIER, at(8, 3, 6)) == [((2, 2), (6,), ())]
+    assert told(EARLIER, at(8, 3, 3)) == [((2, 2), (3,), ())]
+    assert told(EARLIER, at(8, 6, 8)) == [((2, 2), (6,), ())]
+
+
+def test_records_come_and_go_between_two_versions() -> None:
+    one, two = world.KEPT["LEI-A"]
+    for rows, versions in [
+        ((one,), (3,)),
+        ((two,), (5,)),
+        ((one, two, two), (3, 5, 8)),
+        ((one, two, one, two), (3, 5, 8, 9)),
+        ((two, one), (8, 9)),
+    ]:
+        later = at(9, *versions, rows={**world.KEPT, "LEI-A": rows})
+        assert told(EARLIER, later) == []
+    # But not those that had been there before.
+    more = at(9, 3, 5, 5, rows={**world.KEPT, "LEI-A": (one, two, two)})
+    assert told(EARLIER, more) == [((2, 3), (5,), ())]
+
+
+def test_what_is_withheld_in_the_later_one_has_a_version_too() -> None:
+    where = [world.AT_LEAST_THREE]
+    for versions, expected in [
+        ((3, 5), []),
+        ((3, 9), []),
+        ((3, 6), [((2, 2), (6,), ())]),
+        ((6, 5), [((2, 2), (6,), ())]),
+    ]:
+        later = at(9, *versions, names=("ordered_on",), where=where)
+        assert later.signed.receipt.withheld == 1
+        assert told(EARLIER, later) == expected
+
+
+def test_what_was_proved_of_an_unchanged_record_contradicts_what_was_shown() -> None:
+    most = [Condition.of("at_most", ["units"], [3])]
+    proved = at(7, 3, 5, agreement=samples.AGREEMENT, names=(), where=most)
+    lie = edited(units=4)
+    assert told(proved, at(9, 3, 5, rows=lie, names=("units",))) == [
+        ((2, 2), (), ("units",))
+    ]
+    assert told(proved, at(9, 8, 5, rows=lie, names=("units",))) == []
+
+
+def test_a_field_may_be_defined_anew_with_all_its_records() -> None:
+    first, *rest = world.SCHEMA
+    assert isinstance(first, Field)
+    dollars = (replace(first, unit="USD"), *rest)
+
+    def later(*versions: int) -> Evidence:
+        own = world.commit(
+            agreement=THEIRS,
+            schema=dollars,
+            version=9,
+            versions={"LEI-A": versions},
+        )
+        customers = [world.token(who, THEIRS) for who in world.WHO]
+        signed, disclosure = world.answer(own, customers=customers, schema=dollars)
+        return replace(evidence(THEIRS), signed=signed, disclosure=disclosure)
+
+    assert told(EARLIER, later(8, 9)) == []
+    assert told(EARLIER, later(8, 5)) == [((2, 2), (), ("order_total",))]
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [
@@ -181,7 +298,7 @@ def test_a_field_that_is_defined_in_two_ways_at_one_version_is_named() -> None:
         (replace(OURS, disclosure=None, openings=()), "without a disclosure"),
         (evidence(THEIRS, opened=("LEI-B",)), "no customer"),
         (evidence(THEIRS, opened=("LEI-C",)), "no customer"),
-        (evidence(THEIRS, version=8), "version"),
+        (evidence(THEIRS, dataset="others"), "dataset"),
         (replace(OURS, openings=(world.opening("LEI-A", THEIRS),)), "openings"),
         (
             replace(OURS, signed=replace(OURS.signed, signature=bytes(64))),

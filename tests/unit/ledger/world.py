@@ -158,22 +158,26 @@ def seal_records(
     values: Mapping[bytes, Sequence[Mapping[str, Value]]],
     facts: Snapshot,
     schema: Schema = SCHEMA,
+    versions: Mapping[bytes, Sequence[int]] | None = None,
 ) -> dict[bytes, list[tuple[int, Sealed]]]:
-    """Commit to records, by customer."""
+    """Commit to records, by customer; in the snapshot's version unless told."""
+    told = versions or {}
     return {
         customer: [
             (
-                facts.version,
+                version,
                 seal(
                     row,
                     key=BBS_KEY,
-                    header=record_header(facts, facts.version),
+                    header=record_header(facts, version),
                     schema=schema,
                     link=seed("link") + bytes(16),
                     random_bytes=secrets.token_bytes,
                 ),
             )
-            for row in rows
+            for row, version in zip(
+                rows, told.get(customer, [facts.version] * len(rows)), strict=True
+            )
         ]
         for customer, rows in values.items()
     }
@@ -204,13 +208,20 @@ def commit(
     rows: Mapping[str, Sequence[Mapping[str, Value]]] = KEPT,
     *,
     schema: Schema = SCHEMA,
+    versions: Mapping[str, Sequence[int]] | None = None,
     **changes: Any,
 ) -> Committed:
-    """Commit to all records of an agreement, and sign the snapshot."""
+    """Commit to all records of an agreement, and sign the snapshot.
+
+    Args:
+        versions: Of the records of some customers; of all others, the snapshot's.
+    """
     facts = snapshot(schema, **changes)
     agreement = facts.agreement
     values = {token(who, agreement): each for who, each in whole(rows).items()}
-    return commit_to(values, seal_records(values, facts, schema), facts, changes)
+    since = {token(who, agreement): each for who, each in (versions or {}).items()}
+    sealed = seal_records(values, facts, schema, since)
+    return commit_to(values, sealed, facts, changes)
 
 
 def commit_to(

@@ -50,7 +50,12 @@ def test_a_contradiction_is_named_by_customer_and_field(registry: Path) -> None:
     assert result.stdout == "✗ LEI-A: told differently of order_total\n"
     told = json.loads(compare(registry, evidence(), lie, as_json=True).stdout)
     assert told == [
-        {"identifier": "LEI-A", "records": [2, 2], "fields": ["order_total"]}
+        {
+            "identifier": "LEI-A",
+            "records": [2, 2],
+            "versions": [],
+            "fields": ["order_total"],
+        }
     ]
 
 
@@ -60,7 +65,9 @@ def test_another_number_of_records_is_a_contradiction(registry: Path) -> None:
     result = compare(registry, evidence(), evidence(THEIRS, fewer))
 
     assert result.exit_code == 4
-    assert result.stdout == "✗ LEI-A: told of 2 and 1 records\n"
+    assert result.stdout == (
+        "✗ LEI-A: told of 2 and 1 records, which differ in version 7\n"
+    )
 
 
 @pytest.mark.parametrize("change", [{"opened": ()}, {"opened": ("LEI-B",)}])
