@@ -420,6 +420,7 @@ def _receipt_counts(connection: Connection) -> dict[str, Any]:
             sa.select(
                 sa.func.count().label("total"),
                 sa.func.count(_R.log_index).label("integrated"),
+                sa.func.count(sa.case((~waiting, 1))).label("anchored"),
                 sa.func.count(_R.countersignature).label("countersigned"),
                 sa.func.min(sa.case((waiting, _R.at))).label("oldest"),
             )
@@ -428,7 +429,7 @@ def _receipt_counts(connection: Connection) -> dict[str, Any]:
     return {
         "total": row.total,
         "integrated": row.integrated,
-        "anchored": anchored,
+        "anchored": row.anchored,
         "countersigned": row.countersigned,
         "oldest_unanchored_at": None
         if row.oldest is None
