@@ -7,14 +7,16 @@ never asked; so an answer that is proved and wrong would be noticed too.
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import httpx
 
 from examples.demo.consortium import Member
 from examples.demo.narration import Teller
+from ledger.conditions import Condition
 from ledger.receipts import parse_signed_receipt
 
 
@@ -56,23 +58,32 @@ class Calls:
         provider: Member,
         customers: Sequence[str],
         *,
-        fields: Sequence[str] = (),
+        fields: Sequence[str] | None = None,
+        at_least: str = "",
         purpose: str = "joint-delivery",
         agreement: str,
         expect: str = "",
-    ) -> None:
+        brief: bool = False,
+    ) -> dict[str, Any]:
         """Ask through the asker's own node.
 
         Args:
             fields: Those that the provider shares, if not told.
+            at_least: Have it proved of the provider's amounts that they are no less.
             expect: The denial code it must be refused with; none for an answer.
+            brief: Leave it to the caller to tell what was answered.
+
+        Returns:
+            What came back.
 
         Raises:
             Unexpected: It came out otherwise.
         """
-        fields = fields or provider.company.fields
+        fields = provider.company.fields if fields is None else fields
+        hidden = provider.company.amount_field
+        where = [Condition.of("at_least", [hidden], [at_least])] if at_least else []
         began = time.perf_counter()
-        answer = asker.desk.ask(agreement, customers, fields, purpose)
+        answer = asker.desk.ask(agreement, customers, fields, purpose, where)
         took_ms = (time.perf_counter() - began) * 1000
         if not answer["verified"]:
             raise Unexpected(f"the answer is not proved: {answer['checks']}")
@@ -81,12 +92,16 @@ class Calls:
         codes = {each["code"]: each["message"] for each in answer["denials"]}
         if expect:
             self._refused(call, codes, expect, took_ms)
-            return
-        if codes or answer["customers"] != _truth(asker, provider, customers, fields):
+            return answer
+        truth = _truth(asker, provider, customers, fields, at_least)
+        if codes or answer["customers"] != truth:
             raise Unexpected(f"not what the CRM holds: {codes or answer['customers']}")
         self._count(provider, answer["customers"])
-        self.tell.good("allowed, and proved", _aside(call, took_ms))
-        self._show(asker, fields, answer["customers"])
+        if not brief:
+            self.tell.good("allowed, and proved", _aside(call, took_ms))
+            proved = (f"{hidden} ≥ {Decimal(at_least):,}",) if at_least else ()
+            self._show(asker, (*fields, *proved), answer["customers"])
+        return answer
 
     def send(
         self, provider: Member, token: str, body: bytes, *, expect: str
@@ -132,22 +147,34 @@ class Calls:
         told = self.authorised.setdefault(provider.key, Counter())
         for records in customers.values():
             for each in records or ():
-                told.update(json.dumps(value) for value in each.values())
+                told.update(json.dumps(value) for value in each["fields"].values())
 
     def _show(
-        self, asker: Member, fields: Sequence[str], customers: dict[str, Any]
+        self, asker: Member, columns: Sequence[str], customers: dict[str, Any]
     ) -> None:
         rows = []
         for code, records in customers.items():
             known = asker.company.records.get(code)
             name = known.customer.name_zh if known else code
-            told = records or [dict.fromkeys(fields, "not shared")]
-            rows += [(name, *(each[field] for field in fields)) for each in told]
-        self.tell.table(("customer", *fields), *rows)
+            rows += [(name, *_cells(columns, each)) for each in records or [None]]
+        self.tell.table(("customer", *columns), *rows)
+
+
+def _cells(columns: Sequence[str], record: Mapping[str, Any] | None) -> list[str]:
+    """Return what is told of a record; its values, then whether the rest is proved."""
+    if record is None:
+        return ["not shared" for _ in columns]
+    if not record["proved"]:
+        return [*("-" for _ in columns[1:]), "not proved"]
+    return [record["fields"].get(name, "proved, not shown") for name in columns]
 
 
 def _truth(
-    asker: Member, provider: Member, customers: Sequence[str], fields: Sequence[str]
+    asker: Member,
+    provider: Member,
+    customers: Sequence[str],
+    fields: Sequence[str],
+    at_least: str,
 ) -> dict[str, Any]:
     """Return what an answer must hold, from the provider's CRM."""
     company = provider.company
@@ -157,7 +184,9 @@ def _truth(
         if code in company.records and code in asker.company.records:
             known = company.records[code]
             values = {company.stage_field: known.stage, company.due_field: known.due}
-            answer[code] = [{name: values[name] for name in fields}]
+            holds = Decimal(known.amount) >= Decimal(at_least or 0)
+            told = {name: values[name] for name in fields} if holds else {}
+            answer[code] = [{"fields": told, "proved": holds}]
     return answer
 
 

@@ -46,6 +46,7 @@ class Company:
         dataset: What it shares.
         stage_field: Name under which it shares the state of an order.
         due_field: Name under which it shares a date.
+        amount_field: Name of the value of an order, which nobody is shown.
         stages: The words it has for the state.
         customers: Their numbers.
         file: Name of its CRM.
@@ -57,6 +58,7 @@ class Company:
     dataset: str
     stage_field: str
     due_field: str
+    amount_field: str
     stages: tuple[str, ...]
     customers: tuple[int, ...]
     file: str
@@ -119,6 +121,7 @@ MAKER: Final = Company(
     dataset="projects",
     stage_field="project_stage",
     due_field="expected_acceptance_date",
+    amount_field="contract_value",
     stages=("quotation", "prototype", "sample approval", "pilot run", "series"),
     customers=tuple(range(2000)),
     file="maker.sqlite",
@@ -130,6 +133,7 @@ SUPPLIER: Final = Company(
     dataset="pack_orders",
     stage_field="pack_status",
     due_field="next_delivery_date",
+    amount_field="order_value",
     stages=("ordered", "cells reserved", "in assembly", "delivered"),
     customers=tuple(range(1200, 3200)),
     file="supplier.sqlite",
@@ -141,6 +145,7 @@ OPERATOR: Final = Company(
     dataset="charging_sites",
     stage_field="site_stage",
     due_field="power_on_date",
+    amount_field="contract_value",
     stages=("survey", "permit", "construction", "grid connection", "in operation"),
     customers=(*range(1600, 2000), *range(2800, 4400)),
     file="operator.csv",

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -17,6 +17,7 @@ from ledger.steps import State, Step
 from ledger.verify import verify_evidence
 
 ANCHOR_WAIT_S = 60.0
+_WITH_SNAPSHOT = frozenset({"disclosure", "snapshot"})
 
 
 def wait_anchored(world: Consortium, calls: Calls) -> None:
@@ -56,14 +57,30 @@ def verify(world: Consortium, call: Call) -> Sequence[Step]:
         fine = {State.CHECKED, State.PENDING} if unsigned else {State.CHECKED}
         if each.state not in fine:
             raise Unexpected(f"{call.receipt}: {each.words['en']} {each.detail}")
+    if _WITH_SNAPSHOT & {each.name for each in steps} not in (set(), _WITH_SNAPSHOT):
+        raise Unexpected(f"{call.receipt}: nobody looked for its snapshot")
     return steps
+
+
+def anchored_since(checked: Iterable[Sequence[Step]]) -> list[str]:
+    """Return epochs and times since which answers are fixed, as the chain says.
+
+    Args:
+        checked: What `verify` returned.
+
+    Returns:
+        As `epoch 2 2026-11-22T18:20:00Z`, earliest first.
+    """
+    snapshots = (each for steps in checked for each in steps if each.name == "snapshot")
+    return sorted({each.detail for each in snapshots}, key=lambda at: at.split()[-1])
 
 
 def _evidence(call: Call) -> dict[str, Any]:
     """Return what the asker's node holds; or the receipt with the public proofs."""
     if call.asker is not None:
         found: dict[str, Any] = call.asker.desk.get(f"/audit/receipts/{call.receipt}")
-        del found["canonical"]
+        for shown_beside in ("canonical", "committed"):
+            found.pop(shown_beside, None)
         return found
     signed = parse_signed_receipt(call.body)
     held = Evidence(signed=signed, salt=bytes(32), participants=()).to_json()

@@ -32,6 +32,7 @@ def run(world: Consortium, tell: Teller, *, began: float) -> int:
     story.open()
     tell.more(f"{time.monotonic() - began:.1f} s after the start")
     story.ask()
+    story.prove()
     story.attack()
     story.wear_out()
     story.turn_round()
@@ -50,6 +51,8 @@ def _check(world: Consortium, story: Story, tell: Teller) -> int:
     with tell.waiting("checking"):
         checked = [proofs.verify(world, call) for call in calls.made]
     tell.good(f"{sum(map(len, checked))} checks of {len(checked)} receipts hold")
+    first, *_ = proofs.anchored_since(checked)
+    tell.good("the commitments behind the answers are anchored", f"since {first}")
     tell.step("The compliance officers look at their dashboards.")
     with tell.waiting("waiting for the dashboards"):
         world.await_dashboards()

@@ -6,6 +6,7 @@ story stops where something else does.
 
 import json
 import time
+from collections.abc import Collection
 from typing import Any, Final
 
 from crypto.encoding import b64u
@@ -24,6 +25,14 @@ SHORT_S: Final = 8
 """How long the agreement holds that runs out during the story."""
 HOURLY: Final = 2
 """Calls an hour of the agreement that is used up during the story."""
+FEW: Final = 24
+"""Customers that are declared under those two."""
+STEP: Final = 100_000
+"""Bounds on hidden amounts are multiples of it."""
+PROBES: Final = 4
+"""How many different ones may ever be asked about, of one customer."""
+MOST: Final = 10_000_000
+"""No amount is higher, as everybody in the trade knows."""
 
 _SHARED: Final = [code for code in MAKER.records if code in SUPPLIER.records]
 _MAKERS_OWN: Final = next(code for code in MAKER.records if code not in _SHARED)
@@ -58,9 +67,16 @@ class Story:
         self._publish(self.maker)
         self.tell.step(
             "It offers project_stage and expected_acceptance_date to its battery "
-            "supplier, for joint delivery. The supplier accepts, and both sign."
+            "supplier, for joint delivery; and of contract_value, which it shows "
+            "nobody, proofs. The supplier accepts, and both sign."
         )
-        self.main = self._agree(self.maker, self.supplier)
+        hidden = {
+            "field": MAKER.amount_field,
+            "operators": ["at_least", "at_most"],
+            "step": f"{STEP}.00",
+            "probes": PROBES,
+        }
+        self.main = self._agree(self.maker, self.supplier, predicates=[hidden])
         self.tell.step("The supplier asks about a customer that both know.")
         self._ask(_SHARED[0])
 
@@ -84,6 +100,50 @@ class Story:
         self._ask(_NOBODYS, expect="customer.not_shared")
         self.tell.step("It asks for another purpose than was agreed: service quality.")
         self._ask(_SHARED[0], purpose="service-quality", expect="purpose.mismatch")
+
+    def prove(self) -> None:
+        """Ask about amounts that nobody is shown.
+
+        Raises:
+            Unexpected: As everywhere.
+        """
+        self.tell.chapter("What is proved, and never shown")
+        self.tell.step(
+            "It asks which of five projects are worth 5 million or more, and for the "
+            "stage of those."
+        )
+        self._ask(*_SHARED[14:19], fields=[MAKER.stage_field], at_least=_yuan(MOST / 2))
+        self.tell.more("Of the others it learns no stage, and of no one the amount.")
+        self.tell.step("It asks for the amount itself.")
+        self._ask(_SHARED[14], fields=[MAKER.amount_field], expect="field.mode")
+        self.tell.step(f"It asks with a bound between two multiples of {STEP:,}.")
+        fine = _yuan(MOST / 2 + 1)
+        self._ask(_SHARED[14], fields=[], at_least=fine, expect="predicate.granularity")
+        self.tell.step("It halves what is left of the first amount, again and again.")
+        least, most = self._halve(_SHARED[14])
+        self._ask(
+            _SHARED[14],
+            fields=[],
+            at_least=_yuan(_middle(least, most)),
+            expect="predicate.exhausted",
+        )
+        self.tell.more(
+            f"It knows now that the amount lies between {least:,} and {most:,}. "
+            "Under this agreement it cannot ask more."
+        )
+
+    def _halve(self, customer: str) -> tuple[int, int]:
+        """Ask about the amount of a customer until no probe is left."""
+        least, most = 0, MOST
+        for number in range(PROBES):
+            bound = _middle(least, most)
+            answer = self._ask(customer, fields=[], at_least=_yuan(bound), brief=True)
+            ((record,),) = answer["customers"].values()
+            least, most = (bound, most) if record["proved"] else (least, bound)
+            word = "proved" if record["proved"] else "not proved"
+            again = " (asked before, so it counts once)" if number == 0 else ""
+            self.tell.good(f"{MAKER.amount_field} ≥ {bound:,}: {word}{again}")
+        return least, most
 
     def attack(self) -> None:
         """Somebody who hears everything tries what can be tried with it."""
@@ -112,10 +172,11 @@ class Story:
         self.tell.chapter("Limits")
         self.tell.step(f"An agreement that ends in {SHORT_S} seconds still holds.")
         self.ends_at, end = time.time() + SHORT_S, instant(SHORT_S)
-        self.short = self._agree(self.maker, self.supplier, valid_to=end)
+        few = _SHARED[:FEW]
+        self.short = self._agree(self.maker, self.supplier, few, valid_to=end)
         self._ask(_SHARED[5], agreement=self.short)
         self.tell.step(f"An agreement allows {HOURLY} calls an hour.")
-        hourly = self._agree(self.maker, self.supplier, calls_per_hour=HOURLY)
+        hourly = self._agree(self.maker, self.supplier, few, calls_per_hour=HOURLY)
         _pass_the_hour()
         for code in _SHARED[6 : 6 + HOURLY]:
             self._ask(code, agreement=hourly)
@@ -144,10 +205,10 @@ class Story:
             time.sleep(max(0.0, self.ends_at - time.time()))
         self._ask(_SHARED[5], agreement=self.short, expect="agreement.expired")
 
-    def _ask(self, *customers: str, agreement: str = "", **more: Any) -> None:
+    def _ask(self, *customers: str, agreement: str = "", **more: Any) -> dict[str, Any]:
         """Ask as the supplier, under the main agreement if no other is named."""
         agreement = agreement or self.main
-        self.calls.ask(
+        return self.calls.ask(
             self.supplier, self.maker, customers, agreement=agreement, **more
         )
 
@@ -157,21 +218,55 @@ class Story:
     def _publish(self, provider: Member) -> None:
         report = provider.desk.publish(provider.company.declaration)
         self.tell.good(
-            f"{report['publishable']:,} of {report['rows']:,} records signed, "
-            f"for {report['customers']:,} customers"
+            f"{report['publishable']:,} of {report['rows']:,} records are sound, "
+            f"of {report['customers']:,} customers"
         )
 
-    def _agree(self, provider: Member, consumer: Member, **terms: Any) -> str:
-        """Agree on what the provider shares, and declare the consumer's customers."""
+    def _agree(
+        self,
+        provider: Member,
+        consumer: Member,
+        customers: Collection[str] = (),
+        **terms: Any,
+    ) -> str:
+        """Agree on what the provider shares; have it commit to the shared records.
+
+        Args:
+            provider: Who offers.
+            consumer: Who accepts.
+            customers: That the consumer declares; all that it has, if not told.
+            terms: Others than those of `Terms`.
+        """
         company = provider.company
         offered = Terms(dataset=company.dataset, fields=company.fields, **terms)
         agreement = provider.desk.agree(consumer.desk, offered)
-        customers = consumer.company.records
-        sent = consumer.desk.declare(agreement, customers)
         brief = agreement.removeprefix("urn:uuid:")[:8]
         self.tell.good("agreed, and signed by both", f"agreement {brief}")
+        customers = customers or consumer.company.records
+        sent = consumer.desk.declare(agreement, customers)
         self.tell.good(f"{len(customers):,} customers declared, as {sent:,} tokens")
+        with self.tell.waiting("the provider commits to the records that both know"):
+            committed, took_s = self._await_snapshot(provider, agreement)
+        self.tell.good(
+            f"{committed:,} records committed to, before anybody asks",
+            f"{took_s:.1f} s",
+        )
         return agreement
+
+    def _await_snapshot(self, provider: Member, agreement: str) -> tuple[int, float]:
+        """Wait until an agreement can be answered under; how many records, how long.
+
+        Raises:
+            NotStarted: It took too long.
+        """
+        began = time.monotonic()
+
+        def mine() -> dict[str, Any]:
+            found = provider.desk.progress(provider.company.dataset)
+            return next(each for each in found if each["agreement"] == agreement)
+
+        self.nodes.wait(provider.key, lambda: mine()["state"] == "ready")
+        return mine()["total"], time.monotonic() - began
 
     def _token(self, member: Member, question: dict[str, Any]) -> str:
         """Issue a token with a company's own key, for a question to the car maker."""
@@ -189,6 +284,15 @@ class Story:
             nonce=b64u(system_randomness(32)),
         )
         return f"Bearer {token}"
+
+
+def _middle(least: int, most: int) -> int:
+    """Return the mark in the middle between two."""
+    return (least + most) // 2 // STEP * STEP
+
+
+def _yuan(amount: float) -> str:
+    return f"{amount:.2f}"
 
 
 def _pass_the_hour() -> None:

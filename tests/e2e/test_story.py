@@ -20,6 +20,15 @@ LAST = re.compile(
     r"0 unauthorised values disclosed"
 )
 
+PROVED = (
+    "proved, not shown",
+    "refused: field.mode",
+    "refused: predicate.granularity",
+    "refused: predicate.exhausted",
+    "anchored · since epoch",
+)
+"""What the story tells of amounts that nobody is shown."""
+
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "examples.demo", "--folder", str(folder)]
@@ -82,13 +91,15 @@ def test_the_story_is_told_again_after_a_kill_and_leaves_nothing_behind(
     assert again.returncode == 0, told
     last = LAST.fullmatch(told.splitlines()[-1])
     assert last, told
-    assert int(last[1]) == int(last[2]) > 15
+    assert int(last[1]) == int(last[2]) > 20
+    for words in PROVED:
+        assert words in told, told
     assert processes_of(folder) == []
 
 
 def test_a_killed_demo_takes_its_processes_with_it(folder: Path) -> None:
     demo = start(folder)
-    read_until(demo, "records signed")
+    read_until(demo, "records are sound")
     assert processes_of(folder)
 
     demo.kill()
@@ -99,7 +110,7 @@ def test_a_killed_demo_takes_its_processes_with_it(folder: Path) -> None:
 
 def test_a_demo_that_is_told_to_end_ends_everything(folder: Path) -> None:
     demo = start(folder)
-    read_until(demo, "records signed")
+    read_until(demo, "records are sound")
 
     second = start(folder, "--once")
     said, _ = second.communicate(timeout=20)
