@@ -23,7 +23,7 @@ from tests.support.servers import free_port
 TUTORIAL = REPOSITORY / "docs" / "tutorial.md"
 BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PORT = re.compile(r"(?<!\d)8[12][14]\d(?!\d)")
-LONGEST_S = 240
+LONGEST_S = 420
 
 
 @dataclass
