@@ -37,6 +37,8 @@ from tests.unit.crypto.typed_world import MIXED, SCHEMA, TRUE, statement
         {"second": 3, "lo": 0, "hi": 2 * TOP + 1},
         {"second": 3, "sign": -1, "lo": -TOP - 1, "hi": 0},
         {"second": 3, "sign": 2, "lo": 0, "hi": 1},
+        {"second": 3, "sign": 2, "lo": 1, "hi": 1},
+        {"second": 3, "sign": 0, "lo": 0, "hi": 0},
         {"second": None, "sign": -1, "lo": 0, "hi": 1},
         {"second": 2, "sign": -1, "lo": 0, "hi": 1},
         {"second": 1, "sign": -1, "lo": 0, "hi": 1},
@@ -50,11 +52,13 @@ def test_a_window_of_nothing_or_beyond_the_numbers_is_malformed(
 
 
 @pytest.mark.parametrize(
-    "among", [(), (1,), (1, 1), (2, 1), (1, ORDER), (-1, 1), tuple(range(65))]
+    "among",
+    [(), (1,), (1, 1), (2, 1), (1, ORDER), (1, 2, ORDER), (-1, 1), tuple(range(65))],
 )
 def test_a_set_has_two_to_64_scalars_that_ascend(among: tuple[int, ...]) -> None:
     with pytest.raises(Malformed):
         Member(first=2, among=among)
+    assert Member(first=2, among=(0, ORDER - 1)).weights == (0, ORDER - 1)
 
 
 DATES = (Field(name="first", kind=Kind.DATE), Field(name="second", kind=Kind.DATE))
@@ -214,3 +218,23 @@ def test_counts_that_are_not_those_of_the_lists_are_malformed() -> None:
             other = data[:place] + count.to_bytes(2, "big") + data[place + 2 :]
             with pytest.raises(Malformed):
                 parse_statement(other, SCHEMA)
+
+
+def test_a_presentation_proves_at_most_256_bits_and_64_predicates() -> None:
+    widest = [Window(first=index, lo=0, hi=TOP) for index in (2, 3, 9)]
+    widest.append(Window(first=2, lo=0, hi=TOP - 1))
+    assert statement(*widest).bits == 256
+    with pytest.raises(Malformed):
+        statement(*widest, Window(first=2, lo=0, hi=1))
+    equal_but_for = [
+        Window(first=2, second=3, sign=-1, lo=by, hi=by) for by in range(65)
+    ]
+    assert statement(*equal_but_for[:64]).bits == 0
+    with pytest.raises(Malformed):
+        statement(*equal_but_for)
+
+
+def test_all_fields_of_a_schema_may_be_asked_about() -> None:
+    asked = Statement(schema=DATES, predicates=(equal(DATES, "first", "second"),))
+    assert asked.shown == tuple(range(4, 16))
+    assert not asked.anchored
