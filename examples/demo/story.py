@@ -67,8 +67,8 @@ class Story:
         self._publish(self.maker)
         self.tell.step(
             "It offers project_stage and expected_acceptance_date to its battery "
-            "supplier, for joint delivery; and of contract_value, which it shows "
-            "nobody, proofs. The supplier accepts, and both sign."
+            "supplier, for joint delivery. Of contract_value, which it shows nobody, "
+            "it offers proofs. The supplier accepts, and both sign."
         )
         hidden = {
             "field": MAKER.amount_field,

@@ -86,7 +86,7 @@ def test_the_story_is_told_again_after_a_kill_and_leaves_nothing_behind(
 
     # At once, while what it left behind may still be ending.
     again = start(folder, "--once")
-    told, _ = again.communicate(timeout=80)
+    told, _ = again.communicate(timeout=180)
 
     assert again.returncode == 0, told
     last = LAST.fullmatch(told.splitlines()[-1])
