@@ -166,9 +166,12 @@ class TestAgreements:
             await try_(number)
         assert await held() == [1, 4, 5, 6]
         await try_(7, taken=True)
-        assert await held() == [7]
-        await store.write(lambda w: w.agreements.own_taken("a", made[5].hash))
-        assert await held() == [7]
+        assert await held() == [1, 7]
+        for gone in (made[5], made[1], made[7]):
+            await store.write(lambda w, e=gone: w.agreements.own_taken("a", e.hash))  # type: ignore[misc]
+            assert await held() == [1, 7]
+        await try_(8, taken=True)
+        assert await held() == [7, 8]
 
     async def test_a_new_declaration_moves_what_is_sealed(
         self, store: SqlStore

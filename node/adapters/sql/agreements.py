@@ -214,21 +214,23 @@ class SqlAgreements:
     def own_taken(self, agreement: str, digest: str) -> None:
         """Keep a declaration of ours for good: the partner has taken it.
 
-        It gets number 0, and what was declared before it is dropped.
+        It gets number 0. Answers can still be on their way that were given under
+        the one before; that gets number -1, and what else was declared is dropped.
         """
         c = t.declarations.c
         mine = c.agreement == agreement
         taken = self._connection.scalar(
             sa.select(c.number).where(mine, c.hash == digest)
         )
-        if taken:
-            self._connection.execute(
-                sa.delete(t.declarations).where(mine, c.number < taken)
-            )
+        if taken is None or taken <= 0:
+            return
+        old = sa.or_(c.number < 0, c.number.between(1, taken - 1))
+        self._connection.execute(sa.delete(t.declarations).where(mine, old))
+        for before, now in ((0, -1), (taken, 0)):
             self._connection.execute(
                 sa.update(t.declarations)
-                .where(mine, c.number == taken)
-                .values(number=0)
+                .where(mine, c.number == before)
+                .values(number=now)
             )
 
     def _keep(self, agreement: str, declaration: Declaration, *, number: int) -> None:
