@@ -14,16 +14,20 @@ import pytest_asyncio
 
 from crypto.encoding import b64u
 from node.adapters.sql.receipts import SqlReceipts
+from node.domain.agreement import Status
 from node.services.read import Draft, Read
 from tests.support.node import (
+    PURPOSE,
     SHARED,
     START,
+    Answer,
     World,
     check_log,
     check_streams,
     open_world,
     postgres_database,
 )
+from tests.support.snapshots import check_current, check_snapshots
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -41,10 +45,24 @@ async def one(
         folder = tmp_path_factory.mktemp("world")
         async with open_world(folder, database=url) as world:
             yield world
-            receipts = world.maker.receipts()
-            check_streams(receipts, world.maker.me)
-            await world.maker.services.keep_log.integrate()
-            assert check_log(world.maker.database, world.maker.me) == len(receipts)
+            await check_all(world)
+
+
+async def check_all(world: World) -> None:
+    """Check that what is left is whole: streams, snapshots and the log over both."""
+    services, database = world.maker.services, world.maker.database
+    receipts = world.maker.receipts()
+    check_streams(receipts, world.maker.me)
+    await services.snapshots.want_all()
+    await world.maker.settle()
+    for agreement in check_snapshots(database, world.maker.me):
+        standing = await services.store.read(
+            lambda view, name=agreement: view.agreements.get(name)  # type: ignore[misc]
+        )
+        if standing is not None and standing.status is Status.ACTIVE:
+            check_current(database, world.maker.me, agreement)
+    await services.keep_log.integrate()
+    assert check_log(database, world.maker.me) == len(receipts)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -246,23 +264,34 @@ async def test_publications_and_calls_at_once_give_sound_answers(world: World) -
 
     _, *rounds = await asyncio.gather(publish(), *(call() for _ in range(4)))
     for answer in (answer for each in rounds for answer in each):
-        if answer.status == 200:
-            world.check(answer)
-        else:  # overtaken again and again: said so, and nothing shown
-            assert (answer.status, answer.code) == (503, "store.contended")
+        check_or_later(world, answer)
+    world.check(await world.query())
 
 
-async def test_a_record_that_changes_during_calls_is_shown_as_signed(
+def check_or_later(world: World, answer: Answer) -> bool:
+    """Check an answer, or that the caller was told to come again, and nothing else."""
+    if answer.status == 200:
+        world.check(answer)
+        return True
+    assert answer.status == 503, answer.body
+    if answer.code != "store.contended":  # that is told without a receipt
+        world.check_refused(answer, "snapshot.pending", status=503)
+    assert "disclosures" not in answer.body
+    return False
+
+
+async def test_a_record_that_changes_during_calls_is_shown_as_committed_to(
     world: World,
 ) -> None:
     token = world.customer(SHARED[1])
+    stages = [f"Stage {number}" for number in range(12)]
 
     async def change() -> None:
-        for number in range(12):
+        for stage in stages:
             await asyncio.to_thread(
                 world.crm.write,
                 "UPDATE projects SET stage = ? WHERE customer = ?",
-                f"Stage {number}",
+                stage,
                 SHARED[1],
             )
             await asyncio.sleep(0.01)
@@ -272,11 +301,11 @@ async def test_a_record_that_changes_during_calls_is_shown_as_signed(
 
     _, *rounds = await asyncio.gather(change(), *(call() for _ in range(3)))
     for answer in (answer for each in rounds for answer in each):
-        if answer.status == 200:
-            world.check(answer)
-        else:
-            world.check_refused(answer, "record.changed")
-    world.check(await world.query(customers=[token]))
+        if check_or_later(world, answer):
+            assert answer.shown["project_stage"] in {*stages, "Stage 2"}
+    last = await world.query(customers=[token])
+    world.check(last)
+    assert last.shown["project_stage"] == stages[-1]
 
 
 async def test_the_log_grows_while_calls_are_answered(world: World) -> None:
@@ -354,3 +383,206 @@ async def test_an_hour_that_ends_during_a_call_counts_it_where_it_was_decided(
     assert answer.receipt.at == decided.strftime("%Y-%m-%dT%H:%M:%SZ")
     world.check(await world.query())
     world.check_refused(await world.query(), "rate.exceeded")
+
+
+# --- probes ------------------------------------------------------------------
+
+MARKS = [f"{7_000_000_000 + 100_000_000 * number}.00" for number in range(9)]
+
+
+def at_least(bound: str) -> list[dict[str, Any]]:
+    return [{"fields": ["annual_spend"], "is": "at_least", "values": [bound]}]
+
+
+async def probing(world: World, probes: int) -> None:
+    """Agree that so many different conditions may be asked about a customer."""
+    grant = {"field": "annual_spend", "operators": ["at_least"], "step": "100000000"}
+    world.agreement = await world.agree(predicates=[{**grant, "probes": probes}])
+
+
+async def test_of_nine_conditions_at_once_under_a_cap_of_four_four_are_answered(
+    world: World,
+) -> None:
+    await probing(world, 4)
+    answers = await asyncio.gather(
+        *(world.query(fields=[], where=at_least(bound)) for bound in MARKS)
+    )
+    assert Counter(answer.status for answer in answers) == {200: 4, 403: 5}
+    for answer in answers:
+        if answer.status == 403:
+            world.check_refused(answer, "predicate.exhausted")
+        else:
+            world.check(answer)
+    allowed = [answer.asked["where"] for answer in answers if answer.status == 200]
+    again = await asyncio.gather(
+        *(world.query(fields=[], where=where) for where in allowed * 2)
+    )
+    assert {answer.status for answer in again} == {200}  # what was asked is not counted
+
+
+async def test_the_last_probe_is_not_given_twice(world: World) -> None:
+    await probing(world, 1)
+
+    async def another() -> None:
+        world.check(await world.query(fields=[], where=at_least(MARKS[0])))
+
+    with after_reading(world, another):
+        answer = await world.query(fields=[], where=at_least(MARKS[1]))
+    world.check_refused(answer, "predicate.exhausted")
+
+
+async def test_the_last_probe_is_not_given_twice_in_two_hours(world: World) -> None:
+    """Calls of one hour wait for each other at its count; those of two do not."""
+    await probing(world, 1)
+    world.clock.at = START.replace(minute=59, second=59)
+    keeping, go_on = threading.Event(), threading.Event()
+    probe = SqlReceipts.probe
+
+    def slow(self: SqlReceipts, *arguments: Any) -> bool:
+        counted = probe(self, *arguments)
+        if not keeping.is_set():
+            keeping.set()
+            assert go_on.wait(10)
+        return counted
+
+    with mock.patch.object(SqlReceipts, "probe", slow):
+        early = asyncio.create_task(world.query(fields=[], where=at_least(MARKS[0])))
+        assert await asyncio.to_thread(keeping.wait, 10)
+        world.clock.advance(seconds=1)
+        late = asyncio.create_task(world.query(fields=[], where=at_least(MARKS[1])))
+        await asyncio.sleep(0.3)
+        assert not late.done()
+        go_on.set()
+        answers = [await early, await late]
+    assert [answer.status for answer in answers] == [200, 403]
+    world.check_refused(answers[1], "predicate.exhausted")
+
+
+# --- snapshots ---------------------------------------------------------------
+
+
+async def test_builders_and_calls_at_once_leave_one_chain_of_snapshots(
+    world: World,
+) -> None:
+    """Several look at one agreement while its records change under them."""
+    builders = world.maker.services.snapshots
+
+    async def change() -> None:
+        for number in range(8):
+            await asyncio.to_thread(
+                world.crm.write,
+                "UPDATE projects SET units = ? WHERE customer = ?",
+                200 + number,
+                SHARED[number % 3],
+            )
+            await world.maker.services.publish.again()
+
+    async def build() -> None:
+        for _ in range(6):
+            await builders.build(world.agreement)
+
+    async def call() -> list[Any]:
+        tokens = [world.customer(name) for name in SHARED]
+        return [await world.query(customers=tokens) for _ in range(5)]
+
+    _, _, _, *rounds = await asyncio.gather(
+        change(), build(), build(), *(call() for _ in range(3))
+    )
+    for answer in (answer for each in rounds for answer in each):
+        check_or_later(world, answer)
+    await world.maker.settle()
+    assert check_current(world.maker.database, world.maker.me, world.agreement) == 4
+    tokens = [world.customer(name) for name in SHARED]
+    world.check(await world.query(customers=tokens))
+
+
+async def test_a_declaration_during_calls_moves_customers_and_mixes_nothing(
+    world: World,
+) -> None:
+    """Every customer has another place; an answer is of the one tree or the other."""
+    world.clock.advance(days=1)
+    tokens = [world.customer(name) for name in (*SHARED, "new")]
+
+    async def declare() -> None:
+        await world.align(world.agreement, [*SHARED, "new"])
+
+    async def call() -> list[Any]:
+        return [await world.query(customers=tokens) for _ in range(6)]
+
+    _, *rounds = await asyncio.gather(declare(), *(call() for _ in range(3)))
+    for answer in (answer for each in rounds for answer in each):
+        check_or_later(world, answer)
+    last = await world.query(customers=tokens)
+    world.check(last)
+    assert [each is None for each in last.values] == [False, False, False, True]
+    assert check_current(world.maker.database, world.maker.me, world.agreement) == 4
+
+
+async def test_a_declaration_between_reading_and_receipt_answers_from_the_old_tree(
+    world: World,
+) -> None:
+    world.clock.advance(days=1)
+
+    async def declare() -> None:
+        await world.align(world.agreement, SHARED[:2])
+
+    with after_reading(world, declare):
+        early = await world.query()
+    world.check(early)
+    check_current(world.maker.database, world.maker.me, world.agreement)
+    late = await world.query()
+    world.check(late)
+    before, after = (answer.body["snapshot"] for answer in (early, late))
+    assert before["declaration"] != after["declaration"]
+    assert after["sequence"] == before["sequence"] + 1
+    gone = await world.query(customers=[world.customer(SHARED[2])])
+    world.check_refused(gone, "customer.not_shared")
+
+
+async def test_a_consumer_that_declares_while_it_asks_can_check_the_answer(
+    world: World,
+) -> None:
+    world.clock.advance(days=1)
+
+    async def declare() -> None:
+        await world.align(world.agreement, [*SHARED, "new"])
+
+    question = {
+        "agreement": world.agreement,
+        "purpose": PURPOSE,
+        "fields": ["project_stage"],
+        "customers": list(SHARED),
+    }
+    with after_reading(world, declare):
+        early = await world.supplier.manage("/management/ask", question)
+    late = await world.supplier.manage("/management/ask", question)
+    assert [answer["verified"] for answer in (early, late)] == [True, True]
+    assert early["customers"] == late["customers"]
+    numbers = [answer["snapshot"]["sequence"] for answer in (early, late)]
+    assert numbers[1] == numbers[0] + 1
+
+
+async def test_a_record_that_changes_after_it_was_read_is_shown_as_it_was(
+    world: World,
+) -> None:
+    async def change() -> None:
+        await asyncio.to_thread(
+            world.crm.write,
+            "UPDATE projects SET stage = 'Later' WHERE customer = ?",
+            SHARED[2],
+        )
+
+    token = world.customer(SHARED[2])
+    with after_reading(world, change):
+        early = await world.query(customers=[token])
+    late = await world.query(customers=[token])
+    stages = []
+    for answer in (early, late):
+        world.check(answer)
+        stages.append(answer.shown["project_stage"])
+    assert stages[0] != stages[1] == "Later"
+    versions = [answer.body["snapshot"]["version"] for answer in (early, late)]
+    assert versions[1] == versions[0] + 1
+    world.crm.write(
+        "UPDATE projects SET stage = 'Stage 3' WHERE customer = ?", SHARED[2]
+    )

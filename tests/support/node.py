@@ -633,6 +633,15 @@ class Answer:
             for each in self.body["disclosures"]
         ]
 
+    @property
+    def shown(self) -> dict[str, Any]:
+        """Return the fields of the one record there is."""
+        [records] = self.values
+        assert records is not None
+        [fields] = records
+        assert fields is not None
+        return fields
+
 
 @dataclass
 class World:
