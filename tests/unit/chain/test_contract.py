@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from ledger.chain import ANCHOR_GAS, DEPLOY_GAS
-from ledger.contracts import HERE, anchors, build
+from ledger.contracts import HERE, anchors
 from ledger.evm.store import LogFilter
 from tests.support.chain import ZERO, Arguments, Contract, Member, opened
 
@@ -31,23 +31,10 @@ def number(word: bytes) -> int:
     return int.from_bytes(word, "big")
 
 
-def test_the_committed_artefact_is_what_the_compiler_makes_of_the_source() -> None:
-    assert (HERE / "Anchors.json").read_text("utf-8") == build.render()
-
-
 def test_the_chain_then_holds_the_runtime_code_of_the_artefact(
     contract: Contract,
 ) -> None:
     assert contract.chain.state().get_code(contract.address) == anchors().runtime
-
-
-def test_the_code_runs_on_a_london_genesis_and_so_knows_no_push0() -> None:
-    opcodes, code = [], anchors().runtime
-    at = 0
-    while at < len(code):
-        opcodes.append(code[at])
-        at += 1 + max(0, code[at] - 0x5F) * (0x60 <= code[at] <= 0x7F)
-    assert 0x5F not in opcodes
 
 
 def test_a_member_anchors_epoch_after_epoch(contract: Contract, member: Member) -> None:
@@ -132,6 +119,6 @@ def test_gas_is_what_the_snapshot_says_and_half_of_what_is_offered(
         "anchor_first": contract.anchor(member, 1, ONE, ZERO).receipt.gas_used,
         "anchor_later": contract.anchor(member, 2, TWO, ONE).receipt.gas_used,
     }
-    assert used == json.loads((HERE / "gas.json").read_text("utf-8"))
+    assert used == json.loads((HERE / "gas.json").read_text("utf-8"))["Anchors"]
     assert 2 * used["deploy"] <= DEPLOY_GAS
     assert 2 * used["anchor_first"] <= ANCHOR_GAS
