@@ -68,18 +68,29 @@ class Basis:
         """Return version and key after which records can be unsealed."""
         return START if self.sealed is None else (self.sealed + 1, "")
 
+    def fits(self, now: "Basis | None") -> bool:
+        """Tell whether what was sealed on this can be kept now.
+
+        Not if fields have another meaning: a record can be sealed under the old one
+        in its new version, and look as if it were sealed as it is.
+        """
+        return now is not None and _meaning(self) == _meaning(now)
+
     def is_still(self, now: "Basis | None") -> bool:
         """Tell whether a snapshot that was drafted on this can be published now."""
-        return now is not None and _facts(self) == _facts(now)
+        return (
+            now is not None
+            and self.fits(now)
+            and self.publication.version == now.publication.version
+        )
 
 
-def _facts(basis: Basis) -> tuple[object, ...]:
+def _meaning(basis: Basis) -> tuple[object, ...]:
     publication = basis.publication
     return (
         basis.agreement,
         basis.declaration,
         basis.last,
-        publication.version,
         publication.schema,
         publication.key_id,
     )
@@ -104,10 +115,19 @@ class Draft:
     root: bytes
 
 
-def stands(view: UnitOfWork, agreement: str, current: KeptSnapshot | None) -> bool:
-    """Tell whether a snapshot is over the customers that are declared now."""
+def stands(
+    view: UnitOfWork, agreement: str, current: KeptSnapshot | None, key_id: str
+) -> bool:
+    """Tell whether a snapshot is over the customers that are declared now.
+
+    Args:
+        key_id: Of the key that this node proves with.
+    """
+    if current is None:
+        return False
+    snapshot = current.signed.snapshot
     declared = view.agreements.declaration_hash(agreement)
-    return current is not None and current.signed.snapshot.declaration == declared
+    return (snapshot.declaration, snapshot.bbs_key_id) == (declared, key_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +152,8 @@ class DraftSnapshot:
         declaration = view.agreements.declaration_hash(agreement)
         if publication is None or declaration is None:
             return None
+        if publication.key_id != self.commit.key_id:
+            return None  # until it is published under the key that is ours now
         current = view.snapshots.current(agreement)
         last = current.signed.snapshot if current else None
         standing = last is not None and (
@@ -152,13 +174,18 @@ class DraftSnapshot:
         )
 
     def __call__(
-        self, view: UnitOfWork, agreement: str, keys: Sequence[str] | None
+        self,
+        view: UnitOfWork,
+        agreement: str,
+        keys: Sequence[str] | None,
+        after: tuple[int, str],
     ) -> Draft | None:
         """Work out the snapshot of what is sealed; None if it has not changed.
 
         Args:
             keys: Look whether the seals of these records, and the new ones, still
                 hold; None for all of them.
+            after: Version and key of records; those before are known to be sealed.
 
         Raises:
             Unsealed: Something is not sealed yet.
@@ -167,7 +194,6 @@ class DraftSnapshot:
         if basis is None:
             return None
         snapshots, whole = view.snapshots, basis.sealed is None
-        after = START if keys is None else basis.after
         if snapshots.stale(agreement, basis.dataset, after=after, most=1):
             raise Unsealed
         new = snapshots.pending(agreement, basis.following)

@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from node.domain.agreement import Status
 from node.domain.negotiation import Role
+from node.errors import Unavailable
 from node.ports import (
     Clock,
     Publication,
@@ -85,6 +86,9 @@ class KeepSnapshots:
         sealing: Threads for arithmetic, one for each core.
         reading: Threads that wait for the CRM.
         wanted: Agreements to be looked at, when `awake` is set.
+        due: Agreements that are to be looked at as a whole, or are right now. Until
+            then, there may be old records that are not sealed: of customers that
+            were not known to be shared.
     """
 
     store: Store
@@ -95,12 +99,14 @@ class KeepSnapshots:
     sealing: Executor
     reading: Executor
     wanted: set[str] = field(default_factory=set)
+    due: set[str] = field(default_factory=set)
     awake: asyncio.Event = field(default_factory=asyncio.Event)
     building: dict[str, _Progress] = field(default_factory=dict)
 
     def want(self, agreement: str) -> None:
         """Have an agreement's snapshot brought up to date soon."""
         self.wanted.add(agreement)
+        self.due.add(agreement)
         self.awake.set()
 
     async def want_all(self, dataset: str | None = None) -> None:
@@ -113,14 +119,21 @@ class KeepSnapshots:
         """Bring every snapshot up to date, then each that is wanted. Never returns.
 
         Raises:
-            Unavailable: The store or a CRM does not answer; call again.
+            Unavailable: The store or a CRM does not answer; call again. Nobody has
+                waited for it but its own agreements.
         """
         await self.want_all()
         while True:
             await self.awake.wait()
             self.awake.clear()
+            failed = None
             while self.wanted:
-                await self.build(self.wanted.pop())
+                try:
+                    await self.build(self.wanted.pop())
+                except Unavailable as error:
+                    failed = error
+            if failed is not None:
+                raise failed
 
     async def build(self, agreement: str) -> None:
         """Bring one agreement's snapshot up to date, however long it takes.
@@ -131,6 +144,8 @@ class KeepSnapshots:
         """
         try:
             await self._rounds(agreement, None)
+            if agreement not in self.wanted:
+                self.due.discard(agreement)
         finally:
             if (built := self.building.pop(agreement, None)) is not None:
                 seconds = (self.clock.elapsed_ms() - built.started_ms) / 1000
@@ -194,7 +209,7 @@ class KeepSnapshots:
             rate, eta = running.speed(self.clock.elapsed_ms())
         else:
             done, total = view.snapshots.count(agreement, dataset)
-        standing = stands(view, agreement, current)
+        standing = stands(view, agreement, current, self.commit.key_id)
         state = "ready" if standing and done == total else "waiting"
         return {
             "agreement": agreement,
@@ -221,11 +236,13 @@ class KeepSnapshots:
         if basis is None:
             return True
         try:
-            await self._seal_all(basis, whole=keys is None)
+            after = START if keys is None or agreement in self.due else basis.after
+            await self._seal_all(basis, after, most=None if keys is None else AT_ONCE)
             if not patient:
-                return await self.store.write(partial(self._at_once, agreement, keys))
+                act = partial(self._at_once, agreement, keys, after)
+                return await self.store.write(act)
             draft = await self.store.read(
-                lambda view: self.draft(view, agreement, keys)
+                lambda view: self.draft(view, agreement, keys, after)
             )
         except (Overtaken, Unsealed):
             return False
@@ -234,21 +251,30 @@ class KeepSnapshots:
         return await self.store.write(lambda work: self.draft.publish(work, draft))
 
     def _at_once(
-        self, agreement: str, keys: Sequence[str] | None, work: UnitOfWork
+        self,
+        agreement: str,
+        keys: Sequence[str] | None,
+        after: tuple[int, str],
+        work: UnitOfWork,
     ) -> bool:
         """Draft and publish in one transaction, which nobody can overtake."""
         self.draft.hold(work, agreement)
-        draft = self.draft(work, agreement, keys)
+        draft = self.draft(work, agreement, keys, after)
         return draft is None or self.draft.publish(work, draft)
 
-    async def _seal_all(self, basis: Basis, *, whole: bool) -> None:
+    async def _seal_all(
+        self, basis: Basis, after: tuple[int, str], most: int | None
+    ) -> None:
         """Seal what is not sealed, some batches at a time, so that no core waits.
+
+        Args:
+            after: Version and key of records; those before are sealed.
+            most: How many a call waits for; None for a build.
 
         Raises:
             Overtaken: See there.
-            TooMany: See there; only if not `whole`.
+            TooMany: See there.
         """
-        after = START if whole else basis.after
         turn = asyncio.Lock()
 
         async def work() -> None:
@@ -258,9 +284,9 @@ class KeepSnapshots:
                     stale = await self._stale(basis, after)
                     if not stale:
                         return
-                    if not whole and len(stale) > AT_ONCE:
+                    if most is not None and len(stale) > most:
                         raise TooMany
-                    if whole:
+                    if most is None:
                         await self._begin(basis)
                     last, _ = stale[-1]
                     after = (last.version, last.key)
@@ -329,12 +355,7 @@ class KeepSnapshots:
 
         def keep(work: UnitOfWork) -> None:
             work.agreements.hold(agreement)
-            current = work.snapshots.current(agreement)
-            declared = work.agreements.declaration_hash(agreement)
-            if (current and current.signed.snapshot, declared) != (
-                basis.last,
-                basis.declaration,
-            ):
+            if not basis.fits(self.draft.basis(work, agreement)):
                 raise Overtaken
             kept = [each for part in sealed for each in part]
             work.snapshots.keep(agreement, basis.following, kept)
@@ -379,7 +400,7 @@ class KeepSnapshots:
             changed, gone = [], []
             for row in rows:
                 record = known.get(row.record.key)
-                if record is None or record.link != row.record.link:
+                if record is None or not _is_same(record, row.record):
                     continue
                 if row.digest is None:
                     gone.append(record.key)
@@ -389,3 +410,12 @@ class KeepSnapshots:
                 work.datasets.change(dataset, version, changed, gone)
 
         await self.store.write(change)
+
+
+def _is_same(record: Record, read: Record) -> bool:
+    """Tell whether a record is the one that was read, in whatever version.
+
+    One that was published under another customer meanwhile has not gone from the
+    CRM, though it is not found there under its old one.
+    """
+    return (record.link, record.customer) == (read.link, read.customer)

@@ -19,6 +19,7 @@ from node.domain.dataset import Dataset
 from node.domain.declaration import dataset_to_json
 from node.domain.publication import Examination, check_columns
 from node.domain.report import SoundRecord
+from node.errors import NodeError
 from node.ports import Clock, Publication, Record, Sources, Store, UnitOfWork
 from node.services.align import Align, Match
 from node.services.commit import Commit, digest
@@ -94,10 +95,11 @@ class Publish:
         dataset = publication.dataset.id
         held = view.datasets.get(dataset)
         following = held.version + 1 if held else 1
-        before: dict[str, Record] = {}
-        if held is not None and (
+        standing = held is not None and (
             (held.schema, held.key_id) == (publication.schema, publication.key_id)
-        ):
+        )
+        before: dict[str, Record] = {}
+        if standing:
             before = {each.key: each for each in view.datasets.records(dataset)}
         changed = [
             replace(each, version=following)
@@ -105,7 +107,7 @@ class Publish:
             if not _is_same(each, before.get(each.key))
         ]
         gone = before.keys() - {each.key for each in found}
-        same = held is not None and bool(before) and not (changed or gone)
+        same = standing and not (changed or gone)
         version = held.version if held and same else following
         customers = {each.customer for each in found}
         return _Changes(
@@ -135,9 +137,20 @@ class Publish:
         return publication.version
 
     async def again(self) -> None:
-        """Publish every dataset anew, to take in what changed in the CRM."""
+        """Publish every dataset anew, to take in what changed in the CRM.
+
+        Raises:
+            BadRequest: A source lacks a declared column.
+            Unavailable: A source did not answer. The others are published.
+        """
+        failed = None
         for publication in await self.store.read(lambda view: view.datasets.all()):
-            await self(publication.dataset)
+            try:
+                await self(publication.dataset)
+            except NodeError as error:
+                failed = error
+        if failed is not None:
+            raise failed
 
     def _read(
         self, dataset: Dataset, schema: Schema, known: Sequence[Record]

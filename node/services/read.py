@@ -108,7 +108,13 @@ class Read:
             raise NotReadable("policy.malformed")  # no policy may allow that
         most = min(most, agreement.terms.rows_per_call)
         standing = await self.store.read(
-            partial(_look, publication=publication, request=request, most=most)
+            partial(
+                _look,
+                publication=publication,
+                request=request,
+                most=most,
+                key_id=self.snapshots.commit.key_id,
+            )
         )
         run = partial(asyncio.get_running_loop().run_in_executor, self.threads)
         records = [seal.record for seals in standing.seals.values() for seal in seals]
@@ -132,7 +138,12 @@ class Read:
 
 
 def _look(
-    view: UnitOfWork, *, publication: Publication, request: Request, most: int
+    view: UnitOfWork,
+    *,
+    publication: Publication,
+    request: Request,
+    most: int,
+    key_id: str,
 ) -> _Standing:
     """Find the customers and what is committed to of them."""
     now = view.datasets.get(publication.dataset.id)
@@ -142,7 +153,7 @@ def _look(
     if not aligned:
         raise NotReadable("customer.not_shared")
     current = view.snapshots.current(request.agreement)
-    if current is None or not stands(view, request.agreement, current):
+    if current is None or not stands(view, request.agreement, current, key_id):
         raise NotReadable("snapshot.pending")
     snapshot = current.signed.snapshot
     if snapshot.schema_hash != typed.schema_hash(publication.schema).hex():
