@@ -17,7 +17,7 @@ Otherwise everything is decided again.
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -61,7 +61,11 @@ _FAULTS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """A query, what was decided about it, and what will be shown if it may."""
+    """A query, what was decided about it, and what will be shown if it may.
+
+    Attributes:
+        probing: The request for those customers alone of whom something is proved.
+    """
 
     request: Request
     caller: Caller
@@ -72,6 +76,7 @@ class _Case:
     question: str
     decision: Decision
     draft: Draft | None
+    probing: Request | None
     hour: int
     at: datetime.datetime
 
@@ -169,6 +174,7 @@ class Disclose:
             question=canonical(asked).decode(),
             decision=decision,
             draft=draft,
+            probing=_probing(request, draft) if draft and request.where else None,
             hour=hour,
             at=now,
         )
@@ -256,6 +262,13 @@ def _refusal(decision: Decision, caller: Caller, signed: SignedReceipt) -> NodeE
     return kind(code, detail, extra=extra)
 
 
+def _probing(request: Request, draft: Draft) -> Request:
+    """Return the part of a request that tells something about hidden fields."""
+    answers = draft.disclosure.answers
+    shared = (each.customer for each in answers if each.records is not None)
+    return replace(request, customers=tuple(shared))
+
+
 def _check_still_holds(work: UnitOfWork, case: _Case) -> None:
     """Check that the agreement still stands; use up one call, and what it probes."""
     seen = case.situation.agreement
@@ -265,5 +278,5 @@ def _check_still_holds(work: UnitOfWork, case: _Case) -> None:
     if not work.receipts.count_call(seen.id, case.hour, seen.terms.calls_per_hour):
         raise Outdated
     caps = {grant.field: grant.probes for grant in seen.terms.predicates}
-    if case.request.where and not work.receipts.probe(case.request, caps):
+    if case.probing and not work.receipts.probe(case.probing, caps):
         raise Outdated

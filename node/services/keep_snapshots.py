@@ -188,7 +188,10 @@ class KeepSnapshots:
             rounds += 1
 
     async def progress(self, dataset: str) -> Mapping[str, Any]:
-        """Return how far the snapshots of a dataset's agreements are."""
+        """Return how far the snapshots of a dataset's agreements are.
+
+        `idle` are those that need none: over, or without declared customers.
+        """
 
         def look(view: UnitOfWork) -> list[dict[str, Any]]:
             return [
@@ -209,8 +212,13 @@ class KeepSnapshots:
             rate, eta = running.speed(self.clock.elapsed_ms())
         else:
             done, total = view.snapshots.count(agreement, dataset)
-        standing = stands(view, agreement, current, self.commit.key_id)
-        state = "ready" if standing and done == total else "waiting"
+        following = current.signed.snapshot.sequence + 1 if current else 0
+        ready = (
+            stands(view, agreement, current, self.commit.key_id)
+            and done == total
+            and not view.snapshots.count_pending(agreement, following)
+        )
+        state = "ready" if ready else "waiting"
         return {
             "agreement": agreement,
             "state": "building" if running else state,
