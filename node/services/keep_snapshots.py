@@ -219,6 +219,8 @@ class KeepSnapshots:
             and not view.snapshots.count_pending(agreement, following)
         )
         state = "ready" if ready else "waiting"
+        if self.draft.basis(view, agreement) is None:
+            state = "idle"
         return {
             "agreement": agreement,
             "state": "building" if running else state,
