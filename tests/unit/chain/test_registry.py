@@ -1,12 +1,16 @@
 """Which keys held when: read from a registry, folded, carried in a file."""
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Protocol
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,7 +34,7 @@ from ledger.registry import (
     parse_history,
 )
 from ledger.rpc_registry import PAGE, RpcRegistry, Rules
-from tests.support.chain import Member, Tamper, node, opened, serving, ticking
+from tests.support.chain import Member, Tamper, anvil, node, opened, serving, ticking
 from tests.unit.chain.consortium import (
     ANNE,
     BOB,
@@ -43,6 +47,7 @@ from tests.unit.chain.consortium import (
 
 ONE, TWO, THREE = (bytes([n]) * 32 for n in (1, 2, 3))
 NEW = Member(20)
+ANVIL_CHAIN = 31337
 
 
 class Written(Protocol):
@@ -56,7 +61,7 @@ class Written(Protocol):
 
 
 class InMemory:
-    def __init__(self, _stack: ExitStack) -> None:
+    def __init__(self, _stack: ExitStack, _path: Path) -> None:
         self.registry = MemoryRegistry(clock=ticking())
         self._accounts = {did: text(Member(n)) for did, n in NUMBERS.items()}
         self.registry.found([(did, self._accounts[did]) for did in (ANNE, BOB, CAROL)])
@@ -75,7 +80,7 @@ class InMemory:
 
 
 class OnChain:
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, _path: Path) -> None:
         self._consortium = Consortium(stack.enter_context(opened()), ANNE, BOB, CAROL)
         url = stack.enter_context(node(self._consortium.chain))
         registry = RpcRegistry(url, self._consortium.contract, chain_id=CHAIN_ID)
@@ -89,10 +94,57 @@ class OnChain:
             self._consortium.send(self._consortium.members[voter], vote)
 
 
-@pytest.fixture(params=[InMemory, OnChain])
-def written(request: pytest.FixtureRequest) -> Iterator[Written]:
+class OnRealNode:
+    """The same bytes, sent to a node that is not ours."""
+
+    def __init__(self, stack: ExitStack, path: Path) -> None:
+        program = os.environ.get("FIELDPACT_TEST_ANVIL")
+        if not program:
+            pytest.skip("FIELDPACT_TEST_ANVIL does not name an anvil program")
+        url = stack.enter_context(anvil(program, path))
+        self._http = stack.enter_context(httpx.Client(base_url=url, trust_env=False))
+        self._members = {did: Member(n, ANVIL_CHAIN) for did, n in NUMBERS.items()}
+        founders = [(did, text(self._members[did])) for did in (ANNE, BOB, CAROL)]
+        code = calls.create_participants(founders, majority=50)
+        made = self._send(Member(1, ANVIL_CHAIN).sign(code, gas=5_000_000))
+        registry = RpcRegistry(url, made["contractAddress"], chain_id=ANVIL_CHAIN)
+        self.registry = stack.enter_context(closing(registry))
+        self._to = bytes.fromhex(made["contractAddress"][2:])
+
+    def admit(self, did: str, account: str | None) -> None:
+        for voter in (BOB, CAROL):
+            self._call(voter, calls.vote(did=did, account=account))
+
+    def set_key(self, did: str, suite: str, fingerprint: bytes) -> None:
+        self._call(did, calls.set_key(suite=suite, fingerprint=fingerprint))
+
+    def revoke_key(self, did: str, suite: str, fingerprint: bytes) -> None:
+        self._call(did, calls.revoke_key(suite=suite, fingerprint=fingerprint))
+
+    def _call(self, did: str, data: bytes) -> None:
+        assert self._send(self._members[did].sign(data, self._to))["status"] == "0x1"
+
+    def _send(self, raw: bytes) -> Any:
+        # The next block is to be later by more than a second, as those of a consortium.
+        self._ask("evm_increaseTime", 2)
+        sent = self._ask("eth_sendRawTransaction", "0x" + raw.hex())
+        for _ in range(500):
+            if (mined := self._ask("eth_getTransactionReceipt", sent)) is not None:
+                return mined
+            time.sleep(0.01)
+        raise AssertionError("the transaction is in no block")
+
+    def _ask(self, method: str, *params: object) -> Any:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        said = self._http.post("", json=body).json()
+        assert "error" not in said, said
+        return said["result"]
+
+
+@pytest.fixture(params=[InMemory, OnChain, OnRealNode])
+def written(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Written]:
     with ExitStack() as stack:
-        yield request.param(stack)
+        yield request.param(stack, tmp_path)
 
 
 class TestRegistry:
