@@ -69,7 +69,7 @@ class Window:
         return max(0, len(self.weights) - 1)
 
     def bits(self, messages: Mapping[int, int]) -> list[int]:
-        """Write the witness in bits. `ValueError` if the statement is false."""
+        """Write the witness in bits, none for an equality. `ValueError` if false."""
         return digits(self.reach(messages, 1), self.hi - self.lo)
 
     def reach(self, values: Mapping[int, int], scale: int) -> int:

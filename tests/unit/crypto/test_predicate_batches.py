@@ -1,12 +1,14 @@
 """Batches: together they are judged as each is by itself."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from crypto.anchored import seal
 from crypto.bbs import ARKWORKS, BbsKey
+from crypto.bbs.backends import G1
+from crypto.bbs.backends.arkworks import Arkworks
 from crypto.bbs.backends.pyecc import PYECC
 from crypto.bbs.moves import Equation
 from crypto.bbs.suite import ORDER
@@ -105,6 +107,8 @@ def test_moves_that_lie_change_nothing(place: int) -> None:
     other = CLAIMS[place + 3].moves
     for moves in (other, other[:-1], bytes(len(other)), b"x", other + other):
         assert _faults(_but(place, moves=moves)) == {}
+        wrong = _but(place, moves=moves, ph=b"other")
+        assert _faults(wrong) == {place: "InvalidProof"}
 
 
 @pytest.mark.parametrize(
@@ -186,6 +190,31 @@ def test_several_issuers_are_checked_in_one_product() -> None:
     assert _faults([*CLAIMS, place]) == {}
     exchanged = dataclasses.replace(place, public=KEY.public_bytes)
     assert _faults([*CLAIMS, exchanged]) == {9: "InvalidProof"}
+
+
+class Counting(Arkworks):
+    """Counts sums."""
+
+    def __init__(self) -> None:
+        self.sums = 0
+
+    def msm(self, points: Sequence[G1], scalars: Sequence[int]) -> G1:
+        self.sums += 1
+        return super().msm(points, scalars)
+
+
+def test_what_each_sum_comes_to_spares_computing_it() -> None:
+    counting, counted = Counting(), []
+    for moves in (True, True, False):
+        claims = [
+            one if moves else dataclasses.replace(one, moves=b"") for one in CLAIMS
+        ]
+        counting.sums = 0
+        verify_batch(claims, random_bytes=source("weights"), backend=counting)
+        counted.append(counting.sums)
+    equations = sum(len(one.moves) // 48 for one in CLAIMS)
+    # One of all equations, and two for the pairings; the first makes the frame.
+    assert counted == [3 + 1, 3, 2 + equations]
 
 
 @pytest.mark.parametrize("broken", [bytes, lambda count: b"x", lambda count: b""])

@@ -99,6 +99,13 @@ def test_a_record_out_of_form_is_not_presented(scalars: bytes) -> None:
             claim(stated, record=dataclasses.replace(RECORD, scalars=scalars))
 
 
+def test_nothing_is_proved_under_the_header_of_another_schema() -> None:
+    for other in ({"schema_hash": "0" * 64}, {"messages": 32}):
+        header = dataclasses.replace(HEADER, **other)
+        with pytest.raises(Malformed):
+            claim(MIXED, header=header)
+
+
 def test_a_record_with_numbers_of_its_own_in_the_padding_is_not_believed() -> None:
     """The padding is shown, and what is shown is zero."""
     filled = RECORD.scalars[:-32] + bytes(31) + b"\1"
