@@ -187,6 +187,7 @@ def functions(file: Path) -> set[str]:
         ("ZK proof", "零知识证明"), ("receipt", "访问回执"), ("anchored", "已锚定"),
         ("evidence bundle", "证据包"), ("dormant grant", "沉睡授权"), ("partner", "伙伴"),
         ("purpose", "用途"), ("node", "节点"), ("consortium", "联盟"),
+        ("snapshot", "快照"), ("withheld", "未能证明"), ("condition", "条件"),
     ],
 )  # fmt: skip
 def test_the_glossary_has_the_words_of_the_pages(english: str, chinese: str) -> None:
