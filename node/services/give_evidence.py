@@ -111,7 +111,7 @@ class GiveEvidence:
         None where we signed no such snapshot.
         """
 
-        def look(view: UnitOfWork) -> Mapping[str, Any] | None:
+        def _look(view: UnitOfWork) -> Mapping[str, Any] | None:
             kept = view.snapshots.find(snapshot_id or "")
             if kept is None:
                 return None
@@ -122,7 +122,7 @@ class GiveEvidence:
                 "newest": newest.signed.snapshot.sequence,
             }
 
-        return await self.store.read(look)
+        return await self.store.read(_look)
 
     def _look(self, view: UnitOfWork, receipt_id: str) -> Evidence | Received:
         found = self._written(view, receipt_id) or view.receipts.received(receipt_id)

@@ -193,7 +193,7 @@ class KeepSnapshots:
         `idle` are those that need none: over, or without declared customers.
         """
 
-        def look(view: UnitOfWork) -> list[dict[str, Any]]:
+        def _look(view: UnitOfWork) -> list[dict[str, Any]]:
             return [
                 self._told(view, kept.agreement.id, dataset)
                 for kept in view.agreements.all()
@@ -202,7 +202,7 @@ class KeepSnapshots:
                 and kept.status is not Status.REVOKED
             ]
 
-        return {"agreements": await self.store.read(look)}
+        return {"agreements": await self.store.read(_look)}
 
     def _told(self, view: UnitOfWork, agreement: str, dataset: str) -> dict[str, Any]:
         current = view.snapshots.current(agreement)

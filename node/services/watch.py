@@ -51,7 +51,7 @@ class Watch:
             Inconsistent: It contradicts one. Both are kept, and prove it.
         """
 
-        def look(work: UnitOfWork) -> Age:
+        def _look(work: UnitOfWork) -> Age:
             snapshot = signed.snapshot
             work.agreements.hold(snapshot.agreement)  # one snapshot after the other
             before, after = work.snapshots.around(snapshot.agreement, snapshot.sequence)
@@ -61,7 +61,7 @@ class Watch:
                     age = compare(each.snapshot, snapshot)
             return age
 
-        return await self.store.write(look)
+        return await self.store.write(_look)
 
     async def state(
         self, signed: SignedSnapshot, provider: Participant, age: Age
