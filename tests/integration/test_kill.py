@@ -3,7 +3,8 @@
 A real node process answers calls and is killed (SIGKILL) at random moments, ten
 times. Whoever got no answer asks again with the same token. Afterwards every
 answer that arrived has its receipt, no nonce was accepted twice, the streams have
-no gap and the log follows from its leaves.
+no gap, and log and snapshots follow from their leaves. Meanwhile records change, so
+that calls make new snapshots; `test_snapshots` kills a node that makes a large one.
 """
 
 import asyncio
@@ -26,12 +27,14 @@ import sqlalchemy as sa
 
 from crypto.encoding import b64u
 from ledger.participants import Participant
-from ledger.receipts import SignedReceipt, parse_receipt, parse_signed_receipt
+from ledger.receipts import SignedReceipt, parse_signed_receipt
 from node.adapters.sql import tables as t
+from node.adapters.sql.receipts import signed_receipt
 from node.adapters.sql.store import engine_for
 from node.config import load as settings
 from tests.support import REPOSITORY
 from tests.support.node import (
+    SHARED,
     RealClock,
     World,
     check_log,
@@ -40,6 +43,7 @@ from tests.support.node import (
     postgres_database,
 )
 from tests.support.servers import free_port
+from tests.support.snapshots import check_current
 
 pytestmark = pytest.mark.slow
 START_S = 60
@@ -90,6 +94,7 @@ class Load:
 
     Attributes:
         answers: Every answer that arrived, with the token that it answers.
+        asked: What was asked, by the token.
         lost: Calls that got no answer, to be made again with the same token.
         up: Whether the provider runs, as far as the one who cuts it knows.
     """
@@ -99,6 +104,7 @@ class Load:
     total: int
     made: int = 0
     answers: list[tuple[str, int, dict[str, Any]]] = field(default_factory=list)
+    asked: dict[str, dict[str, Any]] = field(default_factory=dict)
     lost: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     up: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -108,7 +114,13 @@ class Load:
             return self.lost.pop()
         self.made += 1
         fields = ["project_stage"] if self.made % 5 else ["contact_phone"]
-        body = self.world.body(fields=fields)
+        bound = f"{7_000_000_000 + self.made % 4 * 100_000_000}.00"
+        where = {"fields": ["annual_spend"], "is": "at_least", "values": [bound]}
+        body = self.world.body(
+            fields=fields,
+            where=[where] if self.made % 3 else [],
+            customers=[self.world.customer(SHARED[self.made % 2])],
+        )
         token = self.world.supplier.token(
             self.world.maker.did,
             "projects",
@@ -118,6 +130,14 @@ class Load:
         )
         return token, body
 
+    async def change(self) -> None:
+        """Change records in the CRM: the next call about them commits to them anew."""
+        await asyncio.to_thread(
+            self.world.crm.write,
+            "UPDATE projects SET units = units + 1 WHERE customer = ?",
+            SHARED[0],
+        )
+
     async def run(self) -> None:
         async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
             await asyncio.gather(*(self._work(client) for _ in range(6)))
@@ -126,16 +146,24 @@ class Load:
         while self.made < self.total or self.lost:
             await self.up.wait()
             token, body = self.next()
+            if self.made % 8 == 0 and self.made < self.total - 12:
+                await self.change()
             try:
-                response = await client.post(
-                    f"{self.provider.url}/views/projects/query",
-                    json=body,
-                    headers={"Authorization": f"Bearer {token}"},
-                )
+                response = await self.send(client, token, body)
             except httpx.HTTPError:
                 self.lost.append((token, body))
                 continue
+            self.asked[token] = body
             self.answers.append((token, response.status_code, response.json()))
+
+    async def send(
+        self, client: httpx.AsyncClient, token: str, body: dict[str, Any]
+    ) -> httpx.Response:
+        return await client.post(
+            f"{self.provider.url}/views/projects/query",
+            json=body,
+            headers={"Authorization": f"Bearer {token}"},
+        )
 
 
 @contextlib.asynccontextmanager
@@ -190,10 +218,7 @@ async def cuts(load: Load, times: int) -> int:
 def kept(engine: sa.Engine) -> dict[str, SignedReceipt]:
     with engine.connect() as connection:
         signed = [
-            SignedReceipt(
-                receipt=parse_receipt(json.loads(row.core)), signature=row.signature
-            )
-            for row in connection.execute(sa.select(t.receipts))
+            signed_receipt(row) for row in connection.execute(sa.select(t.receipts))
         ]
     return {each.receipt.receipt_id: each for each in signed}
 
@@ -206,6 +231,13 @@ def check(load: Load, me: Participant) -> None:
         check_answers(load, receipts)
         check_uses(load, engine, receipts)
         check_streams(list(receipts.values()), me)
+        assert check_current(engine, me, load.world.agreement) == 4
+        versions = {
+            body["snapshot"]["version"]
+            for _, status, body in load.answers
+            if status == 200
+        }
+        assert len(versions) > 10
         assert check_log(engine, me) == len(receipts)
     finally:
         engine.dispose()
@@ -220,6 +252,8 @@ def check_answers(load: Load, receipts: dict[str, SignedReceipt]) -> None:
         signed = parse_signed_receipt(body)
         assert receipts[signed.receipt.receipt_id] == signed
         assert (status == 200) == (signed.receipt.decision == "allow")
+    answered = (json.dumps(body).encode() for _, _, body in load.answers)
+    assert load.world.spilled(*answered) == []
 
 
 def check_uses(
@@ -268,16 +302,13 @@ async def test_power_cuts_under_load_lose_no_answer(
         calls = asyncio.create_task(load.run())
         assert await cuts(load, times) > 0
         await calls
+        load.total = load.made + 12  # whatever changed last is seen by these
+        await load.run()
         await integrated(load)
         # Whatever was answered before any of the cuts is a replay after all of them.
         async with httpx.AsyncClient(trust_env=False) as client:
-            for token, status, body in load.answers[:: max(1, total // 25)]:
-                core = body["receipt"]
-                again = await client.post(
-                    f"{load.provider.url}/views/projects/query",
-                    json=load.world.body(fields=core["fields"]),
-                    headers={"Authorization": f"Bearer {token}"},
-                )
+            for token, status, _ in load.answers[:: max(1, total // 25)]:
+                again = await load.send(client, token, load.asked[token])
                 assert again.status_code in {401, 403}, (status, again.text)
                 codes = {each["code"] for each in again.json()["denials"]}
                 assert codes <= {"nonce.replayed", "token.expired"}

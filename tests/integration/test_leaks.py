@@ -42,7 +42,6 @@ from tests.support.node import (
     Answer,
     World,
     open_world,
-    secrets_of,
     spilled_in,
     uncovered,
 )
@@ -467,7 +466,7 @@ async def test_no_canary_is_in_what_the_partners_nodes_have_stored(
         assert len(octets) > 10_000
         assert spilled_in(world.crm.canaries - own, octets) == []
         assert spilled_in(world.crm.names, octets) == []
-        assert uncovered(secrets_of(world.maker.database), octets) == set()
+        assert uncovered(world.maker.secrets(), octets) == set()
 
 
 async def test_the_providers_own_store_holds_no_value_either(world: World) -> None:
@@ -554,7 +553,7 @@ async def test_an_answer_holds_nothing_of_other_customers(world: World) -> None:
 
 async def test_what_commitments_are_made_of_would_be_found(world: World) -> None:
     """The looking itself, as for canaries."""
-    kept = secrets_of(world.maker.database) | world.crm.scalars()
+    kept = world.maker.secrets() | world.crm.scalars()
     kinds = {name.partition(" of ")[0]: name for name in kept}
     assert kinds.keys() >= {"link", "digest", "blinder", "signature", "salt", "spend"}
     for name in kinds.values():

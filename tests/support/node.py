@@ -79,6 +79,7 @@ from node.adapters.policy.engine import PolicyEngine
 from node.adapters.sql import tables as t
 from node.adapters.sql.receipts import signed_receipt
 from node.adapters.sql.snapshots import signed_snapshot
+from node.adapters.sql.store import engine_for
 from node.config import POLICIES, load
 from node.errors import Unavailable
 from node.migrations import upgrade
@@ -279,6 +280,16 @@ def postgres_database() -> Iterator[str]:
         admin.dispose()
 
 
+def emptied(url: str) -> str:
+    """Empty every table of a store, as if it had just been made."""
+    engine = engine_for(url)
+    names = ", ".join(table.name for table in t.metadata.sorted_tables)
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"TRUNCATE {names} RESTART IDENTITY"))
+    engine.dispose()
+    return url
+
+
 @dataclass
 class Node:
     """A running node, its HTTP surface, and the keys to it."""
@@ -291,6 +302,7 @@ class Node:
     app: FastAPI
     client: httpx.AsyncClient
     _stack: contextlib.AsyncExitStack = field(repr=False)
+    stopped: bool = False
 
     @property
     def services(self) -> Services:
@@ -357,8 +369,16 @@ class Node:
         rows = self.rows(sa.select(t.receipts).order_by(t.receipts.c.sequence))
         return [signed_receipt(row) for row in rows]
 
+    def secrets(self) -> dict[str, bytes]:
+        """Return what it keeps of records and shows to nobody, also when stopped."""
+        found = secrets_of(self.database)
+        if self.stopped:
+            self.database.dispose()
+        return found
+
     async def stop(self) -> None:
         await self._stack.aclose()
+        self.stopped = True
 
 
 async def start(
@@ -836,7 +856,7 @@ class World:
             for each in exchanges
             if not (each.is_inside and each.url == self.maker.url)
         )
-        hidden = secrets_of(self.maker.database) | self.crm.scalars()
+        hidden = self.maker.secrets() | self.crm.scalars()
         return [
             *spilled_in(self.crm.canaries, seen),
             *spilled_in(self.crm.names, outside),
