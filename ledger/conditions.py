@@ -31,6 +31,8 @@ Value: TypeAlias = str | int | bool | None
 
 MOST_CONDITIONS: Final = 16
 MOST_VALUES: Final = 64
+MOST_OCTETS: Final = 2**14
+"""Of all conditions together: strangers leave receipts, too, and those are kept."""
 
 
 class Operator(StrEnum):
@@ -201,12 +203,15 @@ def check_conditions(value: object, what: str = "where") -> tuple[Condition, ...
     """Check that these are conditions in the form of a request or a receipt.
 
     Raises:
-        Malformed: Not a tuple of at most 16 conditions, in order, each once.
+        Malformed: Not a tuple of at most 16 conditions, in order, each once; or
+            longer than 16,384 octets of canonical JSON.
     """
     if not isinstance(value, tuple) or len(value) > MOST_CONDITIONS:
         raise Malformed(f"{what} must be at most {MOST_CONDITIONS} conditions")
     if not all(isinstance(condition, Condition) for condition in value):
         raise Malformed(f"{what} must hold conditions")
+    if sum(len(condition.canonical()) for condition in value) > MOST_OCTETS:
+        raise Malformed(f"{what} must be at most {MOST_OCTETS} octets")
     if value != ordered(value):
         raise Malformed(f"{what} must be sorted, each once")
     return value

@@ -10,6 +10,7 @@ from crypto.errors import Malformed
 from crypto.typed import Field, Kind, told
 from ledger.conditions import (
     MOST_CONDITIONS,
+    MOST_OCTETS,
     OPERATORS,
     Condition,
     Value,
@@ -245,3 +246,14 @@ def test_there_are_at_most_sixteen() -> None:
     assert len(check_conditions(ordered(many[:MOST_CONDITIONS]))) == 16
     with pytest.raises(Malformed):
         check_conditions(ordered(many))
+
+
+def test_there_are_no_more_octets_than_a_receipt_should_keep() -> None:
+    def of(length: int) -> tuple[Condition, ...]:
+        return (Condition.of("one_of", ["x"], ["a", "b" * length]),)
+
+    longest = MOST_OCTETS - len(of(0)[0].canonical())
+    assert check_conditions(of(longest))
+    for check in (check_conditions, lambda each: parse_conditions([each[0].to_json()])):
+        with pytest.raises(Malformed, match="octets"):
+            check(of(longest + 1))

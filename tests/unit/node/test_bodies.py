@@ -108,3 +108,14 @@ async def test_a_list_as_long_as_it_may_be_is_read() -> None:
 async def test_declarations_still_arrive(world: World) -> None:
     agreement = await world.agree(align=False)
     await world.align(agreement, [*SHARED, *map(str, range(30_000))])
+
+
+async def test_a_stranger_leaves_no_receipt_of_any_size(world: World) -> None:
+    values = [f"{n:02}" + "x" * 900 for n in range(64)]
+    many = [
+        {"fields": [f"field_{n:02}"], "is": "one_of", "values": values}
+        for n in range(16)
+    ]
+    answer = await world.query(token=None, fields=[], where=many)
+    assert (answer.status, answer.code) == (400, "request.malformed")
+    assert "receipt" not in answer.body
