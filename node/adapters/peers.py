@@ -1,5 +1,6 @@
 """Calls to partners' nodes, over HTTP."""
 
+import asyncio
 import ssl
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ class HttpPeers:
                     if len(content) > _LARGEST_BYTES:
                         detail = f"{participant.did} sent more than is read."
                         raise Unavailable("partner.too_large", detail)
-                body = parse_json(bytes(content))
+                body = await asyncio.to_thread(parse_json, bytes(content))
         except (httpx.HTTPError, Malformed) as error:
             detail = f"The node of {participant.did} did not answer in JSON."
             raise Unavailable("partner.unavailable", detail) from error

@@ -126,7 +126,7 @@ class Align:
         kept = await self._kept(agreement_id, Role.PROVIDER, partner=sender)
         now = self.clock.now()
         _check_in_force(kept, now)
-        declaration = await asyncio.to_thread(_declaration, _tokens(body))
+        declaration = await asyncio.to_thread(lambda: _declaration(_tokens(body)))
         day = int(now.timestamp()) // 86400
 
         dataset = kept.agreement.dataset

@@ -81,8 +81,10 @@ class Ask:
             Unavailable: The provider did not answer, or not with a receipt.
         """
         agreement, provider = await self._agreement(agreement_id)
-        tokens = self.align.tokens(agreement, customers)
-        request = Request(
+        # What is of ten thousand customers takes long: not on the event loop.
+        tokens = await asyncio.to_thread(self.align.tokens, agreement, customers)
+        request = await asyncio.to_thread(
+            Request,
             dataset=agreement.dataset,
             agreement=agreement_id,
             purpose=purpose,
@@ -176,7 +178,7 @@ class Ask:
             body=request.body(),
         )
         try:
-            return parse_response(reply.body), asked
+            return await asyncio.to_thread(parse_response, reply.body), asked
         except CryptoError as error:
             body = reply.body if isinstance(reply.body, dict) else {}
             code = str(body.get("code", ""))[:64]
@@ -192,7 +194,9 @@ class Ask:
             at=self.clock.now(),
             verified=verified,
             checks=[step.to_json() for step in steps],
-            disclosure=disclosure.to_json() if disclosure else None,
+            disclosure=await asyncio.to_thread(disclosure.to_json)
+            if disclosure
+            else None,
         )
         await self.store.write(lambda work: work.receipts.receive(received))
 

@@ -15,9 +15,10 @@ nonce is still unused, the caps still have room, the agreement still stands.
 Otherwise everything is decided again.
 """
 
+import asyncio
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -61,11 +62,7 @@ _FAULTS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """A query, what was decided about it, and what will be shown if it may.
-
-    Attributes:
-        probing: The request for those customers alone of whom something is proved.
-    """
+    """A query, what was decided about it, and what will be shown if it may."""
 
     request: Request
     caller: Caller
@@ -76,7 +73,6 @@ class _Case:
     question: str
     decision: Decision
     draft: Draft | None
-    probing: Request | None
     hour: int
     at: datetime.datetime
 
@@ -134,7 +130,9 @@ class Disclose:
         if case.draft is None:
             raise _refusal(case.decision, caller, signed)
         disclosure = await self.prove(case.draft, signed.receipt)
-        return {**signed.to_json(), **disclosure.to_json()}
+        return await asyncio.to_thread(
+            lambda: {**signed.to_json(), **disclosure.to_json()}
+        )
 
     async def _consider(
         self, request: Request, caller: Caller, token: str | None, started: float
@@ -174,7 +172,6 @@ class Disclose:
             question=canonical(asked).decode(),
             decision=decision,
             draft=draft,
-            probing=_probing(request, draft) if draft and request.where else None,
             hour=hour,
             at=now,
         )
@@ -190,7 +187,7 @@ class Disclose:
             if fresh == case.situation.nonce_seen:
                 raise Outdated
         if case.draft:
-            _check_still_holds(work, case)
+            _check_still_holds(work, case, case.draft)
         stream = stream_id(
             provider=self.identity.me.did,
             consumer=case.caller.did,
@@ -237,7 +234,7 @@ class Disclose:
             customers=len(request.customers),
             records=shown.records if shown else 0,
             withheld=shown.withheld if shown else 0,
-            response_hash=shown.response_hash if shown else None,
+            response_hash=case.draft.response_hash if case.draft else None,
             policy=PolicyReference(
                 revision=case.decision.revision,
                 input_hash=case.decision.input_hash,
@@ -262,14 +259,7 @@ def _refusal(decision: Decision, caller: Caller, signed: SignedReceipt) -> NodeE
     return kind(code, detail, extra=extra)
 
 
-def _probing(request: Request, draft: Draft) -> Request:
-    """Return the part of a request that tells something about hidden fields."""
-    answers = draft.disclosure.answers
-    shared = (each.customer for each in answers if each.records is not None)
-    return replace(request, customers=tuple(shared))
-
-
-def _check_still_holds(work: UnitOfWork, case: _Case) -> None:
+def _check_still_holds(work: UnitOfWork, case: _Case, draft: Draft) -> None:
     """Check that the agreement still stands; use up one call, and what it probes."""
     seen = case.situation.agreement
     kept = work.agreements.hold(seen.id) if seen else None
@@ -278,5 +268,5 @@ def _check_still_holds(work: UnitOfWork, case: _Case) -> None:
     if not work.receipts.count_call(seen.id, case.hour, seen.terms.calls_per_hour):
         raise Outdated
     caps = {grant.field: grant.probes for grant in seen.terms.predicates}
-    if case.probing and not work.receipts.probe(case.probing, caps):
+    if draft.probing and not work.receipts.probe(draft.probing, caps):
         raise Outdated

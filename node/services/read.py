@@ -10,7 +10,7 @@ CRM, or moved to another customer, is not shown any more.
 import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from crypto import merkle, predicates, typed
@@ -35,12 +35,18 @@ class Draft:
 
     Attributes:
         disclosure: Values, not yet proved.
+        response_hash: Of the disclosure. Of many customers it takes a while, in which
+            no transaction shall wait.
+        probing: The request for those customers alone of whom something is proved;
+            None without conditions.
         statement: What is shown and proved of each record.
         records: For each customer asked, in order, the record behind each value;
             None where it is withheld.
     """
 
     disclosure: Disclosure
+    response_hash: str
+    probing: Request | None
     statement: Statement
     records: tuple[tuple[Sealed | None, ...], ...]
 
@@ -229,10 +235,15 @@ def _draft(
                 path=standing.paths[position],
             )
         )
+    disclosure = Disclosure(
+        snapshot=standing.snapshot.signed, schema=schema, answers=tuple(answers)
+    )
+    shared = (each.customer for each in answers if each.records is not None)
+    probing = replace(request, customers=tuple(shared)) if request.where else None
     return Draft(
-        disclosure=Disclosure(
-            snapshot=standing.snapshot.signed, schema=schema, answers=tuple(answers)
-        ),
+        disclosure=disclosure,
+        response_hash=disclosure.response_hash,
+        probing=probing,
         statement=statement,
         records=tuple(behind),
     )
