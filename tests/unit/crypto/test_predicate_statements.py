@@ -80,6 +80,8 @@ CENTS = OFFSET + 100
         (at_most(SCHEMA, "spend", "1.00"), 0, CENTS),
         (at_least(SCHEMA, "spend", "1.00", bits=8), CENTS, CENTS + 255),
         (at_most(SCHEMA, "spend", "1.00", bits=8), CENTS - 255, CENTS),
+        (at_least(SCHEMA, "spend", "1.00", bits=1), CENTS, CENTS + 1),
+        (at_least(SCHEMA, "spend", "1.00", bits=64), CENTS, TOP),
         (at_least(SCHEMA, "accepted", "9999-12-30", bits=9), *(OFFSET + DAYS[1] + x
             for x in (-1, 0))),
         (no_more_than(SCHEMA, "spend", "paid"), -TOP, 0),
@@ -120,6 +122,8 @@ def test_dates_and_integers_need_fewer_bits_than_amounts() -> None:
         lambda: between(SCHEMA, "orders", "1", "2"),
         lambda: between(SCHEMA, "spend", "1.0", "2.00"),
         lambda: before(SCHEMA, "orders", "2026-01-01"),
+        lambda: before(SCHEMA, "spend", "1.00"),
+        lambda: after(SCHEMA, "spend", "1.00"),
         lambda: after(SCHEMA, "accepted", "2026-02-30"),
         lambda: at_least(SCHEMA, "orders", 1, bits=0),
         lambda: at_least(SCHEMA, "orders", 1, bits=65),

@@ -11,6 +11,7 @@ from crypto import bbs, typed
 from crypto.bbs import SUITES
 from crypto.bbs.core import random_scalars
 from crypto.bbs.generators import generators
+from crypto.encoding import canonical, parse_canonical
 from crypto.errors import Malformed
 from crypto.predicates import Statement
 from crypto.predicates.bits import BITS
@@ -122,6 +123,9 @@ def test_a_missing_value_is_another_number_at_each_index() -> None:
         {"name": ""},
         {"kind": "colour"},
         {"kind": "money"},
+        {"kind": "integer", "scale": 0},
+        {"kind": Kind.INTEGER, "scale": 1},
+        {"kind": Kind.DATE, "scale": 1, "unit": None},
         {"scale": 19},
         {"scale": -1},
         {"scale": True},
@@ -179,6 +183,7 @@ def test_records_are_padded_to_one_of_three_lengths(fields: int, messages: int) 
     values = {field.name: 1 for field in schema}
     scalars = typed.scalars(schema, values, blinder=b"b" * 48, link=LINK)
     assert len(scalars) == messages
+    assert len(typed.schema_hash(schema)) == 32
     assert scalars[2 + fields :] == [bytes(32)] * (messages - 2 - fields)
 
 
@@ -213,7 +218,26 @@ def test_a_header_out_of_form_is_malformed(changes: dict[str, Any]) -> None:
         parse_header(dataclasses.replace(HEADER, **changes).to_bytes())
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", HEADER.to_bytes() + b" "])
+def _members(**changes: object) -> bytes:
+    found = parse_canonical(HEADER.to_bytes())
+    assert isinstance(found, dict)
+    changed = {**found, **changes}
+    return canonical({name: value for name, value in changed.items() if value != ...})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        HEADER.to_bytes() + b" ",
+        _members(more=1),
+        _members(grant=...),
+        _members(typ=...),
+        _members(typ="fieldpact/record/1"),
+    ],
+)
 def test_what_is_no_header_is_malformed(data: bytes) -> None:
     with pytest.raises(Malformed):
         parse_header(data)
