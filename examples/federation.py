@@ -135,6 +135,28 @@ class Federation:
         for key in keys:
             self.wait(key, self.nodes[key].desk.is_ready)
 
+    def await_snapshot(self, key: str, dataset: str, agreement: str) -> int:
+        """Wait until a provider has committed to what it shares under an agreement.
+
+        Until then it answers no question about it.
+
+        Args:
+            key: Of the provider.
+
+        Returns:
+            How many records it has committed to.
+
+        Raises:
+            NotStarted: It took longer than `START_S` seconds.
+        """
+
+        def mine() -> dict[str, Any]:
+            found = self.nodes[key].desk.progress(dataset)
+            return next(each for each in found if each["agreement"] == agreement)
+
+        self.wait(key, lambda: mine()["state"] == "ready")
+        return int(mine()["total"])
+
     def wait(self, name: str, ready: Callable[[], bool]) -> None:
         """Wait until a process says that it is ready.
 

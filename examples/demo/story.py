@@ -259,14 +259,9 @@ class Story:
         Raises:
             NotStarted: It took too long.
         """
-        began = time.monotonic()
-
-        def mine() -> dict[str, Any]:
-            found = provider.desk.progress(provider.company.dataset)
-            return next(each for each in found if each["agreement"] == agreement)
-
-        self.nodes.wait(provider.key, lambda: mine()["state"] == "ready")
-        return mine()["total"], time.monotonic() - began
+        began, dataset = time.monotonic(), provider.company.dataset
+        committed = self.nodes.await_snapshot(provider.key, dataset, agreement)
+        return committed, time.monotonic() - began
 
     def _token(self, member: Member, question: dict[str, Any]) -> str:
         """Issue a token with a company's own key, for a question to the car maker."""
