@@ -1,7 +1,8 @@
 """Two offices with real CRM data: East reads from Central what was agreed on.
 
-Central's CRM is SQLite, East's is PostgreSQL. What must be disclosed, and what the
-data's defects are, is counted from the CSV files here, independently of the code.
+Central's CRM is SQLite, East's is PostgreSQL. What must be disclosed, of which
+records a condition must be proved, and what the data's defects are, is counted from
+the CSV files here, independently of the code.
 """
 
 import csv
@@ -9,7 +10,8 @@ import json
 import os
 import secrets
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ import sqlalchemy as sa
 from examples.demo.leaks import told
 from examples.desk import Refused, Terms
 from examples.federation import Federation, Node
+from ledger.conditions import Condition
 from node.domain.customer import normalise
 from tests.integration.maven import load
 from tests.support import REPOSITORY, shared
@@ -103,11 +106,17 @@ def pair(
 
 
 @pytest.fixture(scope="module")
-def agreement(pair: tuple[Node, Node]) -> str:
+def agreement(offices: Federation, pair: tuple[Node, Node]) -> str:
     provider, consumer = pair
     terms = Terms(dataset="opportunities", fields=GRANTED, rows_per_call=2000)
+    return agreed(offices, provider, consumer, terms)
+
+
+def agreed(offices: Federation, provider: Node, consumer: Node, terms: Terms) -> str:
+    """Agree, declare every account of the consumer, and wait until it can ask."""
     made = provider.desk.agree(consumer.desk, terms)
     consumer.desk.declare(made, accounts(rows_of(consumer.key.title())))
+    offices.await_snapshot(provider.key, terms.dataset, made)
     return made
 
 
@@ -180,10 +189,10 @@ def test_every_opportunity_of_shared_accounts_is_disclosed_and_nothing_else(
     customers = {k: v for answer in answers for k, v in answer["customers"].items()}
     assert {name for name, found in customers.items() if found is not None} == both
     assert truth == Counter(
-        (name, record["deal_stage"], record["engage_date"])
+        (name, record["fields"]["deal_stage"], record["fields"]["engage_date"])
         for name, found in customers.items()
         for record in found or ()
-        if set(record) == set(GRANTED)
+        if set(record["fields"]) == set(GRANTED)
     )
 
 
@@ -235,6 +244,151 @@ def test_such_a_field_cannot_even_be_offered(
         )
 
 
+# --- what is proved, and not shown
+
+HIDDEN = (
+    {
+        "field": "close_value",
+        "operators": ["at_least", "at_most", "between"],
+        "step": "100",
+        "probes": 10,
+    },
+    {
+        "field": "close_date",
+        "operators": ["after", "before", "no_more_than"],
+        "step": "month",
+        "probes": 10,
+    },
+    {
+        "field": "engage_date",
+        "operators": ["no_more_than"],
+        "step": "month",
+        "probes": 1,
+    },
+)
+BOUNDS = ("5000.00", "500.00", "999.99", "99.99")
+
+
+def condition(operator: str, *fields: str, values: tuple[str, ...] = ()) -> Condition:
+    return Condition.of(operator, fields, values)
+
+
+def amount(row: dict[str, str]) -> Decimal | None:
+    return Decimal(row["close_value"]) if row["close_value"] else None
+
+
+def at_least_5000(row: dict[str, str]) -> bool:
+    return (value := amount(row)) is not None and value >= 5000
+
+
+Truth = Callable[[dict[str, str]], bool]
+ASKED: dict[str, tuple[list[Condition], Truth]] = {
+    "at least 5,000": (
+        [condition("at_least", "close_value", values=("5000.00",))],
+        at_least_5000,
+    ),
+    "500 to 999.99": (
+        [condition("between", "close_value", values=("500.00", "999.99"))],
+        lambda row: (value := amount(row)) is not None and 500 <= value < 1000,
+    ),
+    "closed before April": (
+        [condition("before", "close_date", values=("2017-04-01",))],
+        lambda row: bool(row["close_date"]) and row["close_date"] < "2017-04-01",
+    ),
+    "below 100, and closed after November": (
+        [
+            condition("at_most", "close_value", values=("99.99",)),
+            condition("after", "close_date", values=("2017-11-30",)),
+        ],
+        lambda row: (
+            (value := amount(row)) is not None
+            and value < 100
+            and row["close_date"] > "2017-11-30"
+        ),
+    ),
+    "at least 5,000, and not closed before it was engaged": (
+        [
+            condition("at_least", "close_value", values=("5000.00",)),
+            condition("no_more_than", "engage_date", "close_date"),
+        ],
+        lambda row: at_least_5000(row) and "" < row["engage_date"] <= row["close_date"],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def proving(offices: Federation, pair: tuple[Node, Node]) -> str:
+    """Give an agreement under which only the stage is shown."""
+    provider, consumer = pair
+    terms = Terms(
+        dataset="opportunities",
+        fields=["deal_stage"],
+        predicates=HIDDEN,
+        rows_per_call=2000,
+    )
+    return agreed(offices, provider, consumer, terms)
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_condition_is_proved_of_exactly_the_records_that_meet_it(
+    pair: tuple[Node, Node], proving: str, asked: str
+) -> None:
+    provider, consumer = pair
+    where, meets = ASKED[asked]
+    theirs, ours = rows_of(provider.key.title()), rows_of(consumer.key.title())
+    both = accounts(theirs) & accounts(ours)
+    truth: Counter[tuple[str, str | None]] = Counter()
+    for row in theirs:
+        name = normalise("name", row["account"]) if row["account"] else ""
+        if name in both:
+            truth[name, row["deal_stage"] if meets(row) else None] += 1
+
+    told_of: Counter[tuple[str, str | None]] = Counter()
+    names = sorted(accounts(ours))
+    for start in range(0, len(names), BATCH):
+        answer = consumer.desk.ask(
+            proving, names[start : start + BATCH], ["deal_stage"], where=where
+        )
+        assert answer["allowed"], answer
+        assert answer["verified"], answer
+        for name, found in answer["customers"].items():
+            assert (found is None) == (name not in both)
+            for record in found or ():
+                assert record["proved"] == bool(record["fields"])
+                told_of[name, record["fields"].get("deal_stage")] += 1
+
+    assert sum(count for (_, stage), count in truth.items() if stage) > 20
+    assert told_of == truth
+
+
+@pytest.mark.parametrize(
+    ("where", "code"),
+    [
+        (condition("at_least", "close_value", values=("5000.01",)),
+         "predicate.granularity"),
+        (condition("before", "close_date", values=("2017-04-02",)),
+         "predicate.granularity"),
+        (condition("before", "engage_date", values=("2017-04-01",)),
+         "predicate.not_granted"),
+        (condition("one_of", "product", values=("GTX Pro", "MG Special")),
+         "predicate.not_granted"),
+        (condition("one_of", "sales_agent", values=("Nobody", "Somebody")),
+         "predicate.not_granted"),
+    ],
+    ids=["finer amount", "finer date", "other operator", "other field", "never"],
+)  # fmt: skip
+def test_a_condition_that_was_not_agreed_on_is_refused(
+    pair: tuple[Node, Node], proving: str, where: Condition, code: str
+) -> None:
+    _, consumer = pair
+    [name] = sorted(accounts(rows_of(consumer.key.title())))[:1]
+    answer = consumer.desk.ask(proving, [name], ["deal_stage"], where=[where])
+
+    assert answer["verified"]
+    assert not answer["allowed"]
+    assert [each["code"] for each in answer["denials"]] == [code]
+
+
 def test_no_value_and_no_agent_is_in_any_byte_that_was_sent_or_in_any_receipt(
     pair: tuple[Node, Node], answers: list[dict[str, Any]]
 ) -> None:
@@ -245,10 +399,16 @@ def test_no_value_and_no_agent_is_in_any_byte_that_was_sent_or_in_any_receipt(
         f'"{float(row["close_value"]):.2f}"' for row in rows if row["close_value"]
     }
     keys = {row["opportunity_id"] for row in rows}
+    # A bound that somebody asked about is told back, whether anything has it or not.
+    amounts -= {f'"{bound}"' for bound in BOUNDS}
     said = provider.tap.answered()
+    calls = provider.desk.get("/audit/calls?limit=200")["items"]
+    assert {answer["receipt"] for answer in answers} <= {
+        call["receipt_id"] for call in calls
+    }
     receipts = [
-        json.dumps(provider.desk.get(f"/audit/receipts/{answer['receipt']}")).encode()
-        for answer in answers
+        json.dumps(provider.desk.get(f"/audit/receipts/{call['receipt_id']}")).encode()
+        for call in calls
     ]
 
     assert told([*said, *receipts], {*agents, *amounts, *keys}) == {}
