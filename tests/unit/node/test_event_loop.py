@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ledger.answers import Disclosure
+from node.api import views
 from node.domain import disclosure
 from node.services import align, ask
 from tests.support.node import PURPOSE, SHARED, open_world
@@ -45,6 +46,7 @@ async def test_what_is_done_for_each_customer_is_done_in_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = Watched(monkeypatch)
+    monkeypatch.setattr(views, "_FEW", 0)
     for owner, name in (
         (align, "_tokens"),
         (align, "customer_token"),
