@@ -17,6 +17,7 @@ Spec: `docs/protocols/snapshots.md`.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
@@ -47,6 +48,8 @@ _CHUNK: Final = 16
 """Records that one thread seals at a time."""
 _PATIENCE: Final = 3
 """Rounds that may be overtaken, before one locks out everybody else."""
+_UNSTEADY: Final = 16
+"""Times that one record may have changed by when it is sealed."""
 _TELL_MS: Final = 5000.0
 AT_ONCE: Final = 64
 """Changed records that a call waits for; more are left to the builder."""
@@ -284,8 +287,10 @@ class KeepSnapshots:
         Raises:
             Overtaken: See there.
             TooMany: See there.
+            Unavailable: See there; or some record is another each time it is read.
         """
         turn = asyncio.Lock()
+        changed = Counter[str]()
 
         async def work() -> None:
             nonlocal after
@@ -300,7 +305,7 @@ class KeepSnapshots:
                         await self._begin(basis)
                     last, _ = stale[-1]
                     after = (last.version, last.key)
-                await self._seal(basis, stale)
+                await self._seal(basis, stale, changed)
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -330,8 +335,17 @@ class KeepSnapshots:
         self.building[agreement] = _Progress(done, total, now, done, now)
         _log.info("%s: %d of %d records are sealed", agreement, done, total)
 
-    async def _seal(self, basis: Basis, stale: Sequence[tuple[Record, int]]) -> None:
-        """Seal a batch of records, on all cores, and keep it."""
+    async def _seal(
+        self,
+        basis: Basis,
+        stale: Sequence[tuple[Record, int]],
+        seen: Counter[str],
+    ) -> None:
+        """Seal a batch of records, on all cores, and keep it.
+
+        Args:
+            seen: How often each record has changed before it could be sealed.
+        """
         loop = asyncio.get_running_loop()
         publication, agreement = basis.publication, basis.agreement
         positions = {record.key: position for record, position in stale}
@@ -344,6 +358,8 @@ class KeepSnapshots:
         )
         changed = [row for row in rows if not row.unchanged]
         if changed:
+            seen.update(row.record.key for row in changed)
+            _check_steady(basis.dataset, seen)
             await self._take_in(publication, changed)
         sound = [row for row in rows if row.unchanged]
 
@@ -420,6 +436,13 @@ class KeepSnapshots:
                 work.datasets.change(dataset, version, changed, gone)
 
         await self.store.write(change)
+
+
+def _check_steady(dataset: str, seen: Mapping[str, int]) -> None:
+    """Refuse to run after what nobody can commit to, such as a column of clocks."""
+    if max(seen.values()) > _UNSTEADY:
+        detail = f"A record of {dataset} holds something else each time it is read."
+        raise Unavailable("source.unsteady", detail)
 
 
 def _is_same(record: Record, read: Record) -> bool:
