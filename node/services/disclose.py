@@ -11,8 +11,8 @@ The order is the promise:
 
 The decision is made on one state of the store, without holding a lock while the
 policy or the CRM thinks. The receipt commits only if that state still holds: the
-nonce is still unused, the caps still have room, the agreement still stands.
-Otherwise everything is decided again.
+nonce is still unused, the caps still have room, the agreement and the dataset's
+declaration still stand. Otherwise everything is decided again.
 """
 
 import asyncio
@@ -32,6 +32,7 @@ from ledger.receipts import (
     stream_id,
 )
 from node.domain.agreement import render_instant
+from node.domain.dataset import Dataset
 from node.domain.decision import DENIALS, Decision, explained
 from node.domain.disclosure import Caller, Company, Request, Situation, question
 from node.errors import NodeError, Refused, Unauthenticated, Unavailable
@@ -70,6 +71,7 @@ class _Case:
     started_ms: float
 
     situation: Situation
+    dataset: Dataset | None
     question: str
     decision: Decision
     draft: Draft | None
@@ -145,11 +147,12 @@ class Disclose:
                 view.datasets.get(request.dataset),
             )
         )
+        dataset = publication.dataset if publication else None
         asked = question(
             request=request,
             caller=caller,
             situation=situation,
-            dataset=publication.dataset if publication else None,
+            dataset=dataset,
             company=self.company,
             node=self.identity.me.did,
             now=int(now.timestamp()),
@@ -169,6 +172,7 @@ class Disclose:
             token=token,
             started_ms=started,
             situation=situation,
+            dataset=dataset,
             question=canonical(asked).decode(),
             decision=decision,
             draft=draft,
@@ -260,10 +264,13 @@ def _refusal(decision: Decision, caller: Caller, signed: SignedReceipt) -> NodeE
 
 
 def _check_still_holds(work: UnitOfWork, case: _Case, draft: Draft) -> None:
-    """Check that the agreement still stands; use up one call, and what it probes."""
+    """Check that what was decided on stands; use up one call, and what it probes."""
     seen = case.situation.agreement
     kept = work.agreements.hold(seen.id) if seen else None
     if seen is None or kept is None or kept.status is not case.situation.status:
+        raise Outdated
+    declared = work.datasets.get(case.request.dataset)
+    if declared is None or declared.dataset != case.dataset:
         raise Outdated
     if not work.receipts.count_call(seen.id, case.hour, seen.terms.calls_per_hour):
         raise Outdated
