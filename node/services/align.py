@@ -100,12 +100,12 @@ class Align:
         size = _padded(len(tokens))
         while len(tokens) < size:
             tokens.add(self.randomness(32))
-        declaration = _declaration(tokens)
+        declaration = await asyncio.to_thread(_declaration, tokens)
         # Before it is sent: by its order we know where answers must lead.
         await self.store.write(
             lambda work: work.agreements.keep_own(agreement_id, declaration)
         )
-        body = {"customers": [b64u(token) for token in sorted(tokens)]}
+        body = {"customers": await asyncio.to_thread(_written, tokens)}
         path = f"/agreements/{agreement_id}/customers"
         provider = self.send.partner(agreement.assigner)
         await self.send(provider, path, body, agreement_id)
@@ -237,6 +237,10 @@ def _check_in_force(kept: KeptAgreement | None, now: datetime.datetime) -> None:
 def _version(view: UnitOfWork, dataset: str) -> int | None:
     publication = view.datasets.get(dataset)
     return publication.version if publication else None
+
+
+def _written(tokens: set[bytes]) -> list[str]:
+    return [b64u(token) for token in sorted(tokens)]
 
 
 def _declaration(tokens: set[bytes]) -> Declaration:
