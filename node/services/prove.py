@@ -1,13 +1,15 @@
 """Prove: make the presentations of a disclosure, on all cores.
 
 A presentation takes milliseconds of arithmetic, most of it without the
-interpreter's lock, so the records of one answer are proved in threads.
+interpreter's lock, so the records of one answer are proved in threads. Calls take
+turns: one about ten thousand records holds up no other for longer than a few.
 """
 
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from typing import Final
 
 from crypto.anchored import Sealed
 from ledger.disclosure import Disclosure, ShownRecord
@@ -16,6 +18,9 @@ from ledger.receipts import Receipt
 from ledger.snapshots import record_header
 from node.ports import Randomness
 from node.services.read import Draft
+
+_WAITING: Final = 4
+"""Records of one call that are being proved, or are next: enough for both cores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +57,16 @@ class Prove:
             )
             return replace(shown, presentation=made.proof, moves=made.moves)
 
-        proved = await asyncio.gather(
-            *(
-                loop.run_in_executor(self.threads, one, *each)
-                for each in _records(draft)
-            )
-        )
-        rest = iter(proved)
+        proved: dict[int, ShownRecord] = {}
+        queue = enumerate(_records(draft))
+
+        async def work() -> None:
+            for place, each in queue:
+                made = await loop.run_in_executor(self.threads, one, *each)
+                proved[place] = made
+
+        await asyncio.gather(*(work() for _ in range(_WAITING)))
+        rest = (proved[place] for place in range(len(proved)))
         answers = tuple(
             replace(answer, records=tuple(next(rest) for _ in answer.records))
             if answer.records is not None

@@ -6,6 +6,7 @@ to the store waits for it.
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from node.api import views
 from node.domain import disclosure
 from node.services import align, ask
 from tests.support.node import PURPOSE, SHARED, open_world
+from tests.unit.node.sealing import insert, publish
 
 
 class Watched:
@@ -73,3 +75,27 @@ async def test_what_is_done_for_each_customer_is_done_in_threads(
         assert loop not in threads, name
     assert "write" not in watched.threads["response_hash"]
     assert "write" not in watched.threads["request_hash"]
+
+
+async def test_a_call_about_many_records_leaves_room_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Future[Any]] = []
+    waiting: list[int] = []
+
+    async with open_world(tmp_path) as world:
+        insert(world, *(f"more-{n:04}" for n in range(30)), like=3)
+        await publish(world)
+        threads = world.maker.services.disclose.prove.threads
+        usual = threads.submit
+
+        def submit(*arguments: Any) -> Future[Any]:
+            waiting.append(sum(not each.done() for each in made))
+            made.append(usual(*arguments))
+            return made[-1]
+
+        monkeypatch.setattr(threads, "submit", submit)
+        tokens = [world.customer(name) for name in SHARED]
+        world.check(await world.query(customers=tokens))
+    assert len(made) > 30
+    assert 0 < max(waiting) < 4
