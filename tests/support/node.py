@@ -81,6 +81,7 @@ from node.adapters.sql.receipts import signed_receipt
 from node.adapters.sql.snapshots import signed_snapshot
 from node.adapters.sql.store import engine_for
 from node.config import POLICIES, load
+from node.domain.agreement import Agreement
 from node.errors import Unavailable
 from node.migrations import upgrade
 from node.ports import Reply
@@ -892,7 +893,11 @@ def secrets_of(engine: sa.Engine) -> dict[str, bytes]:
     salts of fields that are granted are told with them, those of others never.
     """
     found: dict[str, bytes] = {}
+    granted: set[tuple[str, str]] = set()
     with engine.connect() as connection:
+        for row in connection.execute(sa.select(t.agreements)):
+            agreement = Agreement.from_odrl(json.loads(row.odrl))
+            granted |= {(row.dataset, name) for name in agreement.terms.fields}
         for row in connection.execute(sa.select(t.records)):
             found |= {f"link of {row.key}": row.link}
             found |= {f"digest of {row.key}": row.digest}
@@ -902,7 +907,7 @@ def secrets_of(engine: sa.Engine) -> dict[str, bytes]:
             found |= {f"signature of {named}": row.signature}
         for row in connection.execute(sa.select(t.datasets)):
             for field_ in json.loads(row.schema):
-                if field_["name"] not in GRANTED:
+                if (row.id, field_["name"]) not in granted:
                     found |= {f"salt of {field_['name']}": unb64u(field_["salt"])}
     return found
 
