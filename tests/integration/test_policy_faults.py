@@ -17,7 +17,13 @@ from node.adapters.policy.bundle import load_bundle
 from node.adapters.policy.opa_server import OpaServer
 from node.config import POLICIES
 from node.domain.decision import DENIALS, Decision
-from tests.support.node import SharedPolicy, World, check_streams, open_world
+from tests.support.node import (
+    PREDICATES,
+    SharedPolicy,
+    World,
+    check_streams,
+    open_world,
+)
 from tests.support.servers import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -30,6 +36,14 @@ YES = {
     "denied_fields": [],
     "obligations": ["receipt.countersign"],
 }
+PROVED: dict[str, Any] = {
+    "fields": [],
+    "where": [
+        {"fields": ["annual_spend"], "is": "at_least", "values": ["7000000000.00"]}
+    ],
+}
+"""A call that is right, and shows nothing."""
+YES_PROVED = YES | {"fields": [], "predicate_fields": ["annual_spend"]}
 NO: dict[str, Any] = {
     "allow": False,
     "fields": [],
@@ -218,6 +232,48 @@ async def test_an_engine_that_sends_us_elsewhere_is_not_followed(
         async with server(away) as url, opa(url):
             await refused(world, "policy.unavailable")
     assert followed == []
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        YES,
+        YES_PROVED | {"predicate_fields": []},
+        YES_PROVED | {"predicate_fields": ["rating"]},
+        YES_PROVED | {"predicate_fields": ["annual_spend", "rating"]},
+        YES_PROVED | {"predicate_fields": "annual_spend"},
+        YES_PROVED | {"fields": ["annual_spend"]},
+        YES_PROVED | {"fields": ["annual_spend"], "predicate_fields": []},
+        YES_PROVED | {"denied_fields": ["annual_spend"]},
+        {name: YES_PROVED[name] for name in YES_PROVED if name != "predicate_fields"},
+    ],
+)
+async def test_a_yes_to_something_else_than_was_asked_proves_nothing(
+    world: World, result: dict[str, Any]
+) -> None:
+    async with answering(stamped(result)):
+        world.check_refused(await world.query(**PROVED), "policy.malformed")
+
+
+async def test_a_yes_to_a_condition_proves_it_and_shows_nothing(world: World) -> None:
+    async with answering(stamped(YES_PROVED)):
+        answer = await world.query(**PROVED)
+    world.check(answer)
+    assert answer.values == [[{}, {}]]
+
+
+async def test_an_engine_cannot_allow_more_probes_than_were_agreed(
+    world: World,
+) -> None:
+    """What is counted is counted where the receipt is written."""
+    [grant] = PREDICATES
+    agreement = await world.agree(predicates=[{**grant, "probes": 1}])
+    spent = [{**PROVED["where"][0], "values": ["7100000000.00"]}]
+    async with answering(stamped(YES_PROVED)):
+        world.check(await world.query(agreement=agreement, **PROVED))
+        answer = await world.query(agreement=agreement, fields=[], where=spent)
+    assert "disclosures" not in answer.body
+    assert (answer.status, answer.code) == (503, "store.contended")
 
 
 async def test_a_yes_as_pinned_answers_the_call(world: World) -> None:

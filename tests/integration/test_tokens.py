@@ -104,16 +104,37 @@ async def test_a_wrong_token_hears_nothing_of_the_agreement(world: World) -> Non
 
 
 async def test_a_token_for_one_question_answers_no_other(world: World) -> None:
-    """What a partner's token allows cannot be turned to other fields or customers."""
+    """What a partner's token allows cannot be turned to other fields, bounds or
+    customers."""
     token, body = forge(world)
+    condition = {"fields": ["annual_spend"], "is": "at_least", "values": ["0.00"]}
     for change in (
         {"fields": ["project_stage"]},
         {"purpose": "service-quality"},
         {"customers": [b64u(bytes(32))]},
         {"customers": [*body["customers"], b64u(bytes(32))]},
+        {"where": [condition]},
+        {"fields": [], "where": [condition]},
     ):
         answer = await world.query(token=token, **{**body, **change})
         assert answer.codes == ["token.request_mismatch"]
+
+
+async def test_a_token_for_one_bound_proves_no_other(world: World) -> None:
+    asked = {"fields": ["annual_spend"], "is": "at_least", "values": ["7000000000.00"]}
+    body = world.body(where=[asked])
+    token = world.supplier.token(
+        world.maker.did, "projects", body, agreement=world.agreement
+    )
+    for change in (
+        {"values": ["7100000000.00"]},
+        {"is": "at_most", "values": ["6999999999.99"]},
+        {"fields": ["units"], "values": [7]},
+    ):
+        where = [asked | change]
+        answer = await world.query(token=token, **{**body, "where": where})
+        assert answer.codes == ["token.request_mismatch"]
+    world.check(await world.query(token=token, **body))
 
 
 async def test_a_token_used_before_a_restart_is_used_after_it(world: World) -> None:
