@@ -1,5 +1,6 @@
 """What is committed of each contract: its source's form, and what was made of it."""
 
+import json
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -10,6 +11,7 @@ from eth_utils.crypto import keccak
 
 from crypto.errors import Malformed
 from ledger.contracts import HERE, Artefact, anchors, build, calls, participants
+from tests.support import REPOSITORY
 
 ARTEFACTS = {"Anchors": anchors(), "Participants": participants()}
 ORDER = (
@@ -128,6 +130,17 @@ def test_every_function_says_in_natspec_what_it_does_takes_and_gives(
         assert "@notice " in words, name
         assert re.findall(r"@param (\w+) ", words) == named, name
         assert ("@return " in words) == ("->" in gives), name
+
+
+def test_the_pages_name_every_selector_and_what_it_costs() -> None:
+    gas = json.loads((HERE / "gas.json").read_text("utf-8"))
+    for name, page in (("Anchors", "anchoring"), ("Participants", "registry")):
+        text = (REPOSITORY / f"docs/protocols/{page}.md").read_text("utf-8")
+        named = re.findall(r"`([0-9a-f]{8})`", text)
+        held = ARTEFACTS[name].selectors.values()
+        assert sorted(named) == sorted(selector.hex() for selector in held)
+        for cost in gas[name].values():
+            assert f"{cost:,}".replace(",", " ") in text.replace("\n", " ")
 
 
 # -- call data ---------------------------------------------------------------
