@@ -258,7 +258,7 @@ def test_two_companies_agree_ask_and_answer_over_https(
 
     assert answer["verified"] is True
     assert answer["customers"] == {
-        "91310115MA1K4TUT15": [{"project_stage": "pilot"}],
+        "91310115MA1K4TUT15": [{"fields": {"project_stage": "pilot"}, "proved": True}],
         "91510100MA6DTUT674": None,
     }
     evidence = json.loads(

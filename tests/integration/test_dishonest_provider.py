@@ -139,7 +139,9 @@ def answering(world: World, lie: Lie) -> Iterator[None]:
     honest = disclose.read
 
     async def answer(*args: Any) -> Draft:
-        return lie(await honest(*args))
+        told = lie(await honest(*args))
+        # Who lies puts the lie under the receipt's hash as well.
+        return replace(told, response_hash=told.disclosure.response_hash)
 
     with changed(disclose, read=answer):
         yield
