@@ -538,7 +538,7 @@ async def test_conditions_are_counted_for_each_field_and_customer(
         return [] if answer["allowed"] else refused(answer)
 
     pair = said("no_more_than", "amount cost")
-    amounts = [said("at_least", "amount", f"{n}.00") for n in range(5)]
+    amounts = [said("at_least", "amount", f"{n}000.00") for n in range(1, 6)]
     costs = [said("at_least", "cost", f"{n}.00") for n in range(5)]
     spent = ["predicate.exhausted"]
     assert await codes(pair) == []  # one of each
