@@ -99,7 +99,6 @@ _ENGINE_MEND: Final = (
 AFTER_POLICY: Final = frozenset(
     {
         "customer.not_shared",
-        "record.changed",
         "rows.exceeded",
         "snapshot.pending",
         "source.unavailable",
@@ -277,12 +276,6 @@ DENIALS: Final[Mapping[str, Denial]] = MappingProxyType(
             "调用所指的客户均不在该协议的共享范围内。",
             "Declare your customers under the agreement first.",
             "请先在该协议下申报您的客户。",
-        ),
-        "record.changed": _denial(
-            "A record changed since the provider signed it.",
-            "记录在提供方签名之后发生了变化。",
-            "Ask again after the provider's next publication.",
-            "请在提供方下次发布之后再请求。",
         ),
         "snapshot.pending": _denial(
             "The provider is committing the records of this agreement.",

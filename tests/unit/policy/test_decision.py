@@ -60,11 +60,11 @@ def test_a_decision_shows_fields_or_proves_something_or_refuses(
 
 
 def test_a_later_check_narrows_a_decision_to_a_refusal() -> None:
-    refused = decision().refused("record.changed", denied_fields=["project_stage"])
+    refused = decision().refused("rows.exceeded", denied_fields=["project_stage"])
     again = refused.refused("customer.not_shared")
     assert not again.allow
     assert (again.fields, again.predicate_fields, again.obligations) == ((), (), ())
-    assert again.denials == ("customer.not_shared", "record.changed")
+    assert again.denials == ("customer.not_shared", "rows.exceeded")
     assert again.denied_fields == ("project_stage",)
     assert again.revision == decision().revision
 
