@@ -18,6 +18,7 @@ from node.domain.agreement import Status, render_instant
 from node.domain.negotiation import Role
 from node.ports import (
     Clock,
+    KeptAgreement,
     KeptSnapshot,
     Publication,
     Randomness,
@@ -139,8 +140,14 @@ class DraftSnapshot:
     randomness: Randomness
     signer: Ed25519Key
 
-    def basis(self, view: UnitOfWork, agreement: str) -> Basis | None:
-        """Return what a snapshot starts from; None if the agreement needs none."""
+    def needed(
+        self, view: UnitOfWork, agreement: str
+    ) -> tuple[KeptAgreement, Publication, str] | None:
+        """Return what an agreement's snapshot is about; None if it needs none.
+
+        Returns:
+            The agreement, its dataset, and the hash of what is declared under it.
+        """
         kept = view.agreements.get(agreement)
         if kept is None or kept.role is not Role.PROVIDER:
             return None
@@ -152,6 +159,14 @@ class DraftSnapshot:
         declaration = view.agreements.declaration_hash(agreement)
         if publication is None or declaration is None:
             return None
+        return kept, publication, declaration
+
+    def basis(self, view: UnitOfWork, agreement: str) -> Basis | None:
+        """Return what a snapshot starts from; None if there is none to make now."""
+        needed = self.needed(view, agreement)
+        if needed is None:
+            return None
+        kept, publication, declaration = needed
         if publication.key_id != self.commit.key_id:
             return None  # until it is published under the key that is ours now
         current = view.snapshots.current(agreement)

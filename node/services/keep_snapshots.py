@@ -222,7 +222,7 @@ class KeepSnapshots:
             and not view.snapshots.count_pending(agreement, following)
         )
         state = "ready" if ready else "waiting"
-        if self.draft.basis(view, agreement) is None:
+        if self.draft.needed(view, agreement) is None:
             state = "idle"
         return {
             "agreement": agreement,

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from node.adapters.sql import tables as t
 from node.adapters.sql.store import SqlStore, engine_for
 from node.migrations import upgrade
-from tests.support.node import empty_store, postgres_database
+from tests.support.node import emptied, empty_store, postgres_database
 
 
 @pytest.fixture(scope="session")
@@ -41,13 +40,7 @@ def fresh(kind: str, tmp_path: Path) -> Iterator[str]:
 def url(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """The address of a store that is migrated and empty."""
     if kind == "postgres":
-        address: str = request.getfixturevalue("migrated")
-        engine = engine_for(address)
-        names = ", ".join(table.name for table in t.metadata.sorted_tables)
-        with engine.begin() as connection:
-            connection.execute(sa.text(f"TRUNCATE {names} RESTART IDENTITY"))
-        engine.dispose()
-        return address
+        return emptied(request.getfixturevalue("migrated"))
     (tmp_path / "node.sqlite").write_bytes(empty_store())
     return f"sqlite:///{tmp_path / 'node.sqlite'}"
 

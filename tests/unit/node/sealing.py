@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 from unittest import mock
 
+import pytest
 import sqlalchemy as sa
 
 from ledger.snapshots import Snapshot
@@ -15,6 +16,9 @@ from node.services.commit import Commit
 from node.services.keep_snapshots import KeepSnapshots
 from tests.support.node import World
 from tests.support.snapshots import check_current
+
+ON_BOTH = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+"""For tests of what happens at once: PostgreSQL lets more of it happen."""
 
 SHARED_RECORDS = 4
 """Of the usual customers, all told."""

@@ -12,11 +12,12 @@ from crypto.encoding import unb64u
 from node.errors import Unavailable
 from node.ports import Declaration
 from tests.support.node import PURPOSE, SHARED, Node, World, open_world
+from tests.unit.node.sealing import ON_BOTH
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as world:
+async def world(tmp_path: Path, database: str | None) -> AsyncIterator[World]:
+    async with open_world(tmp_path, database=database) as world:
         yield world
 
 
@@ -121,6 +122,7 @@ async def test_what_a_customer_had_before_it_was_declared_is_shared(
     assert [len(each) for each in answer["customers"].values()] == [1, 1]
 
 
+@ON_BOTH
 async def test_customers_that_were_not_matched_are_matched_later(
     world: World,
 ) -> None:
@@ -153,6 +155,7 @@ async def test_customers_that_were_not_matched_are_matched_later(
     assert [len(each or ()) for each in answer.values] == [1]
 
 
+@ON_BOTH
 async def test_a_declaration_and_a_publication_at_once_leave_nobody_out(
     world: World,
 ) -> None:

@@ -13,6 +13,7 @@ from node.services.keep_snapshots import AT_ONCE, KeepSnapshots
 from tests.support.node import SHARED, Answer, World, open_world
 from tests.support.snapshots import check_snapshots
 from tests.unit.node.sealing import (
+    ON_BOTH,
     SHARED_RECORDS,
     change,
     check_whole,
@@ -27,8 +28,8 @@ from tests.unit.node.sealing import (
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as world:
+async def world(tmp_path: Path, database: str | None) -> AsyncIterator[World]:
+    async with open_world(tmp_path, database=database) as world:
         yield world
         check_snapshots(world.maker.database, world.maker.me)
 
@@ -138,6 +139,7 @@ async def test_what_comes_back_is_shared_again_after_a_publication(
     assert check_whole(world) == SHARED_RECORDS
 
 
+@ON_BOTH
 async def test_a_record_that_was_published_elsewhere_is_not_taken_for_gone(
     world: World,
 ) -> None:
@@ -169,6 +171,7 @@ async def test_what_was_published_and_not_sealed_yet_is_sealed_by_a_call(
     assert check_whole(world) == SHARED_RECORDS
 
 
+@ON_BOTH
 async def test_a_change_that_another_agreement_took_in_has_the_same_version(
     world: World,
 ) -> None:
@@ -187,6 +190,7 @@ async def test_a_change_that_another_agreement_took_in_has_the_same_version(
     assert told == versions
 
 
+@ON_BOTH
 async def test_calls_at_once_take_a_change_in_once(
     world: World, sealed: list[tuple[str, str]]
 ) -> None:
@@ -286,6 +290,7 @@ async def test_a_new_declaration_is_waited_for(world: World) -> None:
 # --- what changes while a call is on its way
 
 
+@ON_BOTH
 async def test_a_publication_while_a_call_seals_is_taken_into_account(
     world: World,
 ) -> None:
@@ -304,6 +309,7 @@ async def test_a_publication_while_a_call_seals_is_taken_into_account(
     assert check_whole(world) == SHARED_RECORDS
 
 
+@ON_BOTH
 async def test_another_schema_while_a_call_seals_is_taken_into_account(
     world: World,
 ) -> None:
@@ -322,6 +328,7 @@ async def test_another_schema_while_a_call_seals_is_taken_into_account(
     assert check_whole(world) == SHARED_RECORDS
 
 
+@ON_BOTH
 async def test_a_declaration_while_a_call_seals_is_taken_into_account(
     world: World,
 ) -> None:

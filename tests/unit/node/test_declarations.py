@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.node import PURPOSE, SHARED, World, open_world
+from tests.unit.node.sealing import insert
 
 
 @pytest.fixture
@@ -49,13 +50,11 @@ async def test_customers_can_be_declared_before_the_agreement_begins(
 
 
 async def test_checking_a_long_answer_leaves_time_for_other_calls(world: World) -> None:
-    add = "INSERT INTO projects SELECT 'many-' || ?, ?, stage, acceptance, units, "
-    add += "delivered, spend, rating, phone, note FROM projects LIMIT 1"
-    for number in range(150):
-        world.crm.write(add, number, f"customer-{number}")
+    names = [f"customer-{number}" for number in range(150)]
+    for name in names:
+        insert(world, f"of {name}", like=0, customer=name)
     await world.maker.manage("/management/datasets", world.crm.declaration())
     agreement = await world.agree(align=False, rows_per_call=200)
-    names = [f"customer-{number}" for number in range(150)]
     await world.align(agreement, names)
     worst = 0.0
 

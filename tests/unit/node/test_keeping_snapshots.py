@@ -20,6 +20,7 @@ from node.services.commit import Commit
 from tests.support.node import SHARED, Answer, World, open_world
 from tests.support.snapshots import check_snapshots
 from tests.unit.node.sealing import (
+    ON_BOTH,
     SHARED_RECORDS,
     change,
     check_whole,
@@ -35,8 +36,8 @@ from tests.unit.node.sealing import (
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as world:
+async def world(tmp_path: Path, database: str | None) -> AsyncIterator[World]:
+    async with open_world(tmp_path, database=database) as world:
         yield world
         check_snapshots(world.maker.database, world.maker.me)
 
@@ -101,6 +102,7 @@ async def test_what_nobody_may_ask_about_is_not_built(
     assert over in after
 
 
+@ON_BOTH
 async def test_an_agreement_that_is_revoked_while_it_is_built_gets_no_snapshot(
     world: World,
 ) -> None:
@@ -152,7 +154,7 @@ async def test_progress_tells_what_is_ready_building_and_waiting(
     }
     undeclared = await world.agree(align=False)
     nothing = await progress(world, undeclared)
-    assert (nothing["state"], nothing["done"], nothing["total"]) == ("waiting", 0, 0)
+    assert (nothing["state"], nothing["done"], nothing["total"]) == ("idle", 0, 0)
     assert nothing["snapshot"] is None
 
     seen: list[dict[str, Any]] = []
@@ -183,6 +185,7 @@ async def test_progress_tells_what_is_ready_building_and_waiting(
 # --- what happens while a builder is at it
 
 
+@ON_BOTH
 async def test_two_builders_at_once_end_with_one_snapshot(world: World) -> None:
     before = snapshots(world)[world.agreement]
     insert(world, *(f"more-{n:04}" for n in range(60)), like=2)
@@ -194,6 +197,7 @@ async def test_two_builders_at_once_end_with_one_snapshot(world: World) -> None:
     assert check_whole(world) == SHARED_RECORDS + 60
 
 
+@ON_BOTH
 async def test_builders_and_calls_at_once_agree(world: World) -> None:
     build = world.maker.services.snapshots.build
     for number in range(4):
@@ -214,6 +218,7 @@ async def test_builders_and_calls_at_once_agree(world: World) -> None:
         assert check_whole(world) == SHARED_RECORDS
 
 
+@ON_BOTH
 async def test_a_builder_that_is_overtaken_begins_again(world: World) -> None:
     """A call publishes while the builder has sealed a part."""
 
@@ -229,6 +234,7 @@ async def test_a_builder_that_is_overtaken_begins_again(world: World) -> None:
     world.check(await ask(world))
 
 
+@ON_BOTH
 async def test_a_builder_that_is_overtaken_again_and_again_comes_to_an_end(
     world: World,
 ) -> None:
@@ -260,6 +266,7 @@ async def test_a_builder_that_is_overtaken_again_and_again_comes_to_an_end(
     assert check_whole(world) == SHARED_RECORDS
 
 
+@ON_BOTH
 @pytest.mark.parametrize("what", ["rows", "publication", "schema", "declaration"])
 async def test_what_changes_while_it_is_sealed_is_in_the_snapshot(
     world: World, what: str
@@ -295,6 +302,7 @@ async def test_what_changes_while_it_is_sealed_is_in_the_snapshot(
     world.check(await ask(world, SHARED[1]))
 
 
+@ON_BOTH
 async def test_a_record_that_changes_twice_before_it_is_published_is_not_lost(
     world: World,
 ) -> None:
@@ -316,6 +324,7 @@ async def test_a_record_that_changes_twice_before_it_is_published_is_not_lost(
     assert answer.values == [[{"units": 2}] * 2]
 
 
+@ON_BOTH
 async def test_a_builder_that_was_stopped_goes_on_where_it_was(
     world: World, sealed: list[tuple[str, str]]
 ) -> None:
@@ -412,6 +421,7 @@ async def test_a_crm_that_is_away_keeps_no_other_agreement_waiting(
 # --- nobody sees a half of anything
 
 
+@ON_BOTH
 async def test_whoever_asks_while_builders_work_gets_an_answer_that_verifies(
     world: World,
 ) -> None:
@@ -463,6 +473,7 @@ async def test_whoever_asks_while_builders_work_gets_an_answer_that_verifies(
     world.check(await ask(world, SHARED[2]))
 
 
+@ON_BOTH
 async def test_a_reader_never_sees_what_is_kept_for_the_next_snapshot(
     world: World,
 ) -> None:

@@ -11,6 +11,7 @@ from node.errors import BadRequest, Unavailable
 from tests.support.node import SHARED, World, open_world
 from tests.support.snapshots import check_snapshots
 from tests.unit.node.sealing import (
+    ON_BOTH,
     SHARED_RECORDS,
     change,
     check_whole,
@@ -24,8 +25,8 @@ from tests.unit.node.sealing import (
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(tmp_path) as world:
+async def world(tmp_path: Path, database: str | None) -> AsyncIterator[World]:
+    async with open_world(tmp_path, database=database) as world:
         yield world
         check_snapshots(world.maker.database, world.maker.me)
 
@@ -94,6 +95,7 @@ async def test_nothing_is_sealed_when_a_record_goes(
     assert [each is None for each in answer.values] == [False, False, True]
 
 
+@ON_BOTH
 async def test_only_a_record_that_moved_is_sealed_anew(
     world: World, sealed: list[tuple[str, str]]
 ) -> None:
@@ -229,6 +231,7 @@ async def test_with_another_key_nothing_is_shown_until_all_is_sealed_anew(
     world.check(await world.query())
 
 
+@ON_BOTH
 async def test_publications_at_once_end_as_one(
     world: World, sealed: list[tuple[str, str]]
 ) -> None:
@@ -242,6 +245,7 @@ async def test_publications_at_once_end_as_one(
     assert check_whole(world) == SHARED_RECORDS
 
 
+@ON_BOTH
 async def test_first_publications_at_once_are_one_dataset(
     world: World, sealed: list[tuple[str, str]]
 ) -> None:
@@ -257,6 +261,7 @@ async def test_first_publications_at_once_are_one_dataset(
     assert len(sealed) == SHARED_RECORDS
 
 
+@ON_BOTH
 async def test_a_publication_while_calls_take_changes_in_loses_none(
     world: World,
 ) -> None:
