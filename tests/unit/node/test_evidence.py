@@ -9,8 +9,9 @@ import pytest
 
 from crypto.encoding import b64u
 from crypto.tokens import check_opening
-from ledger.evidence import evidence_of
+from ledger.evidence import Place, evidence_of, parse_place
 from ledger.receipts import SignedReceipt, parse_receipt, stream_id
+from ledger.standing import verify_place
 from node.ports import Received, Reply
 from tests.support.node import PURPOSE, SHARED, START, World, open_world
 
@@ -67,6 +68,38 @@ async def test_a_proof_is_given_of_the_nodes_own_log_only(world: World) -> None:
     assert len(world.wire.exchanges) == 1
     reply = await world.maker.client.get(f"/log/proof/{receipt}")
     assert set(reply.json()) == PLACE
+
+
+async def test_the_place_of_a_snapshot_is_given_by_who_signed_it_and_grows(
+    world: World,
+) -> None:
+    current = await world.maker.services.store.read(
+        lambda view: view.snapshots.current(world.agreement)
+    )
+    assert current is not None
+    path = f"/log/snapshots/{current.signed.snapshot.snapshot_id}"
+    assert (await world.supplier.client.get(path)).status_code == 404
+    unknown = await world.maker.client.get(f"/log/snapshots/{'0' * 64}")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "snapshot.unknown")
+
+    async def place() -> Place:
+        reply = await world.maker.client.get(path)
+        assert set(reply.json()) == PLACE
+        return parse_place(reply.json())
+
+    waiting = await place()
+    assert waiting == Place(salt=current.salt)
+    await world.maker.services.keep_log.integrate()
+    integrated = await place()
+    assert integrated.inclusion is not None
+    assert integrated.anchor is None
+    await world.maker.services.keep_log.anchor()
+    anchored = await place()
+    assert anchored.anchor is not None
+    for each in (integrated, anchored):
+        standing = verify_place(current.signed, each, world.maker.me, world.chain)
+        assert standing.epoch == (1 if each is anchored else None)
+        assert standing.outcome == ("checked" if each is anchored else "pending")
 
 
 async def test_a_node_does_not_ask_itself_for_a_receipt_it_never_wrote(
