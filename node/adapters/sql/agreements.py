@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import islice
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from node.adapters.sql import bulk
 from node.adapters.sql import tables as t
 from node.domain.agreement import Agreement, Offer, Status
 from node.domain.negotiation import Negotiation, Role, State
@@ -121,18 +121,15 @@ class SqlAgreements:
         self._connection.execute(
             sa.delete(t.declared).where(t.declared.c.agreement == agreement)
         )
-        tokens = _split(declaration.tokens)
-        rows = (
-            {
-                "agreement": agreement,
-                "token": token,
-                "position": position,
-                "customer": known.get(token),
-            }
-            for position, token in enumerate(tokens)
+        bulk.insert(
+            self._connection,
+            t.declared,
+            ("agreement", "token", "position", "customer"),
+            (
+                (agreement, token, position, known.get(token))
+                for position, token in enumerate(_split(declaration.tokens))
+            ),
         )
-        while batch := list(islice(rows, _BATCH)):
-            self._connection.execute(sa.insert(t.declared), batch)
         self._move_seals(agreement)
 
     def _move_seals(self, agreement: str) -> None:

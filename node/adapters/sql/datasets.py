@@ -4,13 +4,13 @@ import datetime
 import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import islice
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.records import Schema, parse_schema, schema_to_json
+from node.adapters.sql import bulk
 from node.adapters.sql import tables as t
 from node.adapters.sql.snapshots import record
 from node.domain.dataset import Dataset
@@ -63,20 +63,22 @@ class SqlDatasets:
         )
 
     def _add(self, dataset: str, records: Iterable[Record]) -> None:
-        rest = iter(records)
-        while batch := list(islice(rest, _BATCH)):
-            rows = [
-                {
-                    "dataset": dataset,
-                    "key": record.key,
-                    "customer": record.customer,
-                    "link": record.link,
-                    "digest": record.digest,
-                    "version": record.version,
-                }
-                for record in batch
-            ]
-            self._connection.execute(sa.insert(t.records), rows)
+        bulk.insert(
+            self._connection,
+            t.records,
+            ("dataset", "key", "customer", "link", "digest", "version"),
+            (
+                (
+                    dataset,
+                    record.key,
+                    record.customer,
+                    record.link,
+                    record.digest,
+                    record.version,
+                )
+                for record in records
+            ),
+        )
 
     def change(
         self, dataset: str, version: int, changed: Sequence[Record], gone: Sequence[str]
