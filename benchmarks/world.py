@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ _COLUMNS = {
     "project_stage": ("stage", "text"),
     "expected_acceptance_date": ("accepted", "date"),
 }
-_NOTES = [f"note_{number}" for number in range(6)]
+_NOTES = 6
+"""Fields of a record besides those that are shown."""
 _FIELD = """\
   {name}: {{column: {column}, type: {type}, grade: general, personal: false,
     modes: [plain], title: {{en: {name}, zh: {name}}}}}
@@ -32,13 +34,18 @@ _FIELD = """\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """A provider, its CRM, and a consumer that holds an agreement with it."""
+    """A provider, its CRM, and a consumer that holds an agreement with it.
+
+    Attributes:
+        customers: How many there are; each has one record.
+    """
 
     federation: Federation
     provider: Node
     consumer: Node
     crm: Path
     agreement: str
+    customers: int
 
     def calls(self, count: int) -> Iterator[tuple[str, dict[str, Any], str]]:
         """Return address, body and token of valid calls, each for one customer.
@@ -64,7 +71,7 @@ class World:
                 agreement=self.agreement,
                 purpose="joint-delivery",
                 fields=SHOWN,
-                customers=(customer_token(secret, f"C{number % CUSTOMERS}"),),
+                customers=(customer_token(secret, f"C{number % self.customers}"),),
             )
             token = identity.issue(
                 audience=provider.did,
@@ -79,9 +86,25 @@ class World:
 def world(folder: Path) -> Iterator[World]:
     """Start both nodes, publish, agree and align; stop them at the end."""
     crm = folder / "crm.sqlite"
-    _fill(crm)
-    declaration = folder / "projects.yaml"
-    declaration.write_text(_declaration(crm), encoding="utf-8")
+    declaration = fill(crm, CUSTOMERS)
+    with two_nodes(folder) as (made, provider, consumer):
+        provider.desk.publish(declaration)
+        agreement = agree(provider, consumer)
+        consumer.desk.declare(agreement, names(CUSTOMERS))
+        ready(provider, agreement)
+        yield World(
+            federation=made,
+            provider=provider,
+            consumer=consumer,
+            crm=crm,
+            agreement=agreement,
+            customers=CUSTOMERS,
+        )
+
+
+@contextlib.contextmanager
+def two_nodes(folder: Path) -> Iterator[tuple[Federation, Node, Node]]:
+    """Start a provider's node and a consumer's; stop them at the end."""
     with federation(folder) as made:
         ports = iter(free_ports(0, 0, 0, 0))
         provider, consumer = (
@@ -97,19 +120,30 @@ def world(folder: Path) -> Iterator[World]:
         made.pin()
         made.start("provider", "consumer")
         made.await_ready("provider", "consumer")
-        provider.desk.publish(declaration)
-        agreement = provider.desk.agree(
-            consumer.desk,
-            Terms(dataset="projects", fields=SHOWN, calls_per_hour=1_000_000),
-        )
-        consumer.desk.declare(agreement, (f"C{number}" for number in range(CUSTOMERS)))
-        yield World(
-            federation=made,
-            provider=provider,
-            consumer=consumer,
-            crm=crm,
-            agreement=agreement,
-        )
+        yield made, provider, consumer
+
+
+def agree(provider: Node, consumer: Node) -> str:
+    """Agree on the two fields that are shown; return the agreement's id."""
+    terms = Terms(dataset="projects", fields=SHOWN, calls_per_hour=1_000_000)
+    return provider.desk.agree(consumer.desk, terms)
+
+
+def names(count: int) -> list[str]:
+    """Name the first customers of the CRM."""
+    return [f"C{number}" for number in range(count)]
+
+
+def progress(provider: Node, agreement: str) -> dict[str, Any]:
+    """Return how far the snapshot of an agreement is."""
+    found = provider.desk.progress("projects")
+    return next(each for each in found if each["agreement"] == agreement)
+
+
+def ready(provider: Node, agreement: str) -> None:
+    """Wait until the snapshot of an agreement is there."""
+    while progress(provider, agreement)["state"] != "ready":
+        time.sleep(0.05)
 
 
 def alone(folder: Path) -> Path:
@@ -120,23 +154,18 @@ def alone(folder: Path) -> Path:
     return offline.new_node(folder, name=name, url=f"http://{listen}", listen=listen)
 
 
-def _declaration(crm: Path) -> str:
-    columns = _COLUMNS | {name: (name, "text") for name in _NOTES}
-    fields = "".join(
-        _FIELD.format(name=name, column=column, type=kind)
-        for name, (column, kind) in columns.items()
-    )
-    return (
-        "dataset: projects\n"
-        "title: {en: Projects, zh: 项目}\n"
-        f"source: {{url: 'sqlite:///{crm}', table: projects, record: id}}\n"
-        "customer: {column: uscc, rule: exact}\n"
-        f"fields:\n{fields}"
-    )
+def fill(crm: Path, customers: int, notes: int = _NOTES) -> Path:
+    """Make a synthetic CRM with one record for each customer.
 
+    Args:
+        crm: The file to make, in SQLite.
+        notes: Fields of a record besides the two that are shown.
 
-def _fill(crm: Path) -> None:
-    columns = ["id", "uscc", "stage", "accepted", *_NOTES]
+    Returns:
+        The file that declares it, beside it.
+    """
+    more = [f"note_{number}" for number in range(notes)]
+    columns = ["id", "uscc", "stage", "accepted", *more]
     marks = ", ".join("?" * len(columns))
     with contextlib.closing(sqlite3.connect(crm)) as connection, connection:
         connection.execute(f"CREATE TABLE projects ({', '.join(columns)})")
@@ -147,8 +176,27 @@ def _fill(crm: Path) -> None:
             (
                 (
                     *(f"P{n}", f"C{n}", f"stage {n % 5}", f"2026-12-{n % 28 + 1:02d}"),
-                    *(f"{note} of {n}" for note in _NOTES),
+                    *(f"{note} of {n}" for note in more),
                 )
-                for n in range(CUSTOMERS)
+                for n in range(customers)
             ),
         )
+    declaration = crm.with_suffix(".yaml")
+    declaration.write_text(_declaration(crm, more), encoding="utf-8")
+    return declaration
+
+
+def _declaration(crm: Path, more: list[str]) -> str:
+    columns = _COLUMNS | {name: (name, "text") for name in more}
+    fields = "".join(
+        _FIELD.format(name=name, column=column, type=kind)
+        for name, (column, kind) in columns.items()
+    )
+    return (
+        "dataset: projects\n"
+        "title: {en: Projects, zh: 项目}\n"
+        f"source: {{url: 'sqlite:///{crm}', table: projects, record: id,\n"
+        "  timeout_s: 60}\n"
+        "customer: {column: uscc, rule: exact}\n"
+        f"fields:\n{fields}"
+    )
