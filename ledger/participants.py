@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from crypto.encoding import b64u
-from crypto.errors import Malformed
+from crypto.errors import InvalidSignature, Malformed
 from crypto.keys import Suite, check_ed25519_public, key_id
+from crypto.signing import Verifier
 from ledger import shape
 
 _KEYS: Final[Mapping[Suite, int]] = {
@@ -46,6 +47,22 @@ class Participant:
     def key_id(self, suite: Suite) -> str:
         """Return the id of this participant's key of a suite."""
         return key_id(self.did, suite, self.keys[suite])
+
+    @property
+    def signing(self) -> Verifier:
+        """The key under which receipts and checkpoints of this participant verify."""
+        return Verifier(suite="ed25519", public=self.keys["ed25519"])
+
+    def verifier(self, named: str) -> Verifier:
+        """Return the signing key of an id.
+
+        Raises:
+            InvalidSignature: This participant has no such key.
+        """
+        for known in (self.signing,):
+            if known.key_id(self.did) == named:
+                return known
+        raise InvalidSignature("said to be signed with a key that is not pinned")
 
     def to_json(self) -> dict[str, Any]:
         """Return the registry record."""

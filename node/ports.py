@@ -296,13 +296,20 @@ class KeptAgreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """What this node read from a partner, and how its checks came out."""
+    """What this node read from a partner, and how its checks came out.
+
+    Attributes:
+        countersignature: Ours, over a receipt that we have checked.
+        delivered: Whether the provider is known to have it.
+    """
 
     signed: SignedReceipt
     at: datetime.datetime
     verified: bool
     checks: Sequence[Mapping[str, str]]
     disclosure: Mapping[str, Any] | None
+    countersignature: Countersignature | None = None
+    delivered: bool = False
 
 
 class Datasets(Protocol):
@@ -704,6 +711,44 @@ class Log(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """Something that a person must look at, and that does not go away by itself.
+
+    Attributes:
+        code: What it is. While one that begins with `log.` is open, nothing is
+            disclosed and nothing anchored: the log may have two histories.
+        subject: What it is about: a DID, a log's origin, an epoch. May be empty.
+        detail: In words.
+    """
+
+    code: str
+    subject: str
+    detail: str
+    at: datetime.datetime
+
+    @property
+    def stops(self) -> bool:
+        """Whether the node discloses nothing while it is open."""
+        return self.code.startswith("log.")
+
+
+class Alarms(Protocol):
+    """What a person must look at. Kept until somebody says that it is mended."""
+
+    def sound(self, alarm: Alarm) -> None:
+        """Keep an alarm; one that is open already stays as it is."""
+        ...
+
+    def open(self) -> Sequence[Alarm]:
+        """Return the open alarms, oldest first."""
+        ...
+
+    def clear(self, code: str, subject: str, why: str, at: datetime.datetime) -> bool:
+        """End an alarm, for a reason that is kept; False where none is open."""
+        ...
+
+
 class UnitOfWork(Protocol):
     """One transaction. Not to be kept beyond the function it was given to."""
 
@@ -730,6 +775,11 @@ class UnitOfWork(Protocol):
     @property
     def log(self) -> Log:
         """Return the log of this transaction."""
+        ...
+
+    @property
+    def alarms(self) -> Alarms:
+        """Return the alarms of this transaction."""
         ...
 
 

@@ -145,6 +145,7 @@ class SqlLog:
             "chain_id": anchor.chain_id,
             "contract": anchor.contract,
             "at": int(anchor.at.timestamp()),
+            "state": "final" if held else "queued",
             "transaction_hash": held.transaction if held else None,
             "block": held.block if held else None,
         }

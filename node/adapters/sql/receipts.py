@@ -231,11 +231,14 @@ class SqlReceipts:
 
     def receive(self, received: Received) -> None:
         """Keep what a partner's node answered us; the first answer stays."""
-        receipt = received.signed.receipt
+        receipt, signature = received.signed.receipt, received.countersignature
         self._connection.execute(
             self._upsert(t.received)
             .values(
                 receipt_id=receipt.receipt_id,
+                stream=receipt.stream,
+                stream_sequence=receipt.sequence,
+                nonce=receipt.nonce,
                 at=int(received.at.timestamp()),
                 core=receipt.canonical().decode(),
                 signature=received.signed.signature,
@@ -244,6 +247,9 @@ class SqlReceipts:
                 disclosure=None
                 if received.disclosure is None
                 else json.dumps(received.disclosure, ensure_ascii=False),
+                countersigner=signature and signature.key_id,
+                countersignature=signature and signature.signature,
+                delivered=received.delivered,
             )
             .on_conflict_do_nothing(index_elements=["receipt_id"])
         )
@@ -260,6 +266,8 @@ class SqlReceipts:
             verified=row.verified,
             checks=json.loads(row.checks),
             disclosure=None if row.disclosure is None else json.loads(row.disclosure),
+            countersignature=_countersignature(row),
+            delivered=row.delivered,
         )
 
 
@@ -286,15 +294,16 @@ def _batches(tokens: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
 
 def log_entry(row: sa.Row[Any]) -> LogEntry:
     """Return the log entry that a row of `receipts` holds."""
-    countersignature = None
-    if row.countersignature is not None:
-        countersignature = Countersignature(
-            key_id=row.countersigner, signature=row.countersignature
-        )
     return LogEntry(
         sequence=row.sequence,
         signed=signed_receipt(row),
         salt=row.salt,
         index=row.log_index,
-        countersignature=countersignature,
+        countersignature=_countersignature(row),
     )
+
+
+def _countersignature(row: sa.Row[Any]) -> Countersignature | None:
+    if row.countersignature is None:
+        return None
+    return Countersignature(key_id=row.countersigner, signature=row.countersignature)

@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from node.adapters.sql.agreements import SqlAgreements
+from node.adapters.sql.alarms import SqlAlarms
 from node.adapters.sql.datasets import SqlDatasets
 from node.adapters.sql.log import SqlLog
 from node.adapters.sql.receipts import SqlReceipts
@@ -76,6 +77,7 @@ class SqlUnitOfWork:
         self.snapshots = SqlSnapshots(connection)
         self.receipts = SqlReceipts(connection)
         self.log = SqlLog(connection)
+        self.alarms = SqlAlarms(connection)
 
 
 class SqlStore:

@@ -174,11 +174,14 @@ receipts = sa.Table(
     Column("receipt_id", String(64), nullable=False, unique=True),
     Column("stream", String(64), nullable=False),
     Column("stream_sequence", BigInteger, nullable=False),
-    Column("core", Text, nullable=False),
-    Column("signature", LargeBinary(64), nullable=False),
-    Column("salt", LargeBinary(32), nullable=False),
+    # Erased content is null: what the receipt said, and what opens its leaf.
+    Column("core", Text, nullable=True),
+    Column("signature", LargeBinary(64), nullable=True),
+    Column("salt", LargeBinary(32), nullable=True),
     Column("token", Text, nullable=True),
-    Column("question", Text, nullable=False),
+    Column("question", Text, nullable=True),
+    Column("erased_at", BigInteger, nullable=True),
+    Column("erased_why", Text, nullable=True),
     Column("log_index", BigInteger, nullable=True, unique=True),
     Column("countersigner", String(256), nullable=True),
     Column("countersignature", LargeBinary(64), nullable=True),
@@ -199,6 +202,13 @@ receipts = sa.Table(
         "sequence",
         sqlite_where=sa.text("log_index IS NULL"),
         postgresql_where=sa.text("log_index IS NULL"),
+    ),
+    # How many of a stream its consumer has not signed back is asked in every call.
+    Index(
+        "receipts_unacknowledged",
+        "stream",
+        sqlite_where=sa.text("countersignature IS NULL"),
+        postgresql_where=sa.text("countersignature IS NULL"),
     ),
     sqlite_autoincrement=True,
 )
@@ -224,13 +234,92 @@ received = sa.Table(
     metadata,
     Column("sequence", _serial, primary_key=True, autoincrement=True),
     Column("receipt_id", String(64), nullable=False, unique=True),
+    Column("stream", String(64), nullable=False),
+    Column("stream_sequence", BigInteger, nullable=False),
+    Column("nonce", String(86), nullable=True),
     Column("at", BigInteger, nullable=False),
     Column("core", Text, nullable=False),
     Column("signature", LargeBinary(64), nullable=False),
     Column("verified", sa.Boolean, nullable=False),
     Column("checks", Text, nullable=False),
     Column("disclosure", Text, nullable=True),
+    # Ours, over a receipt that we checked; and whether its provider has it.
+    Column("countersigner", String(256), nullable=True),
+    Column("countersignature", LargeBinary(64), nullable=True),
+    Column("delivered", sa.Boolean, nullable=False),
+    # Two receipts of one place are kept: they prove that the provider wrote both.
+    Index("received_by_stream", "stream", "stream_sequence"),
+    Index(
+        "received_undelivered",
+        "stream",
+        sqlite_where=sa.text("countersignature IS NOT NULL AND NOT delivered"),
+        postgresql_where=sa.text("countersignature IS NOT NULL AND NOT delivered"),
+    ),
     sqlite_autoincrement=True,
+)
+
+asked = sa.Table(
+    "asked",
+    metadata,
+    Column("nonce", String(86), primary_key=True),
+    Column("stream", String(64), nullable=False),
+    Column("provider", String(256), nullable=False),
+    Column("agreement", String(128), nullable=False),
+    Column("request_hash", String(64), nullable=False),
+    Column("token", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("receipt_id", String(64), nullable=True),
+    Index("asked_by_stream", "stream"),
+)
+
+alarms = sa.Table(
+    "alarms",
+    metadata,
+    Column("row", _serial, primary_key=True, autoincrement=True),
+    Column("code", String(64), nullable=False),
+    Column("subject", String(256), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("cleared_at", BigInteger, nullable=True),
+    Column("cleared_why", Text, nullable=True),
+    Index(
+        "alarms_open",
+        "code",
+        "subject",
+        unique=True,
+        sqlite_where=sa.text("cleared_at IS NULL"),
+        postgresql_where=sa.text("cleared_at IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+witnessed = sa.Table(
+    "witnessed",
+    metadata,
+    Column("origin", String(256), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+cosignatures = sa.Table(
+    "cosignatures",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("witness", String(256), primary_key=True),
+    Column("line", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+proofs_of_fault = sa.Table(
+    "proofs_of_fault",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("participant", String(256), nullable=False),
+    Column("proof", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
 )
 
 log_nodes = sa.Table(
@@ -261,7 +350,12 @@ anchors = sa.Table(
     Column("chain_id", BigInteger, nullable=False),
     Column("contract", String(42), nullable=False),
     Column("at", BigInteger, nullable=False),
+    # queued → signed → sent → mined → final. What was signed is kept before it is sent.
+    Column("state", String(8), nullable=False),
+    Column("nonce", BigInteger, nullable=True),
+    Column("raw", LargeBinary, nullable=True),
     Column("transaction_hash", String(66), nullable=True),
     Column("block", BigInteger, nullable=True),
+    Column("block_hash", String(66), nullable=True),
     Index("anchors_by_size", "size"),
 )

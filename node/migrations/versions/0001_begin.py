@@ -24,6 +24,32 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
+        "alarms",
+        sa.Column(
+            "row",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("code", sa.String(length=64), nullable=False),
+        sa.Column("subject", sa.String(length=256), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("cleared_at", sa.BigInteger(), nullable=True),
+        sa.Column("cleared_why", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("row"),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("alarms", schema=None) as batch_op:
+        batch_op.create_index(
+            "alarms_open",
+            ["code", "subject"],
+            unique=True,
+            sqlite_where=sa.text("cleared_at IS NULL"),
+            postgresql_where=sa.text("cleared_at IS NULL"),
+        )
+
+    op.create_table(
         "anchors",
         sa.Column("epoch", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
@@ -33,12 +59,31 @@ def upgrade() -> None:
         sa.Column("chain_id", sa.BigInteger(), nullable=False),
         sa.Column("contract", sa.String(length=42), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("nonce", sa.BigInteger(), nullable=True),
+        sa.Column("raw", sa.LargeBinary(), nullable=True),
         sa.Column("transaction_hash", sa.String(length=66), nullable=True),
         sa.Column("block", sa.BigInteger(), nullable=True),
+        sa.Column("block_hash", sa.String(length=66), nullable=True),
         sa.PrimaryKeyConstraint("epoch"),
     )
     with op.batch_alter_table("anchors", schema=None) as batch_op:
         batch_op.create_index("anchors_by_size", ["size"], unique=False)
+
+    op.create_table(
+        "asked",
+        sa.Column("nonce", sa.String(length=86), nullable=False),
+        sa.Column("stream", sa.String(length=64), nullable=False),
+        sa.Column("provider", sa.String(length=256), nullable=False),
+        sa.Column("agreement", sa.String(length=128), nullable=False),
+        sa.Column("request_hash", sa.String(length=64), nullable=False),
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("receipt_id", sa.String(length=64), nullable=True),
+        sa.PrimaryKeyConstraint("nonce"),
+    )
+    with op.batch_alter_table("asked", schema=None) as batch_op:
+        batch_op.create_index("asked_by_stream", ["stream"], unique=False)
 
     op.create_table(
         "checkpoints",
@@ -47,6 +92,14 @@ def upgrade() -> None:
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("size"),
+    )
+    op.create_table(
+        "cosignatures",
+        sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("witness", sa.String(length=256), nullable=False),
+        sa.Column("line", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("size", "witness"),
     )
     op.create_table(
         "datasets",
@@ -123,6 +176,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("agreement", "token", "field", "condition"),
     )
     op.create_table(
+        "proofs_of_fault",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("participant", sa.String(length=256), nullable=False),
+        sa.Column("proof", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
         "receipt_denials",
         sa.Column(
             "sequence",
@@ -163,11 +225,13 @@ def upgrade() -> None:
         sa.Column("receipt_id", sa.String(length=64), nullable=False),
         sa.Column("stream", sa.String(length=64), nullable=False),
         sa.Column("stream_sequence", sa.BigInteger(), nullable=False),
-        sa.Column("core", sa.Text(), nullable=False),
-        sa.Column("signature", sa.LargeBinary(length=64), nullable=False),
-        sa.Column("salt", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("core", sa.Text(), nullable=True),
+        sa.Column("signature", sa.LargeBinary(length=64), nullable=True),
+        sa.Column("salt", sa.LargeBinary(length=32), nullable=True),
         sa.Column("token", sa.Text(), nullable=True),
-        sa.Column("question", sa.Text(), nullable=False),
+        sa.Column("question", sa.Text(), nullable=True),
+        sa.Column("erased_at", sa.BigInteger(), nullable=True),
+        sa.Column("erased_why", sa.Text(), nullable=True),
         sa.Column("log_index", sa.BigInteger(), nullable=True),
         sa.Column("countersigner", sa.String(length=256), nullable=True),
         sa.Column("countersignature", sa.LargeBinary(length=64), nullable=True),
@@ -195,6 +259,13 @@ def upgrade() -> None:
             batch_op.f("ix_receipts_partner"), ["partner"], unique=False
         )
         batch_op.create_index(
+            "receipts_unacknowledged",
+            ["stream"],
+            unique=False,
+            sqlite_where=sa.text("countersignature IS NULL"),
+            postgresql_where=sa.text("countersignature IS NULL"),
+        )
+        batch_op.create_index(
             "receipts_waiting",
             ["sequence"],
             unique=False,
@@ -211,16 +282,34 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("receipt_id", sa.String(length=64), nullable=False),
+        sa.Column("stream", sa.String(length=64), nullable=False),
+        sa.Column("stream_sequence", sa.BigInteger(), nullable=False),
+        sa.Column("nonce", sa.String(length=86), nullable=True),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("core", sa.Text(), nullable=False),
         sa.Column("signature", sa.LargeBinary(length=64), nullable=False),
         sa.Column("verified", sa.Boolean(), nullable=False),
         sa.Column("checks", sa.Text(), nullable=False),
         sa.Column("disclosure", sa.Text(), nullable=True),
+        sa.Column("countersigner", sa.String(length=256), nullable=True),
+        sa.Column("countersignature", sa.LargeBinary(length=64), nullable=True),
+        sa.Column("delivered", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("sequence"),
         sa.UniqueConstraint("receipt_id"),
         sqlite_autoincrement=True,
     )
+    with op.batch_alter_table("received", schema=None) as batch_op:
+        batch_op.create_index(
+            "received_by_stream", ["stream", "stream_sequence"], unique=False
+        )
+        batch_op.create_index(
+            "received_undelivered",
+            ["stream"],
+            unique=False,
+            sqlite_where=sa.text("countersignature IS NOT NULL AND NOT delivered"),
+            postgresql_where=sa.text("countersignature IS NOT NULL AND NOT delivered"),
+        )
+
     op.create_table(
         "received_snapshots",
         sa.Column("agreement", sa.String(length=128), nullable=False),
@@ -311,11 +400,21 @@ def upgrade() -> None:
         sa.Column("calls", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("agreement", "hour"),
     )
+    op.create_table(
+        "witnessed",
+        sa.Column("origin", sa.String(length=256), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("root", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("origin"),
+    )
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_table("witnessed")
     op.drop_table("usage")
     op.drop_table("tiles")
     op.drop_table("streams")
@@ -331,12 +430,25 @@ def downgrade() -> None:
 
     op.drop_table("records")
     op.drop_table("received_snapshots")
+    with op.batch_alter_table("received", schema=None) as batch_op:
+        batch_op.drop_index(
+            "received_undelivered",
+            sqlite_where=sa.text("countersignature IS NOT NULL AND NOT delivered"),
+            postgresql_where=sa.text("countersignature IS NOT NULL AND NOT delivered"),
+        )
+        batch_op.drop_index("received_by_stream")
+
     op.drop_table("received")
     with op.batch_alter_table("receipts", schema=None) as batch_op:
         batch_op.drop_index(
             "receipts_waiting",
             sqlite_where=sa.text("log_index IS NULL"),
             postgresql_where=sa.text("log_index IS NULL"),
+        )
+        batch_op.drop_index(
+            "receipts_unacknowledged",
+            sqlite_where=sa.text("countersignature IS NULL"),
+            postgresql_where=sa.text("countersignature IS NULL"),
         )
         batch_op.drop_index(batch_op.f("ix_receipts_partner"))
         batch_op.drop_index(batch_op.f("ix_receipts_at"))
@@ -351,6 +463,7 @@ def downgrade() -> None:
         batch_op.drop_index("receipt_denials_by_code")
 
     op.drop_table("receipt_denials")
+    op.drop_table("proofs_of_fault")
     op.drop_table("probes")
     with op.batch_alter_table("nonces", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_nonces_until"))
@@ -364,10 +477,23 @@ def downgrade() -> None:
     op.drop_table("declared_customers")
     op.drop_table("declarations")
     op.drop_table("datasets")
+    op.drop_table("cosignatures")
     op.drop_table("checkpoints")
+    with op.batch_alter_table("asked", schema=None) as batch_op:
+        batch_op.drop_index("asked_by_stream")
+
+    op.drop_table("asked")
     with op.batch_alter_table("anchors", schema=None) as batch_op:
         batch_op.drop_index("anchors_by_size")
 
     op.drop_table("anchors")
+    with op.batch_alter_table("alarms", schema=None) as batch_op:
+        batch_op.drop_index(
+            "alarms_open",
+            sqlite_where=sa.text("cleared_at IS NULL"),
+            postgresql_where=sa.text("cleared_at IS NULL"),
+        )
+
+    op.drop_table("alarms")
     op.drop_table("agreements")
     # ### end Alembic commands ###

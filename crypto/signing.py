@@ -1,0 +1,68 @@
+"""Signing, whatever the suite: what signs, and what a signature is checked with.
+
+Receipts, snapshots and checkpoints are signed by a participant's *signing key*. Which
+suite it is of stands in its key id, so that participants of different suites read
+each other: whoever checks a signature takes a `Verifier` from the registry and asks
+nothing else about the suite.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from crypto.keyids import Suite, key_id
+from crypto.keys import verify_ed25519
+
+
+class Signer(Protocol):
+    """A key that signs messages. It never shows its secret."""
+
+    @property
+    def suite(self) -> Suite:
+        """Return the suite."""
+        ...
+
+    @property
+    def public_bytes(self) -> bytes:
+        """Return the public key, in the one form that its suite has."""
+        ...
+
+    def key_id(self, did: str) -> str:
+        """Return the key's id, as the key of a participant."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Sign a message, which says what it is (`encoding.tagged`)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verifier:
+    """A public key that somebody pinned, and what signatures of it are checked with.
+
+    Attributes:
+        suite: A suite that signs (`SIGNING`).
+        public: The public key.
+    """
+
+    suite: Suite
+    public: bytes
+
+    def key_id(self, did: str) -> str:
+        """Return the key's id, as the key of a participant. Raises `Malformed`."""
+        return key_id(did, self.suite, self.public)
+
+    def verify(self, message: bytes, signature: bytes) -> None:
+        """Check that the holder of the key signed a message.
+
+        Raises:
+            Malformed: The key is none.
+            InvalidSignature: Anything is wrong with the signature.
+        """
+        SIGNING[self.suite](self.public, message, signature)
+
+
+SIGNING: Final[Mapping[Suite, Callable[[bytes, bytes, bytes], None]]] = {
+    "ed25519": verify_ed25519,
+}
+"""How signatures of each signing suite are checked: public key, message, signature."""
