@@ -5,6 +5,7 @@
     └── Invalid                    they parse and are false
     LedgerError
     ├── Inconsistent               a log's operator contradicts itself
+    ├── Refused                    a contract or the chain's node said no, and why
     └── ChainUnavailable           the chain did not answer; nothing is known
 
 `Inconsistent` is an accusation: one log, stream or account has made two
@@ -19,6 +20,10 @@ class LedgerError(Exception):
 
 class Inconsistent(LedgerError):
     """Two statements of one operator do not go together."""
+
+
+class Refused(LedgerError):
+    """A contract, or the chain's node, refuses; nothing changed. The text says why."""
 
 
 class ChainUnavailable(LedgerError):

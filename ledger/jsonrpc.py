@@ -19,10 +19,58 @@ import httpx
 
 from ledger.contracts import Artefact
 from ledger.contracts.calls import account_word
-from ledger.errors import ChainUnavailable
+from ledger.errors import ChainUnavailable, Refused
 
 _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _DATA: Final = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
+_ERROR: Final = bytes.fromhex("08c379a0")
+"""Selector of `Error(string)`."""
+
+
+class Rpc:
+    """A chain's node, asked by JSON-RPC. May be shared by threads."""
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        """Name the node; nothing is asked yet."""
+        self._http = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def ask(self, method: str, *params: object) -> object:
+        """Ask the node; return the result as it came.
+
+        Raises:
+            Refused: It answered with an error; the text is a contract's reason where
+                it told one, else its own.
+            ChainUnavailable: No answer in time, or one that does not parse.
+        """
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        try:
+            response = self._http.post("", json=body)
+            answer = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise ChainUnavailable(f"{method}: {error}") from error
+        match answer:
+            case {"error": {"message": str(said), **more}}:
+                raise Refused(_reason(more.get("data")) or said)
+            case {"result": result} if response.is_success:
+                return result
+        raise ChainUnavailable(f"{method}: status {response.status_code}, no answer")
+
+
+def _reason(given: object) -> str:
+    """Read why a contract refused, as Solidity's `Error(string)`; "" if it is none."""
+    if isinstance(given, dict):  # some nodes lay it a level deeper
+        given = given.get("data")
+    if not isinstance(given, str) or not _DATA.fullmatch(given):
+        return ""
+    raw = bytes.fromhex(given[2:])
+    if raw[:4] != _ERROR or len(raw) < 68:
+        return ""
+    size = int.from_bytes(raw[36:68], "big")
+    return raw[68 : 68 + size].decode("utf-8", "replace")
 
 
 class Deployed:
@@ -56,11 +104,11 @@ class Deployed:
         self._artefact = artefact
         self._name = name
         self._expected = chain_id
-        self._http = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False)
+        self._rpc = Rpc(url, timeout_s=timeout_s)
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._rpc.close()
 
     @property
     def chain_id(self) -> int:
@@ -127,16 +175,10 @@ class Deployed:
         Raises:
             ChainUnavailable: No answer in time, or an error.
         """
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         try:
-            response = self._http.post("", json=body)
-            response.raise_for_status()
-            answer = response.json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise ChainUnavailable(f"{method}: {error}") from error
-        if not isinstance(answer, dict) or "result" not in answer:
-            raise ChainUnavailable(f"{method}: the node refused")
-        return answer["result"]
+            return self._rpc.ask(method, *params)
+        except Refused as refusal:
+            raise ChainUnavailable(f"{method}: the node refused: {refusal}") from None
 
 
 def data(value: object) -> bytes:

@@ -12,15 +12,11 @@ threads.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ledger.errors import ChainUnavailable, LedgerError
+from ledger.errors import ChainUnavailable, Refused
 from ledger.registry import Change, Held, History, KeyChange, MembershipChange
 
 Motion = tuple[str, str | None]
 """A DID, and the account that is to speak for it."""
-
-
-class Refused(LedgerError):
-    """The contract refuses, and why."""
 
 
 @dataclass(kw_only=True)
