@@ -667,6 +667,14 @@ class Receipts(Protocol):
 class Log(Protocol):
     """The tree over the receipts, its checkpoints and their anchors."""
 
+    def lead(self) -> bool:
+        """Tell whether this transaction may keep the log: grow it, or anchor it.
+
+        Of several processes on one store one at a time may, until its transaction
+        ends. The others do nothing and come back; nobody waits.
+        """
+        ...
+
     def waiting(self, most: int) -> Sequence[Waiting]:
         """Return entries not yet in the tree, in the log's order."""
         ...

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from crypto import merkle
-from crypto.keys import Ed25519Key
 from crypto.notes import Checkpoint, sign_checkpoint
+from crypto.signing import Signer
 from ledger import log
 from ledger.checkpoint import anchor_commitment
 from ledger.ports import Anchors
@@ -48,7 +48,7 @@ class KeepLog:
     """
 
     store: Store
-    signer: Ed25519Key
+    signer: Signer
     origin: str
     anchors: Anchors | None
     clock: Clock
@@ -57,13 +57,15 @@ class KeepLog:
     async def integrate(self) -> int:
         """Integrate what waits, and publish a checkpoint of the new tree.
 
+        Of several processes on one store, one at a time does.
+
         Returns:
-            How many entries joined the tree.
+            How many entries joined the tree; 0 where another process leads.
         """
         return await self.store.write(self._integrate)
 
     def _integrate(self, work: UnitOfWork) -> int:
-        waiting = work.log.waiting(_BATCH)
+        waiting = work.log.waiting(_BATCH) if work.log.lead() else ()
         if not waiting:
             return 0
         size = work.log.size()

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import threading
 from collections.abc import Sequence
 
 import pytest
@@ -12,7 +13,7 @@ from ledger import log
 from ledger.ports import Anchored
 from ledger.receipts import SignedReceipt
 from ledger.snapshots import SignedSnapshot
-from node.adapters.sql.store import SqlStore
+from node.adapters.sql.store import SqlStore, engine_for
 from node.errors import Unavailable
 from node.ports import StoredAnchor, StoredCheckpoint, UnitOfWork, Waiting
 from node.services.keep_log import over_nodes
@@ -45,6 +46,36 @@ async def index(store: SqlStore, signed: SignedReceipt | SignedSnapshot) -> int 
 
 
 class TestLog:
+    async def test_whoever_writes_on_sqlite_leads(
+        self, store: SqlStore, kind: str
+    ) -> None:
+        if kind == "sqlite":
+            assert await store.write(lambda work: work.log.lead())
+
+    async def test_one_process_leads_until_its_transaction_ends(
+        self, store: SqlStore, url: str, kind: str
+    ) -> None:
+        if kind == "sqlite":
+            pytest.skip("of SQLite's writers there is one at a time")
+        begun, end = threading.Event(), threading.Event()
+
+        def lead(work: UnitOfWork) -> bool:
+            leads = work.log.lead() and work.log.lead()  # as often as it asks
+            begun.set()
+            assert end.wait(20)
+            return leads
+
+        first = asyncio.create_task(store.write(lead))
+        assert await asyncio.to_thread(begun.wait, 20)
+        other = SqlStore(engine_for(url))
+        try:
+            assert not await other.write(lambda work: work.log.lead())
+            end.set()
+            assert await first
+            assert await other.write(lambda work: work.log.lead())
+        finally:
+            await asyncio.to_thread(other.close)
+
     async def test_entries_wait_in_order_until_they_are_integrated(
         self, store: SqlStore
     ) -> None:

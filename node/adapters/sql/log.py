@@ -16,6 +16,8 @@ from node.adapters.sql.receipts import signed_receipt
 from node.adapters.sql.snapshots import signed_snapshot
 from node.ports import StoredAnchor, StoredCheckpoint, Waiting
 
+_LEADER: Final = 0x6C6F67
+"""Of the lock that the keeper of the log holds: "log". Migrations have another."""
 _Read: TypeAlias = Callable[[sa.Row[Any]], SignedReceipt | SignedSnapshot]
 _ENTRIES: Final[Mapping[str, tuple[sa.Table, sa.Column[int], _Read]]] = {
     "receipt": (t.receipts, t.receipts.c.sequence, signed_receipt),
@@ -29,6 +31,17 @@ class SqlLog:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    def lead(self) -> bool:
+        """Tell whether this transaction may keep the log.
+
+        On SQLite whoever writes is alone. On PostgreSQL the lock is the database's,
+        and ends with the transaction, so a process that dies leads no more.
+        """
+        if self._connection.dialect.name == "sqlite":
+            return True
+        taken = sa.func.pg_try_advisory_xact_lock(_LEADER)
+        return bool(self._connection.scalar(sa.select(taken)))
 
     def waiting(self, most: int) -> Sequence[Waiting]:
         """Return entries not yet in the tree: receipts first, then snapshots.
