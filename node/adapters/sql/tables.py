@@ -79,6 +79,24 @@ tiles = sa.Table(
     Column("hashes", LargeBinary, nullable=False),
 )
 
+# Agreements whose snapshots some process is to bring up to date, and how often that
+# was wanted: whoever built for an older wish leaves a newer one.
+unbuilt = sa.Table(
+    "unbuilt",
+    metadata,
+    Column("agreement", String(128), primary_key=True),
+    Column("wanted", BigInteger, nullable=False),
+)
+
+# What one process of several does alone, and until when it may.
+leases = sa.Table(
+    "leases",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+
 received_snapshots = sa.Table(
     "received_snapshots",
     metadata,
@@ -174,7 +192,8 @@ receipts = sa.Table(
     Column("receipt_id", String(64), nullable=False, unique=True),
     Column("stream", String(64), nullable=False),
     Column("stream_sequence", BigInteger, nullable=False),
-    # Erased content is null: what the receipt said, and what opens its leaf.
+    # Erased content is null, here and in the columns below: what the receipt said,
+    # and what opens its leaf. Its id, its places and `at` stay.
     Column("core", Text, nullable=True),
     Column("signature", LargeBinary(64), nullable=True),
     Column("salt", LargeBinary(32), nullable=True),
@@ -190,10 +209,10 @@ receipts = sa.Table(
     Column("agreement", String(128), nullable=True, index=True),
     Column("dataset", String(128), nullable=True),
     Column("purpose", String(128), nullable=True),
-    Column("decision", String(8), nullable=False),
-    Column("customers", Integer, nullable=False),
-    Column("records", Integer, nullable=False),
-    Column("took_ms", Integer, nullable=False),
+    Column("decision", String(8), nullable=True),
+    Column("customers", Integer, nullable=True),
+    Column("records", Integer, nullable=True),
+    Column("took_ms", Integer, nullable=True),
     sa.UniqueConstraint("stream", "stream_sequence"),
     # The integrator asks for what has no index yet: a partial index keeps that
     # question as cheap at a million receipts as at ten.
@@ -207,8 +226,8 @@ receipts = sa.Table(
     Index(
         "receipts_unacknowledged",
         "stream",
-        sqlite_where=sa.text("countersignature IS NULL"),
-        postgresql_where=sa.text("countersignature IS NULL"),
+        sqlite_where=sa.text("countersignature IS NULL AND erased_at IS NULL"),
+        postgresql_where=sa.text("countersignature IS NULL AND erased_at IS NULL"),
     ),
     sqlite_autoincrement=True,
 )
@@ -238,11 +257,14 @@ received = sa.Table(
     Column("stream_sequence", BigInteger, nullable=False),
     Column("nonce", String(86), nullable=True),
     Column("at", BigInteger, nullable=False),
-    Column("core", Text, nullable=False),
-    Column("signature", LargeBinary(64), nullable=False),
-    Column("verified", sa.Boolean, nullable=False),
-    Column("checks", Text, nullable=False),
+    # As in `receipts`: null once it is erased.
+    Column("core", Text, nullable=True),
+    Column("signature", LargeBinary(64), nullable=True),
+    Column("verified", sa.Boolean, nullable=True),
+    Column("checks", Text, nullable=True),
     Column("disclosure", Text, nullable=True),
+    Column("erased_at", BigInteger, nullable=True),
+    Column("erased_why", Text, nullable=True),
     # Ours, over a receipt that we checked; and whether its provider has it.
     Column("countersigner", String(256), nullable=True),
     Column("countersignature", LargeBinary(64), nullable=True),
