@@ -18,57 +18,71 @@ a proof over a million leaves reads some twenty to forty.
 Neither proof says that a root is the only one its log ever signed: two readers
 must compare checkpoints, or find them anchored in one place.
 
+A tree is built with one hash function from its first leaf on. Which one is said by
+whoever reads it, from what it knows of the log, never by the proof.
+
 Spec: RFC 9162, section 2.1 (the same trees as RFC 6962).
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, TypeAlias
 
-from crypto.encoding import sha256
 from crypto.errors import InvalidProof, Malformed
+from crypto.hashing import HASHES, Hashing
 
 Reader: TypeAlias = Callable[[int, int], bytes]
 """Returns the stored hash of the complete node (level, index)."""
 
-EMPTY_ROOT: Final = sha256(b"")
+USUAL: Final[Hashing] = "sha-256"
+"""The hash function of trees that are not said to have another."""
+EMPTY_ROOT: Final = HASHES[USUAL](b"")
 
 
-def leaf_hash(entry: bytes) -> bytes:
+def leaf_hash(entry: bytes, *, hashing: Hashing = USUAL) -> bytes:
     """Hash an entry as a leaf."""
-    return sha256(b"\x00", entry)
+    return HASHES[hashing](b"\x00", entry)
 
 
-def node_hash(left: bytes, right: bytes) -> bytes:
+def node_hash(left: bytes, right: bytes, *, hashing: Hashing = USUAL) -> bytes:
     """Hash two children as their parent."""
-    return sha256(b"\x01", left, right)
+    return HASHES[hashing](b"\x01", left, right)
 
 
-def stored(leaves: Sequence[bytes]) -> Reader:
+def empty_root(*, hashing: Hashing = USUAL) -> bytes:
+    """Return the root of a tree without leaves."""
+    return HASHES[hashing](b"")
+
+
+def stored(leaves: Sequence[bytes], *, hashing: Hashing = USUAL) -> Reader:
     """Build every complete node over leaf hashes, in memory, and read from them."""
     levels = [list(leaves)]
     while len(below := levels[-1]) > 1:
         pairs = zip(below[::2], below[1::2], strict=False)
-        levels.append([node_hash(left, right) for left, right in pairs])
+        levels.append([node_hash(*pair, hashing=hashing) for pair in pairs])
     return lambda level, index: levels[level][index]
 
 
-def root(leaves: Sequence[bytes]) -> bytes:
+def root(leaves: Sequence[bytes], *, hashing: Hashing = USUAL) -> bytes:
     """Compute the root over leaf hashes that are all at hand."""
-    return root_at(len(leaves), stored(leaves))
+    return root_at(len(leaves), stored(leaves, hashing=hashing), hashing=hashing)
 
 
-def root_at(size: int, read: Reader) -> bytes:
+def root_at(size: int, read: Reader, *, hashing: Hashing = USUAL) -> bytes:
     """Compute the root over the first `size` leaves of a stored tree."""
-    return _range(0, size, read) if size else EMPTY_ROOT
+    return _range(0, size, read, hashing) if size else empty_root(hashing=hashing)
 
 
-def inclusion_proof(index: int, size: int, read: Reader) -> list[bytes]:
+def inclusion_proof(
+    index: int, size: int, read: Reader, *, hashing: Hashing = USUAL
+) -> list[bytes]:
     """List the siblings from a leaf up to the root. RFC 9162, section 2.1.3.1.
 
     Args:
         index: Position of the leaf, counted from zero, below `size`.
         size: Number of leaves the proof is against.
         read: Reads the stored tree, which may have grown beyond `size`.
+        hashing: What the tree is built with.
     """
     if not 0 <= index < size:
         message = f"there is no leaf {index} in a tree of {size}"
@@ -78,21 +92,24 @@ def inclusion_proof(index: int, size: int, read: Reader) -> list[bytes]:
     while end - begin > 1:
         middle = begin + _split(end - begin)
         if index < middle:
-            proof.append(_range(middle, end, read))
+            proof.append(_range(middle, end, read, hashing))
             end = middle
         else:
-            proof.append(_range(begin, middle, read))
+            proof.append(_range(begin, middle, read, hashing))
             begin = middle
     return proof[::-1]
 
 
-def consistency_proof(size1: int, size2: int, read: Reader) -> list[bytes]:
+def consistency_proof(
+    size1: int, size2: int, read: Reader, *, hashing: Hashing = USUAL
+) -> list[bytes]:
     """List the hashes that link two sizes of a tree. RFC 9162, section 2.1.4.1.
 
     Args:
         size1: The smaller size, at least 1.
         size2: The larger size.
         read: Reads the stored tree, which may have grown beyond `size2`.
+        hashing: What the tree is built with.
     """
     if not 0 < size1 <= size2:
         message = f"no consistency proof leads from size {size1} to {size2}"
@@ -102,18 +119,24 @@ def consistency_proof(size1: int, size2: int, read: Reader) -> list[bytes]:
     while end != size1:
         middle = begin + _split(end - begin)
         if size1 <= middle:
-            proof.append(_range(middle, end, read))
+            proof.append(_range(middle, end, read, hashing))
             end = middle
         else:
-            proof.append(_range(begin, middle, read))
+            proof.append(_range(begin, middle, read, hashing))
             begin = middle
     if begin:  # the old tree's last subtree; at 0 it is the old root itself
-        proof.append(_range(begin, end, read))
+        proof.append(_range(begin, end, read, hashing))
     return proof[::-1]
 
 
 def verify_inclusion(
-    *, leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
+    *,
+    leaf: bytes,
+    index: int,
+    size: int,
+    proof: Sequence[bytes],
+    root: bytes,
+    hashing: Hashing = USUAL,
 ) -> None:
     """Check that a leaf is in the tree. RFC 9162, section 2.1.3.2.
 
@@ -123,6 +146,7 @@ def verify_inclusion(
         size: Number of leaves under `root`.
         proof: Sibling hashes from the leaf up, 32 bytes each.
         root: Root hash taken from a *verified* checkpoint, 32 bytes.
+        hashing: What the tree is built with, as known of it beforehand.
 
     Raises:
         Malformed: Something that should be a hash is not 32 bytes long.
@@ -132,16 +156,22 @@ def verify_inclusion(
     _check_hashes(leaf, root, *proof)
     if not 0 <= index < size:
         raise InvalidProof("there is no such leaf in a tree of this size")
-    walk = leaf
+    walk, join = leaf, partial(node_hash, hashing=hashing)
     turns = _turns(index, size - 1, len(proof))
     for sibling, from_left in zip(proof, turns, strict=True):
-        walk = node_hash(sibling, walk) if from_left else node_hash(walk, sibling)
+        walk = join(sibling, walk) if from_left else join(walk, sibling)
     if walk != root:
         raise InvalidProof("the inclusion proof does not lead to the root")
 
 
 def verify_consistency(
-    *, size1: int, size2: int, proof: Sequence[bytes], root1: bytes, root2: bytes
+    *,
+    size1: int,
+    size2: int,
+    proof: Sequence[bytes],
+    root1: bytes,
+    root2: bytes,
+    hashing: Hashing = USUAL,
 ) -> None:
     """Check that a larger tree extends a smaller one. RFC 9162, section 2.1.4.2.
 
@@ -154,6 +184,7 @@ def verify_consistency(
         proof: The hashes of `consistency_proof`, 32 bytes each.
         root1: Root hash from an older *verified* checkpoint, 32 bytes.
         root2: Root hash from a newer *verified* checkpoint, 32 bytes.
+        hashing: What the tree is built with, as known of it beforehand.
 
     Raises:
         Malformed: Something that should be a hash is not 32 bytes long.
@@ -177,11 +208,12 @@ def verify_consistency(
     turns = _turns((size1 - 1) >> level, (size2 - 1) >> level, len(path) - 1)
     # 5, 6. Both walks begin there; what comes from the right is new.
     walk1 = walk2 = path[0]
+    join = partial(node_hash, hashing=hashing)
     for sibling, from_left in zip(path[1:], turns, strict=True):
         if from_left:
-            walk1, walk2 = node_hash(sibling, walk1), node_hash(sibling, walk2)
+            walk1, walk2 = join(sibling, walk1), join(sibling, walk2)
         else:
-            walk2 = node_hash(walk2, sibling)
+            walk2 = join(walk2, sibling)
     # 7. Both must have arrived.
     if (walk1, walk2) != (root1, root2):
         raise InvalidProof("the consistency proof does not lead to both roots")
@@ -211,14 +243,15 @@ def _split(width: int) -> int:
     return 1 << ((width - 1).bit_length() - 1)
 
 
-def _range(begin: int, end: int, read: Reader) -> bytes:
+def _range(begin: int, end: int, read: Reader, hashing: Hashing) -> bytes:
     """Return the root over the leaves begin..end, a subtree of RFC 9162's tree."""
     width = end - begin
     if width & (width - 1) == 0:
         level = width.bit_length() - 1
         return read(level, begin >> level)
     middle = begin + _split(width)
-    return node_hash(_range(begin, middle, read), _range(middle, end, read))
+    left = _range(begin, middle, read, hashing)
+    return node_hash(left, _range(middle, end, read, hashing), hashing=hashing)
 
 
 def _check_hashes(*hashes: bytes) -> None:

@@ -24,15 +24,17 @@ Spec: c2sp.org/signed-note, c2sp.org/tlog-checkpoint.
 import base64
 import binascii
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from crypto.encoding import sha256
 from crypto.errors import InvalidSignature, Malformed
-from crypto.keys import Ed25519Key, check_ed25519_public, verify_ed25519
+from crypto.keyids import Suite
+from crypto.signing import Signer, Verifier, check_public
 
-_ED25519: Final = b"\x01"
+_TYPES: Final[Mapping[Suite, bytes]] = {"ed25519": b"\x01"}
+"""How a note tells the suite of a key: bytes before the public key."""
 _DASH: Final = "\u2014 "
 _MAX_SIGNATURES: Final = 100
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\ud800-\udfff]")
@@ -49,34 +51,46 @@ class VerifierKey:
 
     name: str
     public: bytes
+    suite: Suite = "ed25519"
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        check_ed25519_public(self.public)
+        check_public(self.suite, self.public)
+
+    @property
+    def verifier(self) -> Verifier:
+        """What signatures are checked with."""
+        return Verifier(suite=self.suite, public=self.public)
 
     @property
     def key_hash(self) -> bytes:
         """The 4 bytes that pick this key among those of the same name."""
-        return sha256(self.name.encode(), b"\n", _ED25519, self.public)[:4]
+        return sha256(self.name.encode(), b"\n", self._material)[:4]
 
     def render(self) -> str:
         """Write the key as a *vkey*: ``name+hash+base64``."""
-        return f"{self.name}+{self.key_hash.hex()}+{_b64(_ED25519 + self.public)}"
+        return f"{self.name}+{self.key_hash.hex()}+{_b64(self._material)}"
+
+    @property
+    def _material(self) -> bytes:
+        return _TYPES[self.suite] + self.public
 
 
 def parse_verifier_key(text: str) -> VerifierKey:
     """Read a vkey. Raises `Malformed`."""
     name, _, encoded = text.partition("+")
     material = _unb64(encoded.partition("+")[2])
-    if material[:1] != _ED25519:
-        raise Malformed("a verifier key that is not of type Ed25519")
-    key = VerifierKey(name=name, public=material[1:])
+    known = [suite for suite, kind in _TYPES.items() if material.startswith(kind)]
+    if not known:
+        raise Malformed("a verifier key of a type that is not known here")
+    public = material.removeprefix(_TYPES[known[0]])
+    key = VerifierKey(name=name, public=public, suite=known[0])
     if key.render() != text:
         raise Malformed("a verifier key whose hash is not its own")
     return key
 
 
-def sign_note(text: str, *, name: str, key: Ed25519Key) -> str:
+def sign_note(text: str, *, name: str, key: Signer) -> str:
     """Write a note with one signature.
 
     Args:
@@ -88,7 +102,7 @@ def sign_note(text: str, *, name: str, key: Ed25519Key) -> str:
         Malformed: The text holds control characters or does not end in a newline.
     """
     _check_text(text)
-    signer = VerifierKey(name=name, public=key.public_bytes)
+    signer = VerifierKey(name=name, public=key.public_bytes, suite=key.suite)
     signature = signer.key_hash + key.sign(text.encode())
     return f"{text}\n{_DASH}{name} {_b64(signature)}\n"
 
@@ -115,10 +129,10 @@ def open_note(note: str, keys: Collection[VerifierKey]) -> str:
     if len(signatures) > _MAX_SIGNATURES:
         raise Malformed("a note with too many signatures")
     # 2. Unknown keys are passed over; a known one must have signed this text.
-    trusted = {(key.name, key.key_hash): key.public for key in keys}
+    trusted = {(key.name, key.key_hash): key.verifier for key in keys}
     known = [(name, data) for name, data in signatures if (name, data[:4]) in trusted]
     for name, data in known:
-        verify_ed25519(trusted[name, data[:4]], text.encode(), data[4:])
+        trusted[name, data[:4]].verify(text.encode(), data[4:])
     # 3. One signature is enough, none is not.
     if not known:
         raise InvalidSignature("no trusted key has signed the note")
@@ -164,24 +178,29 @@ def parse_checkpoint(text: str) -> Checkpoint:
             raise Malformed("a checkpoint is three lines: origin, size, root hash")
 
 
-def sign_checkpoint(checkpoint: Checkpoint, key: Ed25519Key) -> str:
+def sign_checkpoint(checkpoint: Checkpoint, key: Signer) -> str:
     """Write a checkpoint as a note signed by the log itself."""
     return sign_note(checkpoint.render(), name=checkpoint.origin, key=key)
 
 
-def open_checkpoint(note: str, *, origin: str, public: bytes) -> Checkpoint:
+def open_checkpoint(
+    note: str, *, origin: str, keys: Collection[Verifier]
+) -> Checkpoint:
     """Return the checkpoint of one log, once its signature is checked.
 
     Args:
         note: The signed note.
         origin: The log the reader expects.
-        public: That log's *pinned* Ed25519 key, 32 bytes.
+        keys: That log's *pinned* keys; one of them must have signed.
 
     Raises:
         Malformed: Not a note, or not a checkpoint.
         InvalidSignature: Not signed by this log, or about another one.
     """
-    text = open_note(note, [VerifierKey(name=origin, public=public)])
+    trusted = [
+        VerifierKey(name=origin, public=key.public, suite=key.suite) for key in keys
+    ]
+    text = open_note(note, trusted)
     checkpoint = parse_checkpoint(text)
     if checkpoint.origin != origin:
         raise InvalidSignature("signed by this log, but as another log's checkpoint")

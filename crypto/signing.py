@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from crypto.errors import Malformed
 from crypto.keyids import Suite, key_id
-from crypto.keys import verify_ed25519
+from crypto.keys import check_ed25519_public, verify_ed25519
 
 
 class Signer(Protocol):
@@ -66,3 +67,21 @@ SIGNING: Final[Mapping[Suite, Callable[[bytes, bytes, bytes], None]]] = {
     "ed25519": verify_ed25519,
 }
 """How signatures of each signing suite are checked: public key, message, signature."""
+
+
+CHECKING: Final[Mapping[Suite, Callable[[bytes], None]]] = {
+    "ed25519": check_ed25519_public,
+}
+"""What must never be pinned as somebody's key of each signing suite."""
+
+
+def check_public(suite: Suite, public: bytes) -> None:
+    """Refuse what must never be pinned as somebody's signing key.
+
+    Raises:
+        Malformed: Not such a key, one that anybody can sign for, or of a suite
+            that does not sign.
+    """
+    if suite not in CHECKING:
+        raise Malformed(f"{suite} keys sign no receipts and no notes")
+    CHECKING[suite](public)

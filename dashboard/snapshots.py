@@ -79,7 +79,7 @@ def snapshot_step(
             receipt.dataset,
         ):
             raise InvalidProof("the snapshot is of another agreement or dataset")
-        verify_snapshot(signed, provider.keys["ed25519"])
+        verify_snapshot(signed, provider)
         standing = verify_place(signed, place, provider, chain)
         return standing.outcome, standing.at or ""
 

@@ -145,7 +145,7 @@ def _check_snapshot(
     declaration: str | None,
 ) -> None:
     snapshot, schema = disclosure.snapshot.snapshot, disclosure.schema
-    verify_snapshot(disclosure.snapshot, provider.keys["ed25519"])
+    verify_snapshot(disclosure.snapshot, provider)
     if provider.did != receipt.provider or snapshot.snapshot_id != receipt.snapshot:
         raise InvalidProof("the receipt names another snapshot or provider")
     said = (snapshot.provider, snapshot.agreement, snapshot.dataset)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from crypto import merkle
-from crypto.keys import Ed25519Key
+from crypto.signing import Signer
 from ledger import log
 from ledger.checkpoint import (
     Checkpoint,
@@ -112,10 +112,10 @@ class MemoryLog:
 
     Args:
         participant: The provider, as its consortium pins it.
-        key: Its Ed25519 key.
+        key: Its signing key.
     """
 
-    def __init__(self, participant: Participant, key: Ed25519Key) -> None:
+    def __init__(self, participant: Participant, key: Signer) -> None:
         self.participant = participant
         self.nodes = MemoryNodes()
         self.size = 0

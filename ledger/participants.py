@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from crypto.encoding import b64u
 from crypto.errors import InvalidSignature, Malformed
+from crypto.hashing import Hashing
 from crypto.keys import Suite, check_ed25519_public, key_id
 from crypto.signing import Verifier
 from ledger import shape
@@ -53,13 +54,23 @@ class Participant:
         """The key under which receipts and checkpoints of this participant verify."""
         return Verifier(suite="ed25519", public=self.keys["ed25519"])
 
+    @property
+    def verifiers(self) -> tuple[Verifier, ...]:
+        """Every key that this participant signs or has signed with, newest first."""
+        return (self.signing,)
+
+    @property
+    def hashing(self) -> Hashing:
+        """The hash function that this participant's log is built with."""
+        return "sha-256"
+
     def verifier(self, named: str) -> Verifier:
         """Return the signing key of an id.
 
         Raises:
             InvalidSignature: This participant has no such key.
         """
-        for known in (self.signing,):
+        for known in self.verifiers:
             if known.key_id(self.did) == named:
                 return known
         raise InvalidSignature("said to be signed with a key that is not pinned")

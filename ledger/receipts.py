@@ -24,10 +24,11 @@ from typing import Any, Final, Literal
 
 from crypto.encoding import b64u, canonical, sha256, tagged
 from crypto.errors import InvalidSignature, Malformed
-from crypto.keys import Ed25519Key, key_id, verify_ed25519
+from crypto.signing import Signer
 from ledger import shape
 from ledger.conditions import Condition, check_conditions, parse_conditions
 from ledger.errors import Inconsistent
+from ledger.participants import Participant
 
 TYPE: Final = "fieldpact/receipt/1"
 FIRST: Final = "0" * 64
@@ -248,7 +249,7 @@ class SignedReceipt:
     """A receipt with its provider's signature, which is not yet verified.
 
     Attributes:
-        signature: Ed25519 signature, 64 bytes.
+        signature: Of the suite of the key that the receipt names, 64 bytes.
     """
 
     receipt: Receipt
@@ -285,37 +286,40 @@ class Countersignature:
     """The consumer's signature over a signed receipt, not yet verified.
 
     Attributes:
-        key_id: Id of the consumer's Ed25519 key.
-        signature: Ed25519 signature, 64 bytes.
+        key_id: Id of the consumer's signing key.
+        signature: Of the suite of that key, 64 bytes.
     """
 
     key_id: str
     signature: bytes
 
 
-def sign_receipt(receipt: Receipt, key: Ed25519Key) -> SignedReceipt:
+def sign_receipt(receipt: Receipt, key: Signer) -> SignedReceipt:
     """Sign a receipt as its provider, with the key that the receipt names."""
     if receipt.key_id != key.key_id(receipt.provider):
         raise ValueError("the receipt names another key")
     return SignedReceipt(receipt=receipt, signature=key.sign(_signed_bytes(receipt)))
 
 
-def verify_receipt(signed: SignedReceipt, public: bytes) -> None:
+def verify_receipt(signed: SignedReceipt, provider: Participant) -> None:
     """Check the provider's signature.
 
     Args:
         signed: The receipt, as parsed.
-        public: The provider's *pinned* Ed25519 key, 32 bytes.
+        provider: The provider, as *pinned*: which of its keys has signed, the
+            receipt says.
 
     Raises:
-        InvalidSignature: Not signed, or signed by or said to be by another key.
+        InvalidSignature: Not signed, signed by or said to be by another key, or the
+            receipt is another participant's.
     """
     receipt = signed.receipt
-    _same_key(receipt.key_id, receipt.provider, public)
-    verify_ed25519(public, _signed_bytes(receipt), signed.signature)
+    _same_party(receipt.provider, provider)
+    key = provider.verifier(receipt.key_id)
+    key.verify(_signed_bytes(receipt), signed.signature)
 
 
-def countersign(signed: SignedReceipt, key: Ed25519Key) -> Countersignature:
+def countersign(signed: SignedReceipt, key: Signer) -> Countersignature:
     """Sign a signed receipt as its consumer.
 
     Only after `ledger.response.verify_response`: a countersignature says "this is
@@ -330,20 +334,22 @@ def countersign(signed: SignedReceipt, key: Ed25519Key) -> Countersignature:
 
 
 def verify_countersignature(
-    signed: SignedReceipt, countersignature: Countersignature, public: bytes
+    signed: SignedReceipt, countersignature: Countersignature, consumer: Participant
 ) -> None:
     """Check the consumer's signature over a receipt and its provider's signature.
 
     Args:
         signed: The receipt, as parsed.
         countersignature: What the consumer is said to have answered.
-        public: The consumer's *pinned* Ed25519 key, 32 bytes.
+        consumer: The consumer, as *pinned*.
 
     Raises:
-        InvalidSignature: Not signed, or signed by or said to be by another key.
+        InvalidSignature: Not signed, signed by or said to be by another key, or
+            the call was another participant's.
     """
-    _same_key(countersignature.key_id, signed.receipt.consumer, public)
-    verify_ed25519(public, _countersigned_bytes(signed), countersignature.signature)
+    _same_party(signed.receipt.consumer, consumer)
+    key = consumer.verifier(countersignature.key_id)
+    key.verify(_countersigned_bytes(signed), countersignature.signature)
 
 
 def check_successor(previous: Receipt | None, following: Receipt) -> None:
@@ -377,6 +383,6 @@ def _countersigned_bytes(signed: SignedReceipt) -> bytes:
     return tagged("countersignature", receipt_id + signed.signature)
 
 
-def _same_key(named: str, owner: str | None, public: bytes) -> None:
-    if owner is None or named != key_id(owner, "ed25519", public):
-        raise InvalidSignature("said to be signed with a key that is not pinned")
+def _same_party(named: str | None, pinned: Participant) -> None:
+    if named != pinned.did:
+        raise InvalidSignature("said to be signed by another participant")

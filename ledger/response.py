@@ -112,7 +112,7 @@ def verify_response(
     signed, disclosure = response.signed, response.disclosure
 
     def provider_signature() -> Outcome:
-        verify_receipt(signed, provider.keys["ed25519"])
+        verify_receipt(signed, provider)
         return "checked", signed.receipt.key_id
 
     def request() -> Outcome:

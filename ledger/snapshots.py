@@ -35,10 +35,11 @@ from crypto import merkle
 from crypto.bbs.suite import POINT_BYTES
 from crypto.encoding import b64u, canonical, sha256, tagged
 from crypto.errors import InvalidSignature, Malformed
-from crypto.keys import Ed25519Key, key_id, verify_ed25519
+from crypto.signing import Signer
 from crypto.typed import SIZES, Header
 from ledger import shape
 from ledger.errors import Inconsistent
+from ledger.participants import Participant
 
 TYPE: Final = "fieldpact/snapshot/1"
 FIRST: Final = "0" * 64
@@ -155,7 +156,7 @@ class SignedSnapshot:
     """A snapshot with its provider's signature, which is not yet verified.
 
     Attributes:
-        signature: Ed25519 signature, 64 bytes.
+        signature: Of the suite of the key that the snapshot names, 64 bytes.
     """
 
     snapshot: Snapshot
@@ -187,7 +188,7 @@ def parse_signed_snapshot(message: Mapping[str, Any]) -> SignedSnapshot:
     )
 
 
-def sign_snapshot(snapshot: Snapshot, key: Ed25519Key) -> SignedSnapshot:
+def sign_snapshot(snapshot: Snapshot, key: Signer) -> SignedSnapshot:
     """Sign a snapshot as its provider, with the key that the snapshot names."""
     if snapshot.key_id != key.key_id(snapshot.provider):
         raise ValueError("the snapshot names another key")
@@ -195,20 +196,22 @@ def sign_snapshot(snapshot: Snapshot, key: Ed25519Key) -> SignedSnapshot:
     return SignedSnapshot(snapshot=snapshot, signature=signature)
 
 
-def verify_snapshot(signed: SignedSnapshot, public: bytes) -> None:
+def verify_snapshot(signed: SignedSnapshot, provider: Participant) -> None:
     """Check the provider's signature.
 
     Args:
         signed: The snapshot, as parsed.
-        public: The provider's *pinned* Ed25519 key, 32 bytes.
+        provider: The provider, as *pinned*.
 
     Raises:
-        InvalidSignature: Not signed, or signed by or said to be by another key.
+        InvalidSignature: Not signed, signed by or said to be by another key, or the
+            snapshot is another participant's.
     """
     snapshot = signed.snapshot
-    if snapshot.key_id != key_id(snapshot.provider, "ed25519", public):
-        raise InvalidSignature("said to be signed with a key that is not pinned")
-    verify_ed25519(public, _signed_bytes(snapshot), signed.signature)
+    if snapshot.provider != provider.did:
+        raise InvalidSignature("said to be signed by another participant")
+    key = provider.verifier(snapshot.key_id)
+    key.verify(_signed_bytes(snapshot), signed.signature)
 
 
 def check_successor(previous: Snapshot | None, following: Snapshot) -> None:

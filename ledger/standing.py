@@ -178,8 +178,8 @@ def _instant(seconds: int) -> str | None:
 
 
 def _open(note: str, provider: Participant) -> Checkpoint:
-    public = provider.keys["ed25519"]
-    return open_checkpoint(note, origin=origin_of(provider.did), public=public)
+    keys = provider.verifiers
+    return open_checkpoint(note, origin=origin_of(provider.did), keys=keys)
 
 
 def _unverified(note: str) -> Checkpoint:

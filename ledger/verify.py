@@ -126,8 +126,9 @@ class _Case:
     def provider_signature(self) -> Outcome:
         if self.provider is None:
             return "unknown", self.evidence.signed.receipt.provider
-        verify_receipt(self.evidence.signed, self.provider.keys["ed25519"])
-        return self._under_key_of(self.provider)
+        verify_receipt(self.evidence.signed, self.provider)
+        named = self.evidence.signed.receipt.key_id
+        return self._under_key_of(self.provider, named)
 
     def countersignature(self) -> Outcome:
         did = self.evidence.signed.receipt.consumer
@@ -138,9 +139,8 @@ class _Case:
             raise InvalidSignature("countersigned, and by nobody")
         if (consumer := self.known.get(did)) is None:
             return "unknown", did
-        public = consumer.keys["ed25519"]
-        verify_countersignature(self.evidence.signed, given, public)
-        return self._under_key_of(consumer)
+        verify_countersignature(self.evidence.signed, given, consumer)
+        return self._under_key_of(consumer, given.key_id)
 
     def disclosure(self) -> Outcome:
         receipt, told = self.evidence.signed.receipt, self.evidence.disclosure
@@ -174,6 +174,5 @@ class _Case:
             check_opening(opening.customer, opening.opening, opening.identifier)
         return "checked", str(len(opened))
 
-    def _under_key_of(self, party: Participant) -> Outcome:
-        outcome = "checked" if party.did in self.pins else "embedded"
-        return outcome, party.key_id("ed25519")
+    def _under_key_of(self, party: Participant, key_id: str) -> Outcome:
+        return "checked" if party.did in self.pins else "embedded", key_id

@@ -1,12 +1,13 @@
 """Countersign: give and take the consumer's signature over a receipt."""
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from crypto.encoding import b64u, unb64u
 from crypto.errors import CryptoError
-from crypto.keys import Ed25519Key
+from crypto.signing import Signer
 from ledger.participants import Participant
 from ledger.receipts import (
     Countersignature,
@@ -14,8 +15,8 @@ from ledger.receipts import (
     countersign,
     verify_countersignature,
 )
-from node.errors import BadRequest, Unavailable
-from node.ports import Identity, Store, UnitOfWork
+from node.errors import BadRequest, NotFound, Unavailable
+from node.ports import Clock, Identity, Received, Store, UnitOfWork
 from node.services.send import Send
 
 _PATH = "/receipts/countersignatures"
@@ -28,25 +29,38 @@ class Countersign:
     store: Store
     identity: Identity
     send: Send
-    signer: Ed25519Key
+    clock: Clock
+    signer: Signer
 
-    async def __call__(self, signed: SignedReceipt, provider: Participant) -> bool:
-        """Sign a receipt that we have checked, and send it to its provider.
+    def sign(self, signed: SignedReceipt) -> Countersignature:
+        """Sign a receipt that we have checked. It travels with the next call."""
+        return countersign(signed, self.signer)
+
+    async def deliver(self, *, waited_s: float = 0.0) -> int:
+        """Send signatures that no call has taken along.
+
+        A provider that does not take them is asked again the next time.
+
+        Args:
+            waited_s: Only those that waited for a call so long.
 
         Returns:
-            Whether the provider took it. If not, the answer stays what it is;
-            the provider will miss our signature and ask for it.
+            How many providers took.
         """
-        signature = countersign(signed, self.signer)
-        item = {
-            "receipt": signed.receipt.receipt_id,
-            "signature": b64u(signature.signature),
-        }
-        try:
-            await self.send(provider, _PATH, {"countersignatures": [item]})
-        except Unavailable:
-            return False
-        return True
+        before = self.clock.now() - datetime.timedelta(seconds=waited_s)
+        owed = await self.store.read(lambda view: view.receipts.owed(None, before))
+        taken: list[str] = []
+        for did in {each.signed.receipt.provider for each in owed}:
+            items = [_item(each) for each in owed if each.signed.receipt.provider == did]
+            try:
+                partner = self.send.partner(did)
+                await self.send(partner, _PATH, {"countersignatures": items})
+            except (NotFound, Unavailable):
+                continue
+            taken += [item["receipt"] for item in items]
+        if taken:
+            await self.store.write(lambda work: work.receipts.delivered(taken))
+        return len(taken)
 
     async def receive(self, sender: str, body: Mapping[str, Any]) -> int:
         """Keep a consumer's signatures over receipts of its own calls.
@@ -59,15 +73,18 @@ class Countersign:
                 none was kept.
         """
         consumer = self.identity.participant(sender)
-        items: Sequence[Mapping[str, str]] = body["countersignatures"]
+        items: Sequence[tuple[str, bytes]] = [
+            (item["receipt"], _octets(item["signature"]))
+            for item in body["countersignatures"]
+        ]
 
         def _check(view: UnitOfWork) -> list[tuple[str, Countersignature]]:
             given = []
-            for item in items:
-                entry = view.receipts.entry(item["receipt"])
+            for receipt_id, signature in items:
+                entry = view.receipts.entry(receipt_id)
                 if entry is None or consumer is None:
                     raise _wrong()
-                given.append((item["receipt"], _checked(item, entry.signed, consumer)))
+                given.append((receipt_id, checked(signature, entry.signed, consumer)))
             return given
 
         def _keep(work: UnitOfWork) -> None:
@@ -87,10 +104,10 @@ def _checked(
         raise _wrong()
     try:
         given = Countersignature(
-            key_id=consumer.key_id("ed25519"),
+            key_id=consumer.signing.key_id(consumer.did),
             signature=unb64u(item["signature"], 64),
         )
-        verify_countersignature(signed, given, consumer.keys["ed25519"])
+        verify_countersignature(signed, given, consumer)
     except CryptoError as error:
         raise _wrong() from error
     return given

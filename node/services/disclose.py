@@ -23,7 +23,7 @@ from functools import partial
 from typing import Any
 
 from crypto.encoding import canonical
-from crypto.keys import Ed25519Key
+from crypto.signing import Signer
 from ledger.receipts import (
     PolicyReference,
     Receipt,
@@ -90,7 +90,7 @@ class Disclose:
     prove: Prove
     clock: Clock
     randomness: Randomness
-    signer: Ed25519Key
+    signer: Signer
     key_id: str
     company: Company
 

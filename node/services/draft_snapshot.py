@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from crypto import typed
-from crypto.keys import Ed25519Key
+from crypto.signing import Signer
 from ledger import tiles
 from ledger.snapshots import FIRST, Snapshot, customer_leaf, sign_snapshot
 from node.domain.agreement import Status, render_instant
@@ -138,7 +138,7 @@ class DraftSnapshot:
     commit: Commit
     clock: Clock
     randomness: Randomness
-    signer: Ed25519Key
+    signer: Signer
 
     def needed(
         self, view: UnitOfWork, agreement: str

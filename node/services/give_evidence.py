@@ -11,7 +11,7 @@ from typing import Any
 
 from crypto import merkle
 from crypto.errors import Malformed
-from crypto.keys import Ed25519Key
+from crypto.signing import Signer
 from crypto.tokens import customer_opening, customer_token
 from ledger.disclosure import parse_disclosure
 from ledger.evidence import (
@@ -46,7 +46,7 @@ class GiveEvidence:
     store: Store
     identity: Identity
     peers: Peers
-    signer: Ed25519Key
+    signer: Signer
     align: Align
 
     async def __call__(self, receipt_id: str, openings: Sequence[str] = ()) -> Evidence:

@@ -462,7 +462,7 @@ async def test_two_snapshots_with_one_number(world: World) -> None:
         if told.disclosure
     ]
     for each in signed:
-        verify_snapshot(each, world.maker.me.keys["ed25519"])
+        verify_snapshot(each, world.maker.me)
     with pytest.raises(Inconsistent):
         compare(*(each.snapshot for each in signed))
 

@@ -827,7 +827,7 @@ class World:
 
     def _check_kept(self, answer: Answer, signed: SignedReceipt) -> None:
         """Check signature, place in the stream, and that the store has the same."""
-        verify_receipt(signed, self.maker.me.keys["ed25519"])
+        verify_receipt(signed, self.maker.me)
         receipt = signed.receipt
         agreement = answer.asked["agreement"]
         assert receipt.agreement == agreement
@@ -1007,7 +1007,7 @@ def check_streams(receipts: Sequence[SignedReceipt], provider: Participant) -> N
     newest: dict[str, Receipt] = {}
     ordered = sorted(receipts, key=lambda each: each.receipt.sequence)
     for signed in ordered:
-        verify_receipt(signed, provider.keys["ed25519"])
+        verify_receipt(signed, provider)
         receipt = signed.receipt
         check_successor(newest.get(receipt.stream), receipt)
         newest[receipt.stream] = receipt
@@ -1040,7 +1040,7 @@ def check_log(engine: sa.Engine, provider: Participant) -> int:
         checkpoint = open_checkpoint(
             row.note,
             origin=origin_of(provider.did),
-            public=provider.keys["ed25519"],
+            keys=provider.verifiers,
         )
         assert (checkpoint.size, checkpoint.root) == (row.size, row.root)
         assert merkle.root(leaves[: row.size]) == checkpoint.root

@@ -46,7 +46,7 @@ def check_snapshots(engine: sa.Engine, provider: Participant) -> dict[str, Snaps
     in_order = sa.select(t.snapshots).order_by(c.agreement, c.sequence)
     with engine.connect() as connection:
         for signed in map(signed_snapshot, connection.execute(in_order)):
-            verify_snapshot(signed, provider.keys["ed25519"])
+            verify_snapshot(signed, provider)
             snapshot = signed.snapshot
             check_successor(newest.get(snapshot.agreement), snapshot)
             newest[snapshot.agreement] = snapshot

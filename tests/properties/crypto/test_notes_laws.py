@@ -42,7 +42,7 @@ def test_reading_a_checkpoint_that_was_written_is_identity(
     assert notes.parse_checkpoint(checkpoint.render()) == checkpoint
     note = notes.sign_checkpoint(checkpoint, KEY)
     assert (
-        notes.open_checkpoint(note, origin=checkpoint.origin, public=KEY.public_bytes)
+        notes.open_checkpoint(note, origin=checkpoint.origin, keys=[TRUSTED.verifier])
         == checkpoint
     )
 
@@ -84,7 +84,7 @@ def test_no_flipped_bit_of_a_note_survives(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(note) - 1))
     note[at] ^= 1 << data.draw(st.integers(0, 7))
     try:
-        notes.open_checkpoint(note.decode(), origin=NAME, public=KEY.public_bytes)
+        notes.open_checkpoint(note.decode(), origin=NAME, keys=[TRUSTED.verifier])
     except (CryptoError, UnicodeDecodeError):
         return
     raise AssertionError(bytes(note))

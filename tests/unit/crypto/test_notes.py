@@ -40,7 +40,7 @@ def test_a_checkpoint_reads_as_it_was_written() -> None:
     )
     assert notes.parse_checkpoint(CHECKPOINT.render()) == CHECKPOINT
     assert (
-        notes.open_checkpoint(SIGNED, origin=ORIGIN, public=LOG.public_bytes)
+        notes.open_checkpoint(SIGNED, origin=ORIGIN, keys=[LOG_KEY.verifier])
         == CHECKPOINT
     )
 
@@ -81,7 +81,7 @@ def test_a_log_cannot_sign_as_another_log() -> None:
     other = notes.Checkpoint(origin="other.example/log", size=7, root=bytes(32))
     note = notes.sign_note(other.render(), name=ORIGIN, key=LOG)
     with pytest.raises(InvalidSignature, match="another log"):
-        notes.open_checkpoint(note, origin=ORIGIN, public=LOG.public_bytes)
+        notes.open_checkpoint(note, origin=ORIGIN, keys=[LOG_KEY.verifier])
 
 
 def test_text_may_contain_empty_lines_and_things_like_signatures() -> None:

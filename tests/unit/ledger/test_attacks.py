@@ -19,7 +19,6 @@ from ledger.verify import verify_evidence
 from tests.unit.ledger import samples
 
 ENTRIES = samples.stream(6)
-PUBLIC = samples.PROVIDER_KEY.public_bytes
 
 
 def kept(entries: list[SignedReceipt]) -> MemoryLog:
@@ -34,7 +33,9 @@ def kept(entries: list[SignedReceipt]) -> MemoryLog:
 def opened(note: str) -> checkpoint.Checkpoint:
     """The checkpoint of a note by the provider's log."""
     origin = checkpoint.origin_of(samples.PROVIDER)
-    return checkpoint.open_checkpoint(note, origin=origin, public=PUBLIC)
+    return checkpoint.open_checkpoint(
+        note, origin=origin, keys=samples.PROVIDER_RECORD.verifiers
+    )
 
 
 def rewritten() -> SignedReceipt:
@@ -76,8 +77,8 @@ def test_a_tail_deleted_before_any_anchor_lives_on_in_the_consumers_copy() -> No
     shortened.publish()
     assert shortened.size == 5
     # ... but the consumer shows a receipt that the provider signed and dropped.
-    receipts.verify_receipt(last, PUBLIC)
-    receipts.verify_countersignature(last, back, samples.CONSUMER_KEY.public_bytes)
+    receipts.verify_receipt(last, samples.PROVIDER_RECORD)
+    receipts.verify_countersignature(last, back, samples.CONSUMER_RECORD)
     receipts.check_successor(ENTRIES[4].receipt, last.receipt)
 
 

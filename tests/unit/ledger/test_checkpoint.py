@@ -30,14 +30,14 @@ def test_the_origin_follows_from_the_did() -> None:
 
 def test_a_checkpoint_opens_for_its_own_log_only() -> None:
     note = checkpoint.sign_checkpoint(at(5), samples.PROVIDER_KEY)
-    public = samples.PROVIDER_KEY.public_bytes
-    assert checkpoint.open_checkpoint(note, origin=ORIGIN, public=public) == at(5)
-    for origin, key in [
-        ("else/log", public),
-        (ORIGIN, samples.CONSUMER_KEY.public_bytes),
+    keys = samples.PROVIDER_RECORD.verifiers
+    assert checkpoint.open_checkpoint(note, origin=ORIGIN, keys=keys) == at(5)
+    for origin, others in [
+        ("else/log", keys),
+        (ORIGIN, samples.CONSUMER_RECORD.verifiers),
     ]:
         with pytest.raises(InvalidSignature):
-            checkpoint.open_checkpoint(note, origin=origin, public=key)
+            checkpoint.open_checkpoint(note, origin=origin, keys=others)
 
 
 def test_the_chain_sees_a_salted_hash_of_the_whole_note() -> None:

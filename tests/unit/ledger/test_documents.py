@@ -54,12 +54,12 @@ def test_the_example_receipt_is_signed_and_countersigned() -> None:
     example = json.loads(page("receipts").split("```json")[1].split("```")[0])
     signed = parse_signed_receipt(example)
     assert signed.receipt.receipt_id == example["receipt_id"]
-    receipts.verify_receipt(signed, samples.PROVIDER_KEY.public_bytes)
+    receipts.verify_receipt(signed, samples.PROVIDER_RECORD)
     back = Countersignature(
         key_id=samples.CONSUMER_KEY.key_id(samples.CONSUMER),
         signature=unb64u(example["countersignature"]),
     )
-    receipts.verify_countersignature(signed, back, samples.CONSUMER_KEY.public_bytes)
+    receipts.verify_countersignature(signed, back, samples.CONSUMER_RECORD)
 
 
 def test_the_page_lists_every_member_and_every_step_of_evidence() -> None:
@@ -109,7 +109,7 @@ def test_the_page_lists_every_member_of_a_snapshot() -> None:
 def test_the_example_snapshot_is_signed_and_its_leaf_is_right() -> None:
     example = json.loads(page("snapshots").split("```json")[1].split("```")[0])
     signed = parse_signed_snapshot(example)
-    verify_snapshot(signed, samples.PROVIDER_KEY.public_bytes)
+    verify_snapshot(signed, samples.PROVIDER_RECORD)
     assert signed.snapshot.snapshot_id == example["snapshot_id"]
     records = [
         (

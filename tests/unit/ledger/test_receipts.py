@@ -16,7 +16,6 @@ from tests.unit.ledger import samples
 
 SIGNED = samples.stream(1)[0]
 AT_LEAST = Condition.of("at_least", ["units"], [3])
-PUBLIC = samples.PROVIDER_KEY.public_bytes
 
 
 def test_a_receipt_reads_back_as_it_was_written() -> None:
@@ -142,15 +141,15 @@ def test_a_refusal_of_somebody_unknown_gets_a_receipt_too() -> None:
     unknown = dict.fromkeys(["consumer", "agreement", "agreement_hash", "nonce"])
     receipt = samples.refusal(**unknown, dataset=None, purpose=None, fields=())
     receipts.verify_receipt(
-        receipts.sign_receipt(receipt, samples.PROVIDER_KEY), PUBLIC
+        receipts.sign_receipt(receipt, samples.PROVIDER_KEY), samples.PROVIDER_RECORD
     )
 
 
 def test_a_signature_holds_for_its_own_receipt_only() -> None:
-    receipts.verify_receipt(SIGNED, PUBLIC)
+    receipts.verify_receipt(SIGNED, samples.PROVIDER_RECORD)
     other = dataclasses.replace(SIGNED, receipt=samples.receipt(records=4))
     with pytest.raises(InvalidSignature):
-        receipts.verify_receipt(other, PUBLIC)
+        receipts.verify_receipt(other, samples.PROVIDER_RECORD)
 
 
 def test_another_key_than_the_pinned_one_is_refused() -> None:
@@ -158,22 +157,23 @@ def test_another_key_than_the_pinned_one_is_refused() -> None:
     receipt = samples.receipt(key_id=other.key_id(samples.PROVIDER))
     signed = receipts.sign_receipt(receipt, other)
     with pytest.raises(InvalidSignature, match="not pinned"):
-        receipts.verify_receipt(signed, PUBLIC)
+        receipts.verify_receipt(signed, samples.PROVIDER_RECORD)
     with pytest.raises(ValueError, match="another key"):
         receipts.sign_receipt(samples.receipt(), other)
 
 
 def test_a_countersignature_covers_the_receipt_and_its_signature() -> None:
-    public = samples.CONSUMER_KEY.public_bytes
     countersignature = receipts.countersign(SIGNED, samples.CONSUMER_KEY)
-    receipts.verify_countersignature(SIGNED, countersignature, public)
+    receipts.verify_countersignature(SIGNED, countersignature, samples.CONSUMER_RECORD)
     altered = bytes([SIGNED.signature[0] ^ 1]) + SIGNED.signature[1:]
     for other in (
         dataclasses.replace(SIGNED, receipt=samples.receipt(records=4)),
         dataclasses.replace(SIGNED, signature=altered),
     ):
         with pytest.raises(InvalidSignature):
-            receipts.verify_countersignature(other, countersignature, public)
+            receipts.verify_countersignature(
+                other, countersignature, samples.CONSUMER_RECORD
+            )
 
 
 def test_a_countersignature_under_another_key_id_is_refused() -> None:
@@ -183,17 +183,16 @@ def test_a_countersignature_under_another_key_id_is_refused() -> None:
             receipts.verify_countersignature(
                 SIGNED,
                 dataclasses.replace(back, key_id=key_id),
-                samples.CONSUMER_KEY.public_bytes,
+                samples.CONSUMER_RECORD,
             )
 
 
 def test_a_provider_cannot_pass_its_own_signature_off_as_a_countersignature() -> None:
-    public = samples.CONSUMER_KEY.public_bytes
     own = Countersignature(
         key_id=samples.CONSUMER_KEY.key_id(samples.CONSUMER), signature=SIGNED.signature
     )
     with pytest.raises(InvalidSignature):
-        receipts.verify_countersignature(SIGNED, own, public)
+        receipts.verify_countersignature(SIGNED, own, samples.CONSUMER_RECORD)
 
 
 def test_nobody_countersigns_a_receipt_that_names_no_consumer() -> None:
@@ -204,7 +203,7 @@ def test_nobody_countersigns_a_receipt_that_names_no_consumer() -> None:
     countersignature = receipts.countersign(SIGNED, samples.CONSUMER_KEY)
     with pytest.raises(InvalidSignature):
         receipts.verify_countersignature(
-            signed, countersignature, samples.CONSUMER_KEY.public_bytes
+            signed, countersignature, samples.CONSUMER_RECORD
         )
 
 

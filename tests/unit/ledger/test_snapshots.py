@@ -29,7 +29,6 @@ from tests.unit.ledger import samples, world
 
 FIRST = world.snapshot()
 SIGNED = sign_snapshot(FIRST, samples.PROVIDER_KEY)
-PUBLIC = samples.PROVIDER_KEY.public_bytes
 
 
 def after(previous: Snapshot, /, **changes: Any) -> Snapshot:
@@ -97,20 +96,20 @@ def test_a_tree_has_a_power_of_two_of_leaves(customers: int) -> None:
 
 
 def test_a_signature_holds_for_its_own_snapshot_only() -> None:
-    verify_snapshot(SIGNED, PUBLIC)
+    verify_snapshot(SIGNED, samples.PROVIDER_RECORD)
     for other in (
         dataclasses.replace(SIGNED, snapshot=world.snapshot(version=8)),
         dataclasses.replace(SIGNED, signature=bytes(64)),
     ):
         with pytest.raises(InvalidSignature):
-            verify_snapshot(other, PUBLIC)
+            verify_snapshot(other, samples.PROVIDER_RECORD)
 
 
 def test_another_key_than_the_pinned_one_is_refused() -> None:
     other = Ed25519Key.from_bytes(samples.seed("other"))
     snapshot = world.snapshot(key_id=other.key_id(samples.PROVIDER))
     with pytest.raises(InvalidSignature, match="not pinned"):
-        verify_snapshot(sign_snapshot(snapshot, other), PUBLIC)
+        verify_snapshot(sign_snapshot(snapshot, other), samples.PROVIDER_RECORD)
     with pytest.raises(ValueError, match="another key"):
         sign_snapshot(FIRST, other)
 
