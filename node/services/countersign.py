@@ -1,6 +1,5 @@
 """Countersign: give and take the consumer's signature over a receipt."""
 
-import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +14,8 @@ from ledger.receipts import (
     countersign,
     verify_countersignature,
 )
-from node.errors import BadRequest, NotFound, Unavailable
-from node.ports import Clock, Identity, Received, Store, UnitOfWork
+from node.errors import BadRequest, Unavailable
+from node.ports import Identity, Store, UnitOfWork
 from node.services.send import Send
 
 _PATH = "/receipts/countersignatures"
@@ -29,38 +28,25 @@ class Countersign:
     store: Store
     identity: Identity
     send: Send
-    clock: Clock
     signer: Signer
 
-    def sign(self, signed: SignedReceipt) -> Countersignature:
-        """Sign a receipt that we have checked. It travels with the next call."""
-        return countersign(signed, self.signer)
-
-    async def deliver(self, *, waited_s: float = 0.0) -> int:
-        """Send signatures that no call has taken along.
-
-        A provider that does not take them is asked again the next time.
-
-        Args:
-            waited_s: Only those that waited for a call so long.
+    async def __call__(self, signed: SignedReceipt, provider: Participant) -> bool:
+        """Sign a receipt that we have checked, and send it to its provider.
 
         Returns:
-            How many providers took.
+            Whether the provider took it. If not, the answer stays what it is;
+            the provider will miss our signature and ask for it.
         """
-        before = self.clock.now() - datetime.timedelta(seconds=waited_s)
-        owed = await self.store.read(lambda view: view.receipts.owed(None, before))
-        taken: list[str] = []
-        for did in {each.signed.receipt.provider for each in owed}:
-            items = [_item(each) for each in owed if each.signed.receipt.provider == did]
-            try:
-                partner = self.send.partner(did)
-                await self.send(partner, _PATH, {"countersignatures": items})
-            except (NotFound, Unavailable):
-                continue
-            taken += [item["receipt"] for item in items]
-        if taken:
-            await self.store.write(lambda work: work.receipts.delivered(taken))
-        return len(taken)
+        signature = countersign(signed, self.signer)
+        item = {
+            "receipt": signed.receipt.receipt_id,
+            "signature": b64u(signature.signature),
+        }
+        try:
+            await self.send(provider, _PATH, {"countersignatures": [item]})
+        except Unavailable:
+            return False
+        return True
 
     async def receive(self, sender: str, body: Mapping[str, Any]) -> int:
         """Keep a consumer's signatures over receipts of its own calls.
@@ -73,18 +59,15 @@ class Countersign:
                 none was kept.
         """
         consumer = self.identity.participant(sender)
-        items: Sequence[tuple[str, bytes]] = [
-            (item["receipt"], _octets(item["signature"]))
-            for item in body["countersignatures"]
-        ]
+        items: Sequence[Mapping[str, str]] = body["countersignatures"]
 
         def _check(view: UnitOfWork) -> list[tuple[str, Countersignature]]:
             given = []
-            for receipt_id, signature in items:
-                entry = view.receipts.entry(receipt_id)
+            for item in items:
+                entry = view.receipts.entry(item["receipt"])
                 if entry is None or consumer is None:
                     raise _wrong()
-                given.append((receipt_id, checked(signature, entry.signed, consumer)))
+                given.append((item["receipt"], _checked(item, entry.signed, consumer)))
             return given
 
         def _keep(work: UnitOfWork) -> None:
