@@ -85,6 +85,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "The consumer did not sign this receipt back.",
         "使用方并未回签这份回执。",
     ),
+    "stream.failed": (
+        "The receipt contradicts one that the same provider signed before.",
+        "该回执与同一提供方此前签署的回执相矛盾。",
+    ),
     "inclusion.checked": (
         "The receipt is in the log under the checkpoint's root.",
         "回执已包含在检查点所对应的日志中。",
@@ -228,5 +232,37 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "openings.failed": (
         "A token does not mean the customer that is named.",
         "令牌与所列客户不符。",
+    ),
+    "fork.checked": (
+        "The two cannot both be so: the stream has two histories.",
+        "两者不可能同时成立：该回执流有两段历史。",
+    ),
+    "fork.failed": (
+        "This does not show two histories of a stream.",
+        "这并未表明回执流有两段历史。",
+    ),
+    "fork_receipts.checked": (
+        "The provider signed each receipt that is shown, with its pinned key.",
+        "所示回执均由提供方以登记在册的公钥签署。",
+    ),
+    "fork_receipts.unknown": (
+        "No key of this provider is pinned here, so nothing was checked.",
+        "本地没有该提供方的登记公钥，未作核验。",
+    ),
+    "fork_receipts.failed": (
+        "The provider did not sign a receipt that is shown.",
+        "所示回执并非由提供方签署。",
+    ),
+    "fork_heads.checked": (
+        "The provider signed that it has no such receipt, when shown its signature.",
+        "提供方在看到自己的签名后，仍签署称没有这份回执。",
+    ),
+    "fork_heads.unknown": (
+        "No key of this provider is pinned here, so its answer was not checked.",
+        "本地没有该提供方的登记公钥，未核验其答复。",
+    ),
+    "fork_heads.failed": (
+        "The provider did not sign the answer that is shown.",
+        "所示答复并非由提供方签署。",
     ),
 }

@@ -73,7 +73,8 @@ def test_every_step_speaks_both_languages() -> None:
 
 
 def test_every_outcome_has_a_step_that_can_have_it() -> None:
-    assert {key.partition(".")[0] for key in WORDS} == {*NAMES, "request"}
+    forks = {"fork", "fork_receipts", "fork_heads"}
+    assert {key.partition(".")[0] for key in WORDS} - forks == {*NAMES, "request"}
 
 
 def test_what_does_not_exist_yet_is_pending() -> None:
