@@ -153,6 +153,15 @@ class Reply:
     body: Any
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextReply:
+    """What a partner's node answered in text: status, media type, and the text."""
+
+    status: int
+    media: str
+    text: str
+
+
 class Peers(Protocol):
     """Calls partners' nodes."""
 
@@ -164,6 +173,12 @@ class Peers(Protocol):
 
     async def get(self, participant: Participant, path: str) -> Reply:
         """Get what everybody may read. Silence raises `Unavailable`."""
+        ...
+
+    async def text(
+        self, participant: Participant, path: str, content: str | None = None
+    ) -> TextReply:
+        """Get a text that everybody may read, or post one. Silence as above."""
         ...
 
 
@@ -849,3 +864,130 @@ class Audit(Protocol):
     async def received(self, before: int | None, most: int) -> Mapping[str, Any]:
         """Return a page of what this node read from others."""
         ...
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witnessed:
+    """A checkpoint of somebody's log that this node has verified and remembers.
+
+    Attributes:
+        origin: Of the log.
+        note: Signed by the log, and by us where we cosigned it.
+    """
+
+    origin: str
+    size: int
+    root: bytes
+    note: str
+    at: datetime.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cosigned:
+    """A witness's signature line under a checkpoint of our own log.
+
+    Attributes:
+        size: Of the checkpoint.
+        witness: DID of the witness.
+        line: Verified, with its final newline.
+        at: When the witness says that it signed.
+    """
+
+    size: int
+    witness: str
+    line: str
+    at: datetime.datetime
+
+
+class Witness(Protocol):
+    """What this node has seen of others' logs, and what others have seen of ours."""
+
+    def hold(self, origin: str) -> Witnessed | None:
+        """Return the newest checkpoint that we cosigned of a log, or None.
+
+        Holds it for this transaction, also where there is none yet, so that nobody
+        cosigns another meanwhile.
+        """
+        ...
+
+    def newest(self, origin: str) -> Witnessed | None:
+        """Return the newest checkpoint that we cosigned of a log, or None."""
+        ...
+
+    def keep(self, witnessed: Witnessed) -> None:
+        """Replace the newest checkpoint that we cosigned of a log."""
+        ...
+
+    def meet(self, witnessed: Witnessed) -> Witnessed:
+        """Remember a checkpoint; return the one remembered first of its size.
+
+        Of each log the largest ones are remembered, a thousand of them.
+        """
+        ...
+
+    def keep_cosignature(self, cosigned: Cosigned) -> None:
+        """Keep a witness's line under a checkpoint of our own, replacing its last.
+
+        Lines stay with checkpoints that were anchored, and with the newest few.
+        """
+        ...
+
+    def cosignatures(self, size: int) -> Sequence[Cosigned]:
+        """Return the lines under our checkpoint of a size, in order of witnesses."""
+        ...
+
+    def reach(self) -> Mapping[str, int]:
+        """Return the size of the newest checkpoint that each witness has cosigned."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A proof, for anybody, that a participant broke the rules.
+
+    Attributes:
+        id: Hash of what it proves, 64 hex digits; the same from every finder.
+        kind: `equivocation` or `fork`.
+        participant: DID of the one at fault.
+        proof: The file to hand on; its `typ` says what it is.
+    """
+
+    id: str
+    kind: str
+    participant: str
+    proof: Mapping[str, Any]
+    at: datetime.datetime
+
+
+class Faults(Protocol):
+    """Proofs of others' faults. Kept for good."""
+
+    def keep(self, fault: Fault) -> None:
+        """Keep a proof, unless it is there or there are enough.
+
+        A hundred of one participant and kind are enough.
+        """
+        ...
+
+    def all(self) -> Sequence[Fault]:
+        """Return every proof, newest first, a thousand at most."""
+        ...
+
+    def get(self, fault_id: str) -> Fault | None:
+        """Return a proof, or None."""
+        ...
+
+
+    @property
+    def erasure(self) -> Erasure:
+        """Return what can be erased in this transaction."""
+        ...
+
+    @property
+    def witness(self) -> Witness:
+        """Return what was seen of logs, in this transaction."""
+        ...
+
+    @property
+    def faults(self) -> Faults:
+        """Return the proofs of faults of this transaction."""
+        ...
+

@@ -11,9 +11,11 @@ from crypto.encoding import parse_json
 from crypto.errors import Malformed
 from ledger.participants import Participant
 from node.errors import BadRequest, Unavailable
-from node.ports import Reply
+from node.ports import Reply, TextReply
 
 _LARGEST_BYTES = 64 * 2**20
+_LARGEST_TEXT = 2**18
+_PLAIN = "text/plain; charset=utf-8"
 
 
 def believed(authorities: Path | None) -> ssl.SSLContext | bool:
@@ -59,6 +61,29 @@ class HttpPeers:
     async def get(self, participant: Participant, path: str) -> Reply:
         """Get what everybody may read. Silence raises `Unavailable`."""
         return await self._send(participant, "GET", path)
+
+    async def text(
+        self, participant: Participant, path: str, content: str | None = None
+    ) -> TextReply:
+        """Get a text that everybody may read, or post one. Silence as above."""
+        method = "GET" if content is None else "POST"
+        headers = {} if content is None else {"Content-Type": _PLAIN}
+        url, read = f"{participant.url}{path}", bytearray()
+        try:
+            async with self._client.stream(
+                method, url, headers=headers, content=content
+            ) as response:
+                async for chunk in response.aiter_bytes():
+                    read += chunk
+                    if len(read) > _LARGEST_TEXT:
+                        detail = f"{participant.did} sent more than is read."
+                        raise Unavailable("partner.too_large", detail)
+            answered = bytes(read).decode()
+        except (httpx.HTTPError, UnicodeDecodeError) as error:
+            detail = f"The node of {participant.did} did not answer in text."
+            raise Unavailable("partner.unavailable", detail) from error
+        media = response.headers.get("content-type", "").partition(";")[0].strip()
+        return TextReply(status=response.status_code, media=media, text=answered)
 
     async def _send(
         self, participant: Participant, method: str, path: str, **more: Any

@@ -84,7 +84,7 @@ from node.config import POLICIES, load
 from node.domain.agreement import Agreement
 from node.errors import Unavailable
 from node.migrations import upgrade
-from node.ports import Reply
+from node.ports import Reply, TextReply
 from node.services import Services
 
 T = TypeVar("T")
@@ -206,11 +206,25 @@ class Wire:
     async def get(self, participant: Participant, path: str) -> Reply:
         return await self._send("GET", participant, path)
 
+    async def text(
+        self, participant: Participant, path: str, content: str | None = None
+    ) -> TextReply:
+        self._check(participant, path)
+        method = "GET" if content is None else "POST"
+        response = await self.clients[participant.url].request(
+            method, path, content=content
+        )
+        media = response.headers.get("content-type", "").partition(";")[0]
+        return TextReply(status=response.status_code, media=media, text=response.text)
+
+    def _check(self, participant: Participant, path: str) -> None:
+        if any(part in path for part in self.cut) or participant.url in self.cut:
+            raise Unavailable("partner.unavailable", "The wire is cut.")
+
     async def _send(
         self, method: str, participant: Participant, path: str, **more: Any
     ) -> Reply:
-        if any(part in path for part in self.cut) or participant.url in self.cut:
-            raise Unavailable("partner.unavailable", "The wire is cut.")
+        self._check(participant, path)
         for part, reply in self.forge.items():
             if part in path:
                 return reply

@@ -17,9 +17,19 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from node.adapters.sql.agreements import SqlAgreements
+from node.adapters.sql.faults import SqlFaults
+from node.adapters.sql.erasure import SqlErasure
 from node.adapters.sql.alarms import SqlAlarms
 from node.adapters.sql.datasets import SqlDatasets
 from node.adapters.sql.log import SqlLog
+from node.adapters.sql.witness import SqlWitness
+from node.adapters.sql.writers import (
+    SEPARATE,
+    GroupedWriters,
+    SeparateWriters,
+    Writers,
+    translated,
+)
 from node.adapters.sql.receipts import SqlReceipts
 from node.adapters.sql.snapshots import SqlSnapshots
 from node.errors import Unavailable
@@ -80,6 +90,9 @@ class SqlUnitOfWork:
         self.alarms = SqlAlarms(connection)
 
 
+        self.erasure = SqlErasure(connection)
+        self.witness = SqlWitness(connection)
+        self.faults = SqlFaults(connection)
 class SqlStore:
     """Implements `node.ports.Store`."""
 

@@ -325,6 +325,17 @@ witnessed = sa.Table(
     Column("at", BigInteger, nullable=False),
 )
 
+# What was seen of logs, by size: another root of one size proves a second history.
+met_checkpoints = sa.Table(
+    "met_checkpoints",
+    metadata,
+    Column("origin", String(256), primary_key=True),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
 cosignatures = sa.Table(
     "cosignatures",
     metadata,

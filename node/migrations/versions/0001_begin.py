@@ -148,6 +148,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("level", "position"),
     )
     op.create_table(
+        "met_checkpoints",
+        sa.Column("origin", sa.String(length=256), nullable=False),
+        sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("root", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("origin", "size"),
+    )
+    op.create_table(
         "negotiations",
         sa.Column("pid", sa.String(length=128), nullable=False),
         sa.Column("provider_pid", sa.String(length=128), nullable=False),
@@ -486,6 +495,7 @@ def downgrade() -> None:
 
     op.drop_table("nonces")
     op.drop_table("negotiations")
+    op.drop_table("met_checkpoints")
     op.drop_table("log_nodes")
     op.drop_table("leases")
     with op.batch_alter_table("declared_customers", schema=None) as batch_op:
