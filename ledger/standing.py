@@ -160,13 +160,20 @@ class Walk:
 
     def anchored_at(self) -> str | None:
         """Ask the chain when it was anchored: RFC 3339 UTC, None if it does not say."""
+        seconds = self.anchored_seconds()
+        return None if seconds is None else _instant(seconds)
+
+    def anchored_seconds(self) -> int | None:
+        """Ask the chain when it was anchored: since 1970, None if it does not say.
+
+        Worth no more than `on_chain`: look at that first.
+        """
         if self.chain is None or (anchor := self.place.anchor) is None:
             return None
         try:
-            seconds = self.chain.anchored_at(anchor.member, anchor.epoch)
+            return self.chain.anchored_at(anchor.member, anchor.epoch)
         except ChainUnavailable:
             return None
-        return None if seconds is None else _instant(seconds)
 
 
 def _instant(seconds: int) -> str | None:

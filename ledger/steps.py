@@ -25,11 +25,13 @@ class Step:
 
     Attributes:
         name: Of the step, as numbered in `verify_evidence`.
+        outcome: Why it is in that state: a name in `wording`.
         words: What came out, for people, by language (`en`, `zh`).
         detail: A fact in brief: an id, two sizes, or why it failed.
     """
 
     name: str
+    outcome: str
     state: State
     words: Mapping[str, str]
     detail: str
@@ -70,6 +72,7 @@ def step(name: str, outcome: str, detail: str) -> Step:
     english, chinese = WORDS[f"{name}.{outcome}"]
     return Step(
         name=name,
+        outcome=outcome,
         state=state_of(outcome),
         words={"en": english, "zh": chinese},
         detail=detail,
