@@ -103,8 +103,46 @@ def sign_note(text: str, *, name: str, key: Signer) -> str:
     """
     _check_text(text)
     signer = VerifierKey(name=name, public=key.public_bytes, suite=key.suite)
-    signature = signer.key_hash + key.sign(text.encode())
-    return f"{text}\n{_DASH}{name} {_b64(signature)}\n"
+    line = SignatureLine(
+        name=name, key_hash=signer.key_hash, signature=key.sign(text.encode())
+    )
+    return f"{text}\n{line.render()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureLine:
+    """A line under a note, as somebody wrote it. Nothing about it is checked.
+
+    Attributes:
+        name: Of the key, as it says.
+        key_hash: 4 bytes that pick a key of that name.
+        signature: What follows them; its form is that of the key's type.
+    """
+
+    name: str
+    key_hash: bytes
+    signature: bytes
+
+    def render(self) -> str:
+        """Write the line, with its final newline."""
+        return f"{_DASH}{self.name} {_b64(self.key_hash + self.signature)}\n"
+
+
+def split_note(note: str) -> tuple[str, tuple[SignatureLine, ...]]:
+    """Return the text of a note, unchecked, and the lines under it.
+
+    Raises:
+        Malformed: Not a note.
+    """
+    text, separator, lines = note.rpartition("\n\n")
+    text += "\n"
+    if not separator or not lines.endswith("\n"):
+        raise Malformed("a note is text, an empty line and signature lines")
+    _check_text(text)
+    signatures = tuple(_parse_line(line) for line in lines[:-1].split("\n"))
+    if len(signatures) > _MAX_SIGNATURES:
+        raise Malformed("a note with too many signatures")
+    return text, signatures
 
 
 def open_note(note: str, keys: Collection[VerifierKey]) -> str:
@@ -120,19 +158,12 @@ def open_note(note: str, keys: Collection[VerifierKey]) -> str:
             of one is false, whatever the other signatures are.
     """
     # 1. The last empty line separates text and signatures.
-    text, separator, lines = note.rpartition("\n\n")
-    text += "\n"
-    if not separator or not lines.endswith("\n"):
-        raise Malformed("a note is text, an empty line and signature lines")
-    _check_text(text)
-    signatures = [_parse_line(line) for line in lines[:-1].split("\n")]
-    if len(signatures) > _MAX_SIGNATURES:
-        raise Malformed("a note with too many signatures")
+    text, lines = split_note(note)
     # 2. Unknown keys are passed over; a known one must have signed this text.
     trusted = {(key.name, key.key_hash): key.verifier for key in keys}
-    known = [(name, data) for name, data in signatures if (name, data[:4]) in trusted]
-    for name, data in known:
-        trusted[name, data[:4]].verify(text.encode(), data[4:])
+    known = [line for line in lines if (line.name, line.key_hash) in trusted]
+    for line in known:
+        trusted[line.name, line.key_hash].verify(text.encode(), line.signature)
     # 3. One signature is enough, none is not.
     if not known:
         raise InvalidSignature("no trusted key has signed the note")
@@ -207,7 +238,7 @@ def open_checkpoint(
     return checkpoint
 
 
-def _parse_line(line: str) -> tuple[str, bytes]:
+def _parse_line(line: str) -> SignatureLine:
     name, space, encoded = line.removeprefix(_DASH).partition(" ")
     if not line.startswith(_DASH) or not space:
         raise Malformed("not a signature line")
@@ -215,7 +246,7 @@ def _parse_line(line: str) -> tuple[str, bytes]:
     data = _unb64(encoded)
     if len(data) < 5:
         raise Malformed("a signature line without a signature")
-    return name, data
+    return SignatureLine(name=name, key_hash=data[:4], signature=data[4:])
 
 
 def _check_name(name: str) -> None:
