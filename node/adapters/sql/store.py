@@ -1,27 +1,27 @@
 """The node's store on SQLAlchemy: SQLite for one process, PostgreSQL for many.
 
 A transaction is a function that runs in a thread, on one connection. On SQLite
-there is one writing thread, so writers queue in order, and it takes the write
-lock when it begins (`BEGIN IMMEDIATE`); every commit reaches the disk
-(`synchronous=FULL`). On PostgreSQL writers of one stream queue on its row, and
-reads see one snapshot.
+there is one writing thread, so writers queue in order, and those that wait share
+one commit (`writers`); every commit reaches the disk (`synchronous=FULL`). On
+PostgreSQL writers of one stream queue on its row, and reads see one snapshot.
 """
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import ArgumentError
 
 from node.adapters.sql.agreements import SqlAgreements
-from node.adapters.sql.faults import SqlFaults
-from node.adapters.sql.erasure import SqlErasure
 from node.adapters.sql.alarms import SqlAlarms
 from node.adapters.sql.datasets import SqlDatasets
+from node.adapters.sql.faults import SqlFaults
+from node.adapters.sql.erasure import SqlErasure
 from node.adapters.sql.log import SqlLog
+from node.adapters.sql.receipts import SqlReceipts
+from node.adapters.sql.snapshots import SqlSnapshots
 from node.adapters.sql.witness import SqlWitness
 from node.adapters.sql.writers import (
     SEPARATE,
@@ -30,12 +30,15 @@ from node.adapters.sql.writers import (
     Writers,
     translated,
 )
-from node.adapters.sql.receipts import SqlReceipts
-from node.adapters.sql.snapshots import SqlSnapshots
 from node.errors import Unavailable
 
-_READERS, _WRITERS = 4, 8
+_READERS = 4
+_PATIENCE_S = 10
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
+_BEGIN_READING: Final = {
+    "sqlite": "BEGIN DEFERRED",
+    "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
+}
 T = TypeVar("T")
 
 
@@ -57,7 +60,7 @@ def engine_for(url: str) -> sa.Engine:
         raise Unavailable("store.unsupported", detail) from None
     # What is written is about customers: it stays out of the texts of errors.
     options: dict[str, Any] = {
-        "pool_size": _READERS + _WRITERS,
+        "pool_size": _READERS + SEPARATE,
         "hide_parameters": True,
     }
     if driver != "sqlite":
@@ -65,13 +68,13 @@ def engine_for(url: str) -> sa.Engine:
             target.set(drivername=driver), pool_timeout=5, **options
         )
     engine = sa.create_engine(
-        target, connect_args={"timeout": 10, "isolation_level": None}, **options
+        target, connect_args={"timeout": _PATIENCE_S, "isolation_level": None}, **options
     )
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: object) -> None:
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -88,61 +91,55 @@ class SqlUnitOfWork:
         self.receipts = SqlReceipts(connection)
         self.log = SqlLog(connection)
         self.alarms = SqlAlarms(connection)
-
-
         self.erasure = SqlErasure(connection)
         self.witness = SqlWitness(connection)
         self.faults = SqlFaults(connection)
+
+
 class SqlStore:
     """Implements `node.ports.Store`."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        writers = 1 if engine.dialect.name == "sqlite" else _WRITERS
         self._reading = ThreadPoolExecutor(_READERS, thread_name_prefix="read")
-        self._writing = ThreadPoolExecutor(writers, thread_name_prefix="write")
+        sqlite = engine.dialect.name == "sqlite"
+        self._begin = _BEGIN_READING[engine.dialect.name]
+        self._writers: Writers = (
+            GroupedWriters(engine) if sqlite else SeparateWriters(engine)
+        )
 
     async def read(self, question: Callable[[SqlUnitOfWork], T]) -> T:
         """Ask something of one consistent state, and change nothing."""
-        return await self._run(self._reading, question, writes=False)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._reading, self._ask, question)
+
+    def _ask(self, question: Callable[[SqlUnitOfWork], T]) -> T:
+        with translated(), self._engine.connect() as connection:
+            connection.exec_driver_sql(self._begin)
+            return question(SqlUnitOfWork(connection))
 
     async def write(self, action: Callable[[SqlUnitOfWork], T]) -> T:
         """Do something whole: committed when it returns, undone when it raises."""
-        return await self._run(self._writing, action, writes=True)
 
-    async def _run(
-        self,
-        threads: ThreadPoolExecutor,
-        function: Callable[[SqlUnitOfWork], T],
-        *,
-        writes: bool,
-    ) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(threads, self._whole, function, writes)
+        def act(connection: sa.Connection) -> T:
+            return action(SqlUnitOfWork(connection))
 
-    def _whole(self, function: Callable[[SqlUnitOfWork], T], writes: bool) -> T:
-        try:
-            with self._engine.connect() as connection:
-                self._begin(connection, writes=writes)
-                result = function(SqlUnitOfWork(connection))
-                if writes:
-                    connection.commit()
-                return result
-        except (DBAPIError, PoolTimeout) as error:
-            detail = "The node's own database did not answer."
-            raise Unavailable("store.unavailable", detail) from error
+        return await asyncio.wrap_future(self._writers.submit(act))
 
-    def _begin(self, connection: sa.Connection, *, writes: bool) -> None:
+    async def scrub(self) -> None:
+        """Have SQLite empty its journal, in which what was erased may still stand."""
         if self._engine.dialect.name == "sqlite":
-            kind = "IMMEDIATE" if writes else "DEFERRED"
-            connection.exec_driver_sql(f"BEGIN {kind}")
-        elif not writes:
-            connection.exec_driver_sql(
-                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
-            )
+            await asyncio.to_thread(self._scrub)
+
+    def _scrub(self) -> None:
+        with translated(), self._engine.connect() as connection:
+            # Who reads for long may keep it from that, but is not to hold up writers.
+            connection.exec_driver_sql("PRAGMA busy_timeout=200")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={_PATIENCE_S * 1000}")
 
     def close(self) -> None:
-        """Finish what runs, and give back every connection."""
+        """Finish what runs and what waits, and give back every connection."""
         self._reading.shutdown()
-        self._writing.shutdown()
+        self._writers.close()
         self._engine.dispose()
