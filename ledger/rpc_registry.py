@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from crypto.encoding import sha256
 from crypto.errors import Malformed
 from ledger.contracts import participants
-from ledger.contracts.calls import ZERO, did_word, is_did, suite_word
+from ledger.contracts.calls import ZERO, account_word, did_word, is_did, suite_word
 from ledger.errors import ChainUnavailable
 from ledger.jsonrpc import Deployed, data, quantity
 from ledger.registry import (
@@ -146,6 +146,25 @@ class RpcRegistry:
     def status(self, did: str) -> Status:
         """Return what a DID is to the consortium by now. Raises as `history` does."""
         return self.history(did).status
+
+    def votes(self, did: str, account: str | None) -> int:
+        """Return how many want an account for a DID, in the present round.
+
+        Raises:
+            Malformed: Not a DID, or not an address.
+            ChainUnavailable: As for `chain_id`.
+        """
+        words = did_word(did), account_word(account)
+        present = self._chain.word("round")
+        return int.from_bytes(self._chain.word("tally", present, *words), "big")
+
+    def votes_needed(self) -> int:
+        """Return how many votes change the membership as it is now.
+
+        Raises:
+            ChainUnavailable: As for `chain_id`.
+        """
+        return int.from_bytes(self._chain.word("votes_needed"), "big")
 
     def dids(self) -> tuple[str, ...]:
         """Return every DID that was ever admitted, in the order of first admission.
