@@ -105,6 +105,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "The provider's log signed the checkpoint.",
         "检查点由提供方的日志签署。",
     ),
+    "inclusion.unknown": (
+        "No key of this log is known here, so not what it is hashed with either.",
+        "本地没有该日志的公钥，也就不知其所用的杂凑算法，未作核验。",
+    ),
     "checkpoint.unknown": (
         "No key of this log is known here, so the checkpoint was not checked.",
         "本地没有该日志的公钥，未核验检查点。",
@@ -165,6 +169,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "Chain not checked: the file speaks of another chain or contract.",
         "未核验链上记录：文件所述的链或合约与所查询的不同。",
     ),
+    "anchor.unknown": (
+        "No key of this log is known here, so not what it is hashed with either.",
+        "本地没有该日志的公钥，也就不知其所用的杂凑算法，未作核验。",
+    ),
     "chain.unknown": (
         "Chain not checked: the account of this provider is not known here.",
         "未核验链上记录：本地没有该提供方的账户。",
@@ -180,6 +188,68 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "request.failed": (
         "The receipt tells another call than the one that was made.",
         "回执记载的请求与实际发出的不一致。",
+    ),
+    "request_signature.checked": (
+        "The consumer signed for this call when it asked.",
+        "使用方在请求时已为本次调用签名。",
+    ),
+    "request_signature.embedded": (
+        "The request fits a key that only the file itself says is the consumer's.",
+        "请求的签名与一个公钥相符，但该公钥属于使用方仅为文件自称。",
+    ),
+    "request_signature.unknown": (
+        "No key of this consumer is pinned here, so its request was not checked.",
+        "本地没有该使用方的登记公钥，未核验其请求。",
+    ),
+    "request_signature.failed": (
+        "The consumer did not sign for this call.",
+        "使用方并未为本次调用签名。",
+    ),
+    "witnesses.checked": (
+        "Witnesses cosigned the checkpoint: they saw the same log.",
+        "见证方已联署检查点，所见日志一致。",
+    ),
+    "witnesses.pending": (
+        "No checkpoint covers the receipt yet, so no witness could cosign one.",
+        "尚无检查点覆盖这份回执，见证方无从联署。",
+    ),
+    "witnesses.unknown": (
+        "No witness is pinned here, so no cosignature was checked.",
+        "本地没有登记任何见证方，未核验联署。",
+    ),
+    "witnesses.failed": (
+        "Fewer witnesses cosigned the checkpoint than are asked for, or one did not.",
+        "联署检查点的见证方少于要求，或其中一个联署不成立。",
+    ),
+    "keys.checked": (
+        "Every key held, by the consortium's registry, when the receipt was anchored.",
+        "按联盟登记，回执锚定时所用公钥全部有效。",
+    ),
+    "keys.pending": (
+        "Nothing is anchored yet, so there is no time at which keys must have held.",
+        "尚未锚定，没有可据以核对公钥有效期的时间。",
+    ),
+    "keys.not_asked": (
+        "Keys not checked on chain: no registry was asked. Since when they held is "
+        "only what the file says.",
+        "未核验链上公钥登记：未查询登记合约，公钥有效期仅为文件自称。",
+    ),
+    "keys.unreachable": (
+        "Keys not checked on chain: the registry did not answer.",
+        "未核验链上公钥登记：登记合约未应答。",
+    ),
+    "keys.elsewhere": (
+        "Keys not checked on chain: the file speaks of another chain or registry.",
+        "未核验链上公钥登记：文件所述的链或登记合约与所查询的不同。",
+    ),
+    "keys.unknown": (
+        "No key of this provider is pinned here, so none was looked up.",
+        "本地没有该提供方的登记公钥，未查询登记。",
+    ),
+    "keys.failed": (
+        "A key did not hold when the receipt was anchored, or the registry tells "
+        "otherwise than the file.",
+        "回执锚定时有公钥无效，或登记内容与文件不符。",
     ),
     "disclosure.checked": (
         "This is what the receipt says, of records that the provider committed to.",
@@ -264,5 +334,25 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "fork_heads.failed": (
         "The provider did not sign the answer that is shown.",
         "所示答复并非由提供方签署。",
+    ),
+    "equivocation.checked": (
+        "The file shows two checkpoints of one size that no one log can have.",
+        "文件所示两份检查点大小相同而根不同，不可能出自同一日志。",
+    ),
+    "equivocation.failed": (
+        "This does not show two histories of a log.",
+        "这并未表明日志有两段历史。",
+    ),
+    "equivocation_notes.checked": (
+        "The participant's log signed both, with its pinned key.",
+        "两份检查点均由该成员的日志以登记在册的公钥签署。",
+    ),
+    "equivocation_notes.unknown": (
+        "No key of this participant is pinned here, so nothing was checked.",
+        "本地没有该成员的登记公钥，未作核验。",
+    ),
+    "equivocation_notes.failed": (
+        "The participant's log did not sign both checkpoints.",
+        "两份检查点并非均由该成员的日志签署。",
     ),
 }

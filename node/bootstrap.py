@@ -5,6 +5,7 @@ anchor) lives and dies with its services.
 """
 
 import asyncio
+import datetime
 import hashlib
 import logging
 import stat
@@ -39,12 +40,14 @@ from node.errors import BadRequest, NodeError, Unavailable
 from node.migrations import upgrade
 from node.ports import Clock, Identity, PolicyDecisionPoint, Store
 from node.services import Services
+from node.services.acknowledge import Acknowledge
 from node.services.align import Align
 from node.services.ask import Ask
 from node.services.commit import Commit
 from node.services.countersign import Countersign
 from node.services.disclose import Disclose
 from node.services.draft_snapshot import DraftSnapshot
+from node.services.erase import Erase
 from node.services.give_evidence import GiveEvidence
 from node.services.keep_log import KeepLog
 from node.services.keep_snapshots import KeepSnapshots
@@ -52,12 +55,14 @@ from node.services.negotiate import Negotiate
 from node.services.prove import Prove
 from node.services.publish import Publish
 from node.services.read import Read
+from node.services.receive import Receive
 from node.services.send import Send
 from node.services.watch import Watch
 
 _log = logging.getLogger("fieldpact")
 _PROVING_THREADS, _READING_THREADS = 2, 8
 _POLICY_CHECK_S, _FORGET_S, _PUBLISH_S, _SNAPSHOTS_S = 10.0, 60.0, 10.0, 5.0
+_DELIVER_S = 3.0
 SECRETS = "FIELDPACT_KEY_"
 _OURS = "FIELDPACT_"
 """Variables that no dataset may name as its source."""
@@ -206,7 +211,10 @@ def _services(
         agreeing=keys.x25519,
         snapshots=snapshots,
     )
-    countersign = Countersign(store=store, identity=identity, send=send, signer=signer)
+    countersign = Countersign(
+        store=store, identity=identity, send=send, signer=signer, clock=clock
+    )
+    company = Company(**settings.company.model_dump())
 
     return Services(
         identity=identity,
@@ -239,6 +247,7 @@ def _services(
             store=store,
             policy=policy,
             identity=identity,
+            acknowledge=Acknowledge(identity=identity, most=company.max_unacknowledged),
             read=Read(
                 store=store, sources=sources, snapshots=snapshots, threads=reading
             ),
@@ -251,14 +260,14 @@ def _services(
             randomness=randomness,
             signer=signer,
             key_id=signer.key_id(settings.did),
-            company=Company(**settings.company.model_dump()),
+            company=company,
         ),
         ask=Ask(
             store=store,
             identity=identity,
             peers=peers,
             align=align,
-            countersign=countersign,
+            receive=Receive(store=store, countersign=countersign, clock=clock),
             watch=Watch(store=store, peers=peers, chain=anchors),
             clock=clock,
             randomness=randomness,
@@ -274,6 +283,11 @@ def _services(
             anchors=anchors,
             clock=clock,
             randomness=randomness,
+        ),
+        erase=Erase(
+            store=store,
+            clock=clock,
+            retention=datetime.timedelta(days=settings.retention_days),
         ),
         ready=_Readiness(store, policy, identity, clock),
     )
@@ -359,6 +373,9 @@ async def _background(
         now = services.clock.now()
         await services.store.write(lambda work: work.receipts.forget_nonces(now))
 
+    async def deliver() -> None:
+        await services.countersign.deliver(waited_s=_DELIVER_S)
+
     keeper = services.keep_log
     async with asyncio.TaskGroup() as group:
         for file in settings.datasets:
@@ -366,6 +383,7 @@ async def _background(
         group.create_task(repeat(services.snapshots.keep, _SNAPSHOTS_S))
         group.create_task(repeat(keeper.integrate, settings.integrate_every_s))
         group.create_task(repeat(keeper.anchor, settings.epoch_s))
+        group.create_task(repeat(deliver, _DELIVER_S))
         group.create_task(repeat(policy.ready, _POLICY_CHECK_S))
         group.create_task(repeat(forget, _FORGET_S))
         if settings.publish_every_s:

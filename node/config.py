@@ -84,11 +84,18 @@ class Purpose(_Strict):
 
 
 class CompanyPolicy(_Strict):
-    """The company's own narrowing of what its agreements allow."""
+    """The company's own narrowing of what its agreements allow.
+
+    Attributes:
+        max_rows: Customers that one call may ask about.
+        max_unacknowledged: Receipts of one agreement that a partner may leave
+            without its signature before nothing more is answered under it.
+    """
 
     denied_fields: tuple[_FieldName, ...] = ()
     denied_partners: tuple[_Did, ...] = ()
     max_rows: int = Field(default=10_000, ge=1, le=1_000_000)
+    max_unacknowledged: int = Field(default=100, ge=1, le=1_000_000)
 
 
 class Settings(BaseSettings):
@@ -107,6 +114,8 @@ class Settings(BaseSettings):
         integrate_every_s: Pause between two rounds of the log keeper.
         epoch_s: Time between two anchors.
         publish_every_s: Pause between two publications of each dataset; 0 for never.
+        retention_days: How long what receipts say is kept; nothing younger can be
+            erased. Rules ask for six months: no fewer than 183.
     """
 
     model_config = SettingsConfigDict(
@@ -135,6 +144,7 @@ class Settings(BaseSettings):
     integrate_every_s: float = Field(default=1.0, gt=0, le=3600)
     epoch_s: float = Field(default=300.0, ge=1, le=86400)
     publish_every_s: float = Field(default=0.0, ge=0, le=86400)
+    retention_days: int = Field(default=183, ge=183, le=36_500)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

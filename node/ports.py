@@ -22,14 +22,16 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ledger.participants import Participant
 from ledger.ports import Anchored
-from ledger.receipts import Countersignature, SignedReceipt
+from ledger.receipts import Countersignature, Receipt, SignedReceipt
 from ledger.records import Schema
+from ledger.registry import Registry
 from ledger.snapshots import SignedSnapshot
 from node.domain.agreement import Agreement, Status
 from node.domain.dataset import Dataset
 from node.domain.decision import Decision
 from node.domain.disclosure import Caller, Request, Situation
 from node.domain.negotiation import Negotiation, Role
+from node.domain.pinned import Read
 from node.domain.publication import SourceReport
 
 T = TypeVar("T")
@@ -142,6 +144,14 @@ class Identity(Protocol):
         self, *, audience: str, bound_to: str, agreement: str | None, nonce: str
     ) -> str:
         """Return a token for one call to one participant."""
+        ...
+
+
+class KeyRegistry(Registry, Protocol):
+    """The consortium's registry contract. `history` blocks and keeps what it reads."""
+
+    def last(self, did: str) -> Read | None:
+        """Return what was last read of a participant, without asking."""
         ...
 
 
@@ -307,6 +317,25 @@ class KeptAgreement:
     role: Role
     status: Status
     signatures: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentCall:
+    """A call that this node made, kept before it was sent.
+
+    Attributes:
+        token: Signed by us: that we asked. Without a receipt, all there is to show.
+        receipt_id: Of the answer; None while, or if, there is none.
+    """
+
+    nonce: str
+    stream: str
+    provider: str
+    agreement: str
+    request_hash: str
+    token: str
+    at: datetime.datetime
+    receipt_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -666,6 +695,54 @@ class Receipts(Protocol):
         """Keep the consumer's signature beside a receipt."""
         ...
 
+    def at(self, stream: str, sequence: int) -> str | None:
+        """Return the id of the receipt of ours at a place of a stream, or None."""
+        ...
+
+    def unacknowledged(self, stream: str, but: Collection[str], most: int) -> int:
+        """Count receipts of a stream that its consumer has not signed back.
+
+        Args:
+            but: Ids of receipts that are not counted.
+            most: Where counting ends.
+        """
+        ...
+
+    def send(self, call: SentCall) -> None:
+        """Keep a call that we are about to make."""
+        ...
+
+    def sent(self, nonce: str) -> SentCall | None:
+        """Return a call that we made, or None."""
+        ...
+
+    def newest(self, stream: str) -> tuple[int, str] | None:
+        """Return number and id of the newest verified receipt that we received."""
+        ...
+
+    def neighbours(self, receipt: Receipt) -> Sequence[SignedReceipt]:
+        """Return what we received verified of a stream at a place and beside it."""
+        ...
+
+    def owing(self) -> Sequence[str]:
+        """Return the streams of which `owed` has some."""
+        ...
+
+    def owed(self, stream: str, before: datetime.datetime) -> Sequence[Received]:
+        """Return received receipts that we signed and whose provider may not know.
+
+        Args:
+            before: Received no later.
+
+        Returns:
+            128 at most, oldest first.
+        """
+        ...
+
+    def delivered(self, receipts: Collection[str]) -> None:
+        """Note that providers have our signatures over these receipts."""
+        ...
+
     def entry(self, receipt_id: str) -> LogEntry | None:
         """Return a receipt's log entry, or None."""
         ...
@@ -676,6 +753,73 @@ class Receipts(Protocol):
 
     def received(self, receipt_id: str) -> Received | None:
         """Return what we received with a receipt, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erasable:
+    """A receipt as it concerns whoever wants to erase what it says.
+
+    Attributes:
+        at: When it was written, or received.
+        waiting: Whether it is ours and not in the tree yet.
+        erased: When and why it was erased, or None.
+    """
+
+    receipt_id: str
+    at: datetime.datetime
+    waiting: bool
+    erased: tuple[datetime.datetime, str] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """All that a receipt of ours says and that opens it: what erasure takes away.
+
+    Attributes:
+        token: The caller's token, or None.
+        question: The policy's input, canonical JSON.
+    """
+
+    signed: SignedReceipt
+    salt: bytes
+    index: int
+    token: str | None
+    question: str | None
+    countersignature: Countersignature | None
+    took_ms: int
+
+
+class Erasure(Protocol):
+    """Takes away what receipts say, and leaves that they were.
+
+    Id, place in stream and log, and time stay, so that streams have no gap and the
+    log verifies. This holds for receipts that we wrote, and for those we received.
+    """
+
+    def look(self, receipt_id: str) -> Erasable | None:
+        """Return what erasure has to know about a receipt, or None."""
+        ...
+
+    def due(self, before: datetime.datetime, most: int) -> Sequence[str]:
+        """Return ids of receipts that can be erased: integrated, and from before."""
+        ...
+
+    def erase(self, receipts: Collection[str], at: datetime.datetime, why: str) -> int:
+        """Erase what receipts say; return how many said something."""
+        ...
+
+    def forget_calls(self, before: datetime.datetime) -> int:
+        """Forget calls of ours from before that time, which were answered or not."""
+        ...
+
+    def restore(self, content: Content) -> bool:
+        """Put back what was erased; False where it was not.
+
+        Raises:
+            Conflict: No such receipt was erased here, or the log holds another leaf
+                at its place; nothing was put back.
+        """
         ...
 
 
@@ -772,98 +916,6 @@ class Alarms(Protocol):
         ...
 
 
-class UnitOfWork(Protocol):
-    """One transaction. Not to be kept beyond the function it was given to."""
-
-    @property
-    def datasets(self) -> Datasets:
-        """Return the datasets of this transaction."""
-        ...
-
-    @property
-    def agreements(self) -> Agreements:
-        """Return the agreements of this transaction."""
-        ...
-
-    @property
-    def snapshots(self) -> Snapshots:
-        """Return the commitments of this transaction."""
-        ...
-
-    @property
-    def receipts(self) -> Receipts:
-        """Return the receipts of this transaction."""
-        ...
-
-    @property
-    def log(self) -> Log:
-        """Return the log of this transaction."""
-        ...
-
-    @property
-    def alarms(self) -> Alarms:
-        """Return the alarms of this transaction."""
-        ...
-
-
-class Store(Protocol):
-    """The node's own database. Transactions are plain functions, run in threads."""
-
-    async def read(self, question: Callable[[UnitOfWork], T]) -> T:
-        """Ask something of one consistent state, and change nothing.
-
-        Raises:
-            Unavailable: The database did not answer.
-        """
-        ...
-
-    async def write(self, action: Callable[[UnitOfWork], T]) -> T:
-        """Do something whole: committed when it returns, undone when it raises.
-
-        Returns only when a power cut cannot undo it any more.
-
-        Raises:
-            Unavailable: The database did not answer. What it was asked to do has
-                happened whole or not at all.
-        """
-        ...
-
-
-class Audit(Protocol):
-    """Questions of the dashboard about what is in the store; JSON values."""
-
-    async def summary(
-        self, since: datetime.datetime, until: datetime.datetime
-    ) -> Mapping[str, Any]:
-        """Return the key figures of a window of time."""
-        ...
-
-    async def calls(
-        self,
-        *,
-        since: datetime.datetime,
-        until: datetime.datetime,
-        filters: Mapping[str, str],
-        before: int | None,
-        after: int | None,
-        most: int,
-    ) -> Mapping[str, Any]:
-        """Return a page of calls, newest first, with facets.
-
-        Args:
-            filters: Value by column; `partner` may be `unknown`.
-            before: Only calls with a smaller sequence number.
-            after: Only calls with a larger one, the nearest.
-        """
-        ...
-
-    async def agreements(self, at: datetime.datetime) -> Sequence[Mapping[str, Any]]:
-        """Return agreements with their use."""
-        ...
-
-    async def received(self, before: int | None, most: int) -> Mapping[str, Any]:
-        """Return a page of what this node read from others."""
-        ...
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Witnessed:
     """A checkpoint of somebody's log that this node has verified and remembers.
@@ -976,6 +1028,39 @@ class Faults(Protocol):
         ...
 
 
+class UnitOfWork(Protocol):
+    """One transaction. Not to be kept beyond the function it was given to."""
+
+    @property
+    def datasets(self) -> Datasets:
+        """Return the datasets of this transaction."""
+        ...
+
+    @property
+    def agreements(self) -> Agreements:
+        """Return the agreements of this transaction."""
+        ...
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """Return the commitments of this transaction."""
+        ...
+
+    @property
+    def receipts(self) -> Receipts:
+        """Return the receipts of this transaction."""
+        ...
+
+    @property
+    def log(self) -> Log:
+        """Return the log of this transaction."""
+        ...
+
+    @property
+    def alarms(self) -> Alarms:
+        """Return the alarms of this transaction."""
+        ...
+
     @property
     def erasure(self) -> Erasure:
         """Return what can be erased in this transaction."""
@@ -991,3 +1076,66 @@ class Faults(Protocol):
         """Return the proofs of faults of this transaction."""
         ...
 
+
+class Store(Protocol):
+    """The node's own database. Transactions are plain functions, run in threads."""
+
+    async def read(self, question: Callable[[UnitOfWork], T]) -> T:
+        """Ask something of one consistent state, and change nothing.
+
+        Raises:
+            Unavailable: The database did not answer.
+        """
+        ...
+
+    async def write(self, action: Callable[[UnitOfWork], T]) -> T:
+        """Do something whole: committed when it returns, undone when it raises.
+
+        Returns only when a power cut cannot undo it any more.
+
+        Raises:
+            Unavailable: The database did not answer. What it was asked to do has
+                happened whole or not at all.
+        """
+        ...
+
+    async def scrub(self) -> None:
+        """Have the database overwrite what was erased, as far as it can be told to."""
+        ...
+
+
+class Audit(Protocol):
+    """Questions of the dashboard about what is in the store; JSON values."""
+
+    async def summary(
+        self, since: datetime.datetime, until: datetime.datetime
+    ) -> Mapping[str, Any]:
+        """Return the key figures of a window of time."""
+        ...
+
+    async def calls(
+        self,
+        *,
+        since: datetime.datetime,
+        until: datetime.datetime,
+        filters: Mapping[str, str],
+        before: int | None,
+        after: int | None,
+        most: int,
+    ) -> Mapping[str, Any]:
+        """Return a page of calls, newest first, with facets.
+
+        Args:
+            filters: Value by column; `partner` may be `unknown`.
+            before: Only calls with a smaller sequence number.
+            after: Only calls with a larger one, the nearest.
+        """
+        ...
+
+    async def agreements(self, at: datetime.datetime) -> Sequence[Mapping[str, Any]]:
+        """Return agreements with their use."""
+        ...
+
+    async def received(self, before: int | None, most: int) -> Mapping[str, Any]:
+        """Return a page of what this node read from others."""
+        ...

@@ -64,6 +64,29 @@ Conditions = Annotated[list[Condition], FailFast(), Field(max_length=16)]
 _Fields = Annotated[list[Name], FailFast(), Field(max_length=64)]
 
 
+class CountersignatureItem(_Body):
+    """The consumer's signature over one receipt."""
+
+    receipt: Digest
+    signature: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{86}$")]
+
+
+class LastReceipt(_Body):
+    """The newest receipt of an agreement that the consumer holds."""
+
+    sequence: Annotated[int, Field(ge=0, le=2**53 - 1)]
+    receipt: Digest
+
+
+class Stream(_Body):
+    """What the consumer knows of the receipts before, and signs back."""
+
+    last: LastReceipt | None
+    countersignatures: Annotated[
+        list[CountersignatureItem], FailFast(), Field(max_length=128)
+    ]
+
+
 class Query(_Body):
     """A question about some customers, under an agreement, for a purpose.
 
@@ -77,13 +100,7 @@ class Query(_Body):
         list[Token], FailFast(), Field(min_length=1, max_length=10_000)
     ]
     where: Conditions
-
-
-class CountersignatureItem(_Body):
-    """The consumer's signature over one receipt."""
-
-    receipt: Digest
-    signature: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{86}$")]
+    stream: Stream
 
 
 class Countersignatures(_Body):
@@ -145,6 +162,36 @@ class NewOffer(_Body):
     calls_per_hour: Annotated[int, Field(ge=1, le=1_000_000)]
     rows_per_call: Annotated[int, Field(ge=1, le=1_000_000)]
     predicates: Annotated[list[NewPredicate], Field(max_length=64)] = []
+
+
+_Why = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+
+
+class Erasing(_Body):
+    """Why what a receipt says is taken away."""
+
+    why: _Why
+
+
+class Expiring(_Body):
+    """How many receipts to erase at once."""
+
+    most: Annotated[int, Field(ge=1, le=1000)] = 500
+
+
+class Archived(_Body):
+    """Receipts that stand in an archive, and the archive's SHA-256."""
+
+    receipts: Annotated[list[Digest], FailFast(), Field(min_length=1, max_length=1000)]
+    archive: Digest
+
+
+class Restoring(_Body):
+    """Lines of an archive. The service checks more."""
+
+    receipts: Annotated[
+        list[dict[str, Any]], FailFast(), Field(min_length=1, max_length=1000)
+    ]
 
 
 class NewStatus(_Body):

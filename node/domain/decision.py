@@ -198,6 +198,24 @@ DENIALS: Final[Mapping[str, Denial]] = MappingProxyType(
             "Negotiate a new agreement.",
             "请协商新的协议。",
         ),
+        "stream.diverged": _denial(
+            "The newest receipt that the call names is none of the provider's.",
+            "调用所指的最新回执不是提供方出具的回执。",
+            "Compare what both of you hold: `fieldpact reconcile`.",
+            "请核对双方所持回执：`fieldpact reconcile`。",
+        ),
+        "countersignature.wrong": _denial(
+            "A countersignature in the call is not the caller's over its receipt.",
+            "调用所附的会签不是调用方对其回执的签名。",
+            "Sign the receipts of your own calls under this agreement, as received.",
+            "请对本协议下您自己的调用所收到的回执签名。",
+        ),
+        "receipts.unacknowledged": _denial(
+            "Too many receipts of this agreement were not signed back.",
+            "该协议下尚未会签的回执过多。",
+            "Sign back what you received; fetch what got lost: `fieldpact reconcile`.",
+            "请会签已收到的回执；遗失的可用 `fieldpact reconcile` 补取。",
+        ),
         "dataset.mismatch": _denial(
             "The agreement does not cover this dataset.",
             "该协议不涵盖此数据集。",

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from crypto.encoding import b64u, unb64u
 from crypto.errors import Malformed
+from ledger import shape
 from ledger.conditions import Condition, check_conditions, parse_conditions
 from ledger.receipts import request_hash
 from node.domain.agreement import Agreement, Status
@@ -22,6 +23,8 @@ from node.errors import BadRequest
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._%-]{0,127}")
 _MOST_FIELDS, _MOST_CUSTOMERS = 64, 10_000
+MOST_COUNTERSIGNATURES = 128
+"""That one query carries; others wait for the next, or go by themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,10 @@ class Request:
         customers: Tokens, 32 bytes each, each once, in the consumer's order.
         where: What shall be proved of fields that are not shown; in the order
             and form of `ledger.conditions`.
+        last: Number and id of the newest receipt of this agreement that the
+            consumer holds; None when it holds none.
+        countersignatures: The consumer's signatures over receipts before, by their
+            ids: 64 bytes each.
         hash: That the caller's token must be bound to, 64 hex digits.
     """
 
@@ -43,6 +50,8 @@ class Request:
     fields: tuple[str, ...]
     customers: tuple[bytes, ...]
     where: tuple[Condition, ...] = ()
+    last: tuple[int, str] | None = None
+    countersignatures: tuple[tuple[str, bytes], ...] = ()
     hash: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -76,6 +85,14 @@ class Request:
             "fields": list(self.fields),
             "customers": [b64u(token) for token in self.customers],
             "where": [condition.to_json() for condition in self.where],
+            "stream": {
+                "last": self.last
+                and {"sequence": self.last[0], "receipt": self.last[1]},
+                "countersignatures": [
+                    {"receipt": receipt, "signature": b64u(signature)}
+                    for receipt, signature in self.countersignatures
+                ],
+            },
         }
 
     @classmethod
@@ -85,9 +102,10 @@ class Request:
         Raises:
             BadRequest: Naming the member and the mend.
         """
-        wanted = {"agreement", "purpose", "fields", "customers", "where"}
+        wanted = {"agreement", "purpose", "fields", "customers", "where", "stream"}
         if not isinstance(body, dict) or set(body) != wanted:
-            _refuse("Send exactly agreement, purpose, fields, customers and where.")
+            members = "agreement, purpose, fields, customers, where and stream"
+            _refuse(f"Send exactly {members}.")
         for name in ("agreement", "purpose"):
             if not isinstance(body[name], str) or not _ID.fullmatch(body[name]):
                 _refuse(f"`{name}` must be an identifier of at most 128 characters.")
@@ -98,6 +116,7 @@ class Request:
             fields=_names(body["fields"]),
             customers=_tokens(body["customers"]),
             where=_conditions(body["where"]),
+            **_stream(body["stream"]),
         )
 
 
@@ -131,6 +150,32 @@ def _conditions(value: Any) -> tuple[Condition, ...]:
         _refuse(f"{error}.")
 
 
+def _stream(value: Any) -> dict[str, Any]:
+    """Read what the consumer says of the receipts before."""
+    try:
+        found = shape.members(value, {"last", "countersignatures"}, "stream")
+        items = shape.each(_signature, most=MOST_COUNTERSIGNATURES)(
+            found["countersignatures"], "countersignatures"
+        )
+        last = shape.optional(_last)(found["last"], "last")
+    except Malformed as error:
+        _refuse(f"{error}.")
+    if len({receipt for receipt, _ in items}) != len(items):
+        _refuse("Sign each receipt once.")
+    return {"last": last, "countersignatures": items}
+
+
+def _last(value: object, what: str) -> tuple[int, str]:
+    found = shape.members(value, {"sequence", "receipt"}, what)
+    return shape.count(found["sequence"], what), shape.digest(found["receipt"], what)
+
+
+def _signature(value: object, what: str) -> tuple[str, bytes]:
+    found = shape.members(value, {"receipt", "signature"}, what)
+    receipt = shape.digest(found["receipt"], what)
+    return receipt, shape.octets(64)(found["signature"], what)
+
+
 def _refuse(detail: str) -> NoReturn:
     raise BadRequest("request.malformed", detail)
 
@@ -162,6 +207,10 @@ class Situation:
         probes: Of each field that conditions are about, the largest number of
             different conditions that would be counted of one of the customers
             asked about, with those of this call.
+        unacknowledged: Receipts of this agreement without the caller's signature,
+            after those that this call brings.
+        known: Whether what the caller says to be its newest receipt is ours.
+        signed: Whether what it signed verifies.
     """
 
     agreement: Agreement | None
@@ -169,6 +218,9 @@ class Situation:
     calls_this_hour: int
     nonce_seen: bool
     probes: Mapping[str, int] = field(default_factory=dict)
+    unacknowledged: int = 0
+    known: bool = True
+    signed: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +230,7 @@ class Company:
     denied_fields: tuple[str, ...] = ()
     denied_partners: tuple[str, ...] = ()
     max_rows: int = 10_000
+    max_unacknowledged: int = 100
 
 
 def question(
@@ -226,6 +279,11 @@ def question(
         "usage": {
             "calls_this_hour": situation.calls_this_hour,
             "nonce_seen": situation.nonce_seen,
+            "stream": {
+                "known": situation.known,
+                "signed": situation.signed,
+                "unacknowledged": situation.unacknowledged,
+            },
             # What nobody counted is not told, and so not allowed.
             "probes": {
                 name: situation.probes[name]
@@ -237,6 +295,7 @@ def question(
             "denied_fields": list(company.denied_fields),
             "denied_partners": list(company.denied_partners),
             "max_rows": company.max_rows,
+            "max_unacknowledged": company.max_unacknowledged,
         },
     }
 

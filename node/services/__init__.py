@@ -12,6 +12,7 @@ from node.services.align import Align
 from node.services.ask import Ask
 from node.services.countersign import Countersign
 from node.services.disclose import NONCE_KEPT, Disclose
+from node.services.erase import Erase
 from node.services.give_evidence import GiveEvidence
 from node.services.keep_log import KeepLog
 from node.services.keep_snapshots import KeepSnapshots
@@ -36,6 +37,7 @@ class Services:
     countersign: Countersign
     evidence: GiveEvidence
     keep_log: KeepLog
+    erase: Erase
     ready: Callable[[], Awaitable[None]]
 
     async def burn(self, caller: Caller) -> None:

@@ -1,4 +1,8 @@
-"""Ask: query a partner's node, check its answer, keep it, countersign.
+"""Ask: query a partner's node, check its answer, keep it.
+
+That we ask is durable before anything is sent: if no receipt comes back, our own
+signed call is what there is to show. With each call go the signatures over receipts
+of the calls before (`node.services.receive`).
 
 The answer is believed only after `ledger.response` has checked it against what
 was asked, against the keys pinned for the provider and against what we declared,
@@ -19,6 +23,7 @@ from ledger.conditions import Condition, ordered
 from ledger.disclosure import Disclosure, Rank
 from ledger.errors import LedgerError
 from ledger.participants import Participant
+from ledger.receipts import stream_id
 from ledger.response import Asked, Response, parse_response, verify_response
 from ledger.steps import Step, step, verdict
 from ledger.wording import State
@@ -34,10 +39,11 @@ from node.ports import (
     Peers,
     Randomness,
     Received,
+    SentCall,
     Store,
 )
 from node.services.align import Align
-from node.services.countersign import Countersign
+from node.services.receive import Receive
 from node.services.watch import Watch
 
 
@@ -49,7 +55,7 @@ class Ask:
     identity: Identity
     peers: Peers
     align: Align
-    countersign: Countersign
+    receive: Receive
     watch: Watch
     clock: Clock
     randomness: Randomness
@@ -82,6 +88,13 @@ class Ask:
             Unavailable: The provider did not answer, or not with a receipt.
         """
         agreement, provider = await self._agreement(agreement_id)
+        stream = stream_id(
+            provider=provider.did, consumer=self.identity.me.did, agreement=agreement_id
+        )
+        now = self.clock.now()
+        last, owed = await self.store.read(
+            lambda view: (view.receipts.newest(stream), view.receipts.owed(stream, now))
+        )
         # What is of ten thousand customers takes long: not on the event loop.
         tokens = await asyncio.to_thread(self.align.tokens, agreement, customers)
         request = await asyncio.to_thread(
@@ -92,13 +105,13 @@ class Ask:
             fields=tuple(sorted(set(fields))),
             customers=tuple(tokens),
             where=ordered(where),
+            last=last,
+            countersignatures=tuple(map(_signature, owed)),
         )
-        response, asked = await self._send(agreement, request, provider)
+        response, asked = await self._send(agreement, request, provider, stream)
         steps, snapshot = await self._check(response, asked, agreement, provider)
+        steps = await self.receive(response, steps, request, provider)
         verified = verdict(steps) is State.CHECKED
-        await self._keep(response, steps, verified=verified)
-        if verified and response.signed.receipt.consumer:
-            await self.countersign(response.signed, provider)
         return {
             "receipt": response.signed.receipt.receipt_id,
             "allowed": response.disclosure is not None,
@@ -163,7 +176,11 @@ class Ask:
         return kept.agreement, provider
 
     async def _send(
-        self, agreement: Agreement, request: Request, provider: Participant
+        self,
+        agreement: Agreement,
+        request: Request,
+        provider: Participant,
+        stream: str,
     ) -> tuple[Response, Asked]:
         nonce = b64u(self.randomness(32))
         token = self.identity.issue(
@@ -172,6 +189,16 @@ class Ask:
             agreement=agreement.id,
             nonce=nonce,
         )
+        call = SentCall(
+            nonce=nonce,
+            stream=stream,
+            provider=provider.did,
+            agreement=agreement.id,
+            request_hash=request.hash,
+            token=token,
+            at=self.clock.now(),
+        )
+        await self.store.write(lambda work: work.receipts.send(call))
         path = f"/views/{request.dataset}/query"
         reply = await self.peers.post(provider, path, request.body(), token=token)
         asked = Asked(
@@ -189,20 +216,10 @@ class Ask:
             detail = f"{provider.did} answered {reply.status} {code}, with no receipt."
             raise Unavailable("partner.no_receipt", detail) from error
 
-    async def _keep(
-        self, response: Response, steps: Sequence[Step], *, verified: bool
-    ) -> None:
-        disclosure = response.disclosure
-        received = Received(
-            signed=response.signed,
-            at=self.clock.now(),
-            verified=verified,
-            checks=[step.to_json() for step in steps],
-            disclosure=await asyncio.to_thread(disclosure.to_json)
-            if disclosure
-            else None,
-        )
-        await self.store.write(lambda work: work.receipts.receive(received))
+
+def _signature(owed: Received) -> tuple[str, bytes]:
+    given = owed.countersignature
+    return owed.signed.receipt.receipt_id, given.signature if given else b""
 
 
 def _beyond(

@@ -1,5 +1,6 @@
 """Countersign: give and take the consumer's signature over a receipt."""
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,8 @@ from ledger.receipts import (
     countersign,
     verify_countersignature,
 )
-from node.errors import BadRequest, Unavailable
-from node.ports import Identity, Store, UnitOfWork
+from node.errors import BadRequest, NotFound, Unavailable
+from node.ports import Clock, Identity, Received, Store, UnitOfWork
 from node.services.send import Send
 
 _PATH = "/receipts/countersignatures"
@@ -28,25 +29,43 @@ class Countersign:
     store: Store
     identity: Identity
     send: Send
+    clock: Clock
     signer: Signer
 
-    async def __call__(self, signed: SignedReceipt, provider: Participant) -> bool:
-        """Sign a receipt that we have checked, and send it to its provider.
+    def sign(self, signed: SignedReceipt) -> Countersignature:
+        """Sign a receipt that we have checked. It travels with the next call."""
+        return countersign(signed, self.signer)
+
+    async def deliver(self, *, waited_s: float = 0.0) -> int:
+        """Send signatures that no call has taken along.
+
+        A provider that does not take them is asked again the next time.
+
+        Args:
+            waited_s: Only those that waited for a call so long.
 
         Returns:
-            Whether the provider took it. If not, the answer stays what it is;
-            the provider will miss our signature and ask for it.
+            How many providers took.
         """
-        signature = countersign(signed, self.signer)
-        item = {
-            "receipt": signed.receipt.receipt_id,
-            "signature": b64u(signature.signature),
-        }
+        before = self.clock.now() - datetime.timedelta(seconds=waited_s)
+        waiting = await self.store.read(
+            lambda view: {
+                stream: view.receipts.owed(stream, before)
+                for stream in view.receipts.owing()
+            }
+        )
+        return sum([await self._deliver(owed) for owed in waiting.values() if owed])
+
+    async def _deliver(self, owed: Sequence[Received]) -> int:
+        items = [_item(each) for each in owed]
         try:
-            await self.send(provider, _PATH, {"countersignatures": [item]})
-        except Unavailable:
-            return False
-        return True
+            provider = self.send.partner(owed[0].signed.receipt.provider)
+            await self.send(provider, _PATH, {"countersignatures": items})
+        except (NotFound, Unavailable):
+            return 0
+        taken = [item["receipt"] for item in items]
+        await self.store.write(lambda work: work.receipts.delivered(taken))
+        return len(taken)
 
     async def receive(self, sender: str, body: Mapping[str, Any]) -> int:
         """Keep a consumer's signatures over receipts of its own calls.
@@ -59,15 +78,18 @@ class Countersign:
                 none was kept.
         """
         consumer = self.identity.participant(sender)
-        items: Sequence[Mapping[str, str]] = body["countersignatures"]
+        items: Sequence[tuple[str, bytes]] = [
+            (item["receipt"], _octets(item["signature"]))
+            for item in body["countersignatures"]
+        ]
 
         def _check(view: UnitOfWork) -> list[tuple[str, Countersignature]]:
             given = []
-            for item in items:
-                entry = view.receipts.entry(item["receipt"])
+            for receipt_id, signature in items:
+                entry = view.receipts.entry(receipt_id)
                 if entry is None or consumer is None:
                     raise _wrong()
-                given.append((item["receipt"], _checked(item, entry.signed, consumer)))
+                given.append((receipt_id, checked(signature, entry.signed, consumer)))
             return given
 
         def _keep(work: UnitOfWork) -> None:
@@ -80,20 +102,39 @@ class Countersign:
         return len(given)
 
 
-def _checked(
-    item: Mapping[str, str], signed: SignedReceipt, consumer: Participant
+def checked(
+    signature: bytes, signed: SignedReceipt, consumer: Participant
 ) -> Countersignature:
+    """Return a consumer's signature over a receipt of its own call.
+
+    Raises:
+        BadRequest: It is none.
+    """
     if signed.receipt.consumer != consumer.did:
         raise _wrong()
     try:
         given = Countersignature(
-            key_id=consumer.signing.key_id(consumer.did),
-            signature=unb64u(item["signature"], 64),
+            key_id=consumer.signing.key_id(consumer.did), signature=signature
         )
         verify_countersignature(signed, given, consumer)
     except CryptoError as error:
         raise _wrong() from error
     return given
+
+
+def _item(received: Received) -> dict[str, str]:
+    signature = received.countersignature
+    return {
+        "receipt": received.signed.receipt.receipt_id,
+        "signature": b64u(signature.signature) if signature else "",
+    }
+
+
+def _octets(text: str) -> bytes:
+    try:
+        return unb64u(text, 64)
+    except CryptoError as error:
+        raise _wrong() from error
 
 
 def _wrong() -> BadRequest:

@@ -2,7 +2,8 @@
 
 The order is the promise:
 
-1. *Authenticate*: whose key signed the caller's token.
+1. *Authenticate*: whose key signed the caller's token, and which receipts it signs
+   back.
 2. *Decide*: agreement, request, field labels, usage and time go to the policy.
 3. *Read* only the committed columns of only the shared customers, and compare them.
 4. *Receipt*: durable, in one transaction with the nonce, rate and probes it used.
@@ -18,7 +19,7 @@ declaration still stand. Otherwise everything is decided again.
 import asyncio
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -44,6 +45,7 @@ from node.ports import (
     Store,
     UnitOfWork,
 )
+from node.services.acknowledge import Acknowledge, Acknowledgement
 from node.services.prove import Prove
 from node.services.read import Draft, NotReadable, Outdated, Read
 
@@ -71,6 +73,8 @@ class _Case:
     started_ms: float
 
     situation: Situation
+    acknowledged: Acknowledgement
+    stream: str
     dataset: Dataset | None
     question: str
     decision: Decision
@@ -86,6 +90,7 @@ class Disclose:
     store: Store
     policy: PolicyDecisionPoint
     identity: Identity
+    acknowledge: Acknowledge
     read: Read
     prove: Prove
     clock: Clock
@@ -108,8 +113,8 @@ class Disclose:
             Unauthenticated: The token is wrong; the receipt is in `extra`.
             Refused: The policy said no; the receipt is in `extra`.
             Unavailable: The CRM or the policy engine did not answer, with the receipt
-                in `extra`; or the store did not, and there is no receipt. Nothing
-                was disclosed.
+                in `extra`; or the store did not, or the log may have two histories,
+                and there is no receipt. Nothing was disclosed.
         """
         started = self.clock.elapsed_ms()
         caller = self.identity.authenticate(
@@ -141,11 +146,26 @@ class Disclose:
     ) -> _Case:
         now = self.clock.now()
         hour = int(now.timestamp()) // 3600
-        situation, publication = await self.store.read(
-            lambda view: (
+        stream = stream_id(
+            provider=self.identity.me.did,
+            consumer=caller.did,
+            agreement=request.agreement,
+        )
+
+        def _look(view: UnitOfWork) -> tuple[Situation, Any, Acknowledgement]:
+            _check_whole(view)
+            return (
                 view.receipts.situation(request, caller, hour),
                 view.datasets.get(request.dataset),
+                self.acknowledge.look(view, stream, request, caller),
             )
+
+        situation, publication, acknowledged = await self.store.read(_look)
+        situation = replace(
+            situation,
+            known=acknowledged.known,
+            signed=acknowledged.signed,
+            unacknowledged=acknowledged.unacknowledged,
         )
         dataset = publication.dataset if publication else None
         asked = question(
@@ -172,6 +192,8 @@ class Disclose:
             token=token,
             started_ms=started,
             situation=situation,
+            acknowledged=acknowledged,
+            stream=stream,
             dataset=dataset,
             question=canonical(asked).decode(),
             decision=decision,
@@ -192,13 +214,11 @@ class Disclose:
                 raise Outdated
         if case.draft:
             _check_still_holds(work, case, case.draft)
-        stream = stream_id(
-            provider=self.identity.me.did,
-            consumer=case.caller.did,
-            agreement=case.request.agreement,
-        )
-        sequence, previous = work.receipts.head(stream)
-        receipt = self._receipt(case, stream, sequence, previous)
+        left = self.acknowledge.keep(work, case.stream, case.acknowledged)
+        if case.draft and left >= self.company.max_unacknowledged:
+            raise Outdated
+        sequence, previous = work.receipts.head(case.stream)
+        receipt = self._receipt(case, sequence, previous)
         signed = sign_receipt(receipt, self.signer)
         work.receipts.append(
             signed,
@@ -209,9 +229,7 @@ class Disclose:
         )
         return signed
 
-    def _receipt(
-        self, case: _Case, stream: str, sequence: int, previous: str
-    ) -> Receipt:
+    def _receipt(self, case: _Case, sequence: int, previous: str) -> Receipt:
         request, caller = case.request, case.caller
         agreement = case.situation.agreement
         shown = case.draft.disclosure if case.draft else None
@@ -221,7 +239,7 @@ class Disclose:
             consumer=caller.did,
             agreement=request.agreement,
             agreement_hash=agreement.hash if agreement and is_party else None,
-            stream=stream,
+            stream=case.stream,
             sequence=sequence,
             previous=previous,
             at=render_instant(case.at),
@@ -261,6 +279,17 @@ def _refusal(decision: Decision, caller: Caller, signed: SignedReceipt) -> NodeE
     if code in _FAULTS:
         kind = Unavailable
     return kind(code, detail, extra=extra)
+
+
+def _check_whole(view: UnitOfWork) -> None:
+    """Check that there is one history of our log, as far as anybody knows.
+
+    Raises:
+        Unavailable: A person has to look first: `fieldpact alarms`.
+    """
+    if any(alarm.stops for alarm in view.alarms.open()):
+        detail = "This node has stopped answering until its operator has looked at it."
+        raise Unavailable("log.stopped", detail)
 
 
 def _check_still_holds(work: UnitOfWork, case: _Case, draft: Draft) -> None:

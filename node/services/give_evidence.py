@@ -201,7 +201,10 @@ class GiveEvidence:
         if checkpoint is None or checkpoint.size <= index:
             return Place(salt=salt)
         proof = over_nodes(
-            view, lambda read: merkle.inclusion_proof(index, checkpoint.size, read)
+            view,
+            lambda read: merkle.inclusion_proof(
+                index, checkpoint.size, read, hashing=self.identity.me.hashing
+            ),
         )
         return Place(
             salt=salt,

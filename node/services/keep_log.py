@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from crypto import merkle
 from crypto.notes import Checkpoint, sign_checkpoint
-from crypto.signing import Signer
+from crypto.signing import HASHING, Signer
 from ledger import log
 from ledger.checkpoint import anchor_commitment
 from ledger.ports import Anchors
@@ -69,8 +69,13 @@ class KeepLog:
         if not waiting:
             return 0
         size = work.log.size()
-        leaves = [log.leaf(entry.signed, entry.salt) for entry in waiting]
-        grown = over_nodes(work, lambda read: log.integrate(size, read, leaves))
+        hashing = HASHING[self.signer.suite]
+        leaves = [
+            log.leaf(entry.signed, entry.salt, hashing=hashing) for entry in waiting
+        ]
+        grown = over_nodes(
+            work, lambda read: log.integrate(size, read, leaves, hashing=hashing)
+        )
         work.log.integrate(size, waiting, grown.nodes)
         checkpoint = Checkpoint(origin=self.origin, size=grown.size, root=grown.root)
         work.log.publish(
@@ -128,7 +133,9 @@ class KeepLog:
             size=checkpoint.size,
             note=checkpoint.note,
             salt=salt,
-            commitment=anchor_commitment(checkpoint.note, salt),
+            commitment=anchor_commitment(
+                checkpoint.note, salt, hashing=HASHING[self.signer.suite]
+            ),
             chain_id=chain_id,
             contract=contract,
             at=self.clock.now(),

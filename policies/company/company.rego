@@ -7,7 +7,9 @@
 # scope: package
 package fieldpact.company
 
-required := {"partner.refused", "field.withheld", "rows.exceeded"}
+required := {
+	"partner.refused", "receipts.unacknowledged", "field.withheld", "rows.exceeded",
+}
 
 default allow := false
 
@@ -21,6 +23,12 @@ cleared contains "partner.refused" if {
 	every partner in input.company.denied_partners {
 		partner != input.caller.did
 	}
+}
+
+cleared contains "receipts.unacknowledged" if {
+	is_number(input.usage.stream.unacknowledged)
+	is_number(input.company.max_unacknowledged)
+	input.usage.stream.unacknowledged < input.company.max_unacknowledged
 }
 
 cleared contains "field.withheld" if {

@@ -36,6 +36,15 @@ test_predicates_that_are_none_clear_nothing if {
 	}
 }
 
+test_receipts_unacknowledged if {
+	_unmet({"/usage/stream/unacknowledged": 100}) == {"receipts.unacknowledged"}
+	_unmet({"/usage/stream/unacknowledged": 99}) == set()
+	every value in [null, "", {}, []] {
+		_unmet({"/usage/stream/unacknowledged": value}) == {"receipts.unacknowledged"}
+		_unmet({"/company/max_unacknowledged": value}) == {"receipts.unacknowledged"}
+	}
+}
+
 test_rows_exceeded if {
 	_unmet({"/company/max_rows": 2}) == {"rows.exceeded"}
 }

@@ -12,6 +12,7 @@ required := token_problems | {
 	"nonce.replayed",
 	"agreement.unknown", "agreement.not_party", "agreement.suspended",
 	"agreement.revoked", "agreement.not_yet_valid", "agreement.expired",
+	"stream.diverged", "countersignature.wrong",
 	"dataset.mismatch", "purpose.mismatch",
 	"field.not_granted", "field.mode", "field.grade",
 	"predicate.not_granted", "predicate.granularity", "predicate.exhausted",
@@ -69,6 +70,13 @@ cleared contains "agreement.expired" if {
 	is_number(input.agreement.valid_to)
 	input.now < input.agreement.valid_to
 }
+
+# The receipts so far. What the caller says to be its newest must be one of ours, and
+# what it signed must verify: otherwise the two remember different histories.
+
+cleared contains "stream.diverged" if input.usage.stream.known == true
+
+cleared contains "countersignature.wrong" if input.usage.stream.signed == true
 
 cleared contains "dataset.mismatch" if {
 	input.request.dataset == input.agreement.dataset

@@ -43,6 +43,13 @@ test_nonce_replayed if {
 	unmet({"/usage/nonce_seen": true}) == {"nonce.replayed"}
 }
 
+test_a_history_that_is_not_ours_denies if {
+	every value in [false, null, "true", 1] {
+		unmet({"/usage/stream/known": value}) == {"stream.diverged"}
+		unmet({"/usage/stream/signed": value}) == {"countersignature.wrong"}
+	}
+}
+
 test_agreement_not_party_when_somebody_else_calls if {
 	unmet({"/caller/did": "did:web:stranger"}) == {"agreement.not_party"}
 }

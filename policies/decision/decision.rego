@@ -85,6 +85,7 @@ _tiers := [
 	{"agreement.unknown"},
 	{"agreement.not_party", "partner.refused"},
 	_in_force,
+	{"stream.diverged", "countersignature.wrong", "receipts.unacknowledged"},
 	{"dataset.mismatch"},
 	_content,
 ]

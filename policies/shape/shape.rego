@@ -90,6 +90,9 @@ _dataset if {
 _usage if {
 	_integer(input.usage.calls_this_hour)
 	is_boolean(input.usage.nonce_seen)
+	is_boolean(input.usage.stream.known)
+	is_boolean(input.usage.stream.signed)
+	_integer(input.usage.stream.unacknowledged)
 	is_object(input.usage.probes)
 	every number in input.usage.probes {
 		_integer(number)
@@ -100,6 +103,7 @@ _company if {
 	_strings(input.company.denied_fields)
 	_strings(input.company.denied_partners)
 	_integer(input.company.max_rows)
+	_integer(input.company.max_unacknowledged)
 }
 
 _modes := {"plain", "predicate", "aggregate", "never"}

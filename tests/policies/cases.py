@@ -98,6 +98,22 @@ def _agreement() -> Iterator[Case]:
     ]
     for comment, code, changes in coded:
         yield _no(comment, f"agreement.{code}", changes)
+    told: list[tuple[str, str, Changes]] = [
+        ("another history", "stream.diverged", {"usage.stream.known": False}),
+        ("a forgery", "countersignature.wrong", {"usage.stream.signed": False}),
+        (
+            "too many receipts not signed back",
+            "receipts.unacknowledged",
+            {"usage.stream.unacknowledged": 100},
+        ),
+        (
+            "no receipt may be left unsigned",
+            "receipts.unacknowledged",
+            {"company.max_unacknowledged": 0},
+        ),
+    ]
+    for comment, code, changes in told:
+        yield _no(comment, code, changes)
     cases: list[tuple[str, Changes]] = [
         ("another dataset is asked", {"request.dataset": "others"}),
         ("another dataset is agreed", {"agreement.dataset": "others"}),
@@ -284,6 +300,10 @@ def _malformed() -> Iterator[Case]:
         ("the conditions counted are a list", {"usage.probes": [2, 3]}),
         ("the count of conditions is text", {"usage.probes.annual_spend": "2"}),
         ("the count of conditions is huge", {"usage.probes.annual_spend": 2**53}),
+        ("the stream is missing", {"usage.stream": DELETE}),
+        ("the receipts left open are text", {"usage.stream.unacknowledged": "1"}),
+        ("a history known by a number", {"usage.stream.known": 1}),
+        ("the most left open is null", {"company.max_unacknowledged": None}),
         ("the problem is null", {"caller.problem": None}),
         ("an unheard-of status", {"agreement.status": "paused"}),
         ("the purposes are text", {"agreement.purposes": "delivery-planning"}),

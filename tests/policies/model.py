@@ -41,7 +41,7 @@ def _outcome(*, allow: bool = False, **names: set[str]) -> dict[str, Any]:
 
 
 def _denials(question: Question) -> tuple[set[str], set[str]]:
-    for tier in (_token, _known, _parties, _state, _dataset):
+    for tier in (_token, _known, _parties, _state, _stream, _dataset):
         if codes := tier(question):
             return codes, set()
     return _content(question)
@@ -57,6 +57,17 @@ def _token(question: Question) -> set[str]:
 def _known(question: Question) -> set[str]:
     known = question["agreement"].get("id") == question["request"]["agreement"]
     return set() if known else {"agreement.unknown"}
+
+
+def _stream(question: Question) -> set[str]:
+    stream = question["usage"]["stream"]
+    most = question["company"]["max_unacknowledged"]
+    stopped = {
+        "stream.diverged": not stream["known"],
+        "countersignature.wrong": not stream["signed"],
+        "receipts.unacknowledged": stream["unacknowledged"] >= most,
+    }
+    return {code for code, holds in stopped.items() if holds}
 
 
 def _dataset(question: Question) -> set[str]:

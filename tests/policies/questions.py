@@ -88,12 +88,14 @@ def allowed() -> Question:
         "usage": {
             "calls_this_hour": 0,
             "nonce_seen": False,
+            "stream": {"known": True, "signed": True, "unacknowledged": 1},
             "probes": {"annual_spend": 2, "planned_spend": 3},
         },
         "company": {
             "denied_fields": ["volume"],
             "denied_partners": [STRANGER],
             "max_rows": 100,
+            "max_unacknowledged": 100,
         },
     }
 
@@ -162,6 +164,9 @@ _VARIATIONS: list[tuple[str, list[Any]]] = [
     ("node.did", [CONSUMER]),
     ("usage.calls_this_hour", [1, 9, 10, 11]),
     ("usage.nonce_seen", [True]),
+    ("usage.stream.known", [False]),
+    ("usage.stream.signed", [False]),
+    ("usage.stream.unacknowledged", [0, 99, 100, 101, 2**53 - 1]),
     ("usage.probes", [{}, {"annual_spend": 8, "planned_spend": 3}]),
     ("usage.probes.annual_spend", [0, 8, 9, 2**53 - 1]),
     ("usage.probes.planned_spend", [3, 4]),
@@ -169,6 +174,7 @@ _VARIATIONS: list[tuple[str, list[Any]]] = [
     ("company.denied_fields", [[], ["project_stage"], ["acceptance_date", "x"]]),
     ("company.denied_partners", [[], [CONSUMER]]),
     ("company.max_rows", [0, 1, 3]),
+    ("company.max_unacknowledged", [0, 1, 2]),
 ]
 _FIELDS = [*allowed()["dataset"]["fields"], "unheard_of", "字段"]
 _HIDDEN = [

@@ -748,6 +748,7 @@ class World:
             "purpose": PURPOSE,
             "fields": ["expected_acceptance_date", "project_stage"],
             "where": [],
+            "stream": {"last": None, "countersignatures": []},
             **changes,
         }
 

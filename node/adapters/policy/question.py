@@ -117,9 +117,18 @@ class _Node(_Strict):
     did: _Text
 
 
+class _Stream(_Strict):
+    """What the parties know of each other's receipts."""
+
+    known: bool
+    signed: bool
+    unacknowledged: _Count
+
+
 class _Usage(_Strict):
     calls_this_hour: _Count
     nonce_seen: bool
+    stream: _Stream
     probes: Annotated[dict[_Text, _Count], Field(max_length=1024)]
 
 
@@ -127,6 +136,7 @@ class _Company(_Strict):
     denied_fields: _Names
     denied_partners: _Names
     max_rows: _Count
+    max_unacknowledged: _Count
 
 
 class Question(_Strict):

@@ -5,22 +5,35 @@ so with one statement that the database makes atomic: it changes a row only whil
 its condition holds, and says whether it did.
 """
 
+import dataclasses
 import datetime
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ledger.receipts import FIRST, Countersignature, SignedReceipt, parse_receipt
+from ledger.receipts import (
+    FIRST,
+    Countersignature,
+    Receipt,
+    SignedReceipt,
+    parse_receipt,
+)
 from node.adapters.sql import tables as t
 from node.adapters.sql.agreements import SqlAgreements
-from node.domain.agreement import Status, instant
-from node.domain.disclosure import Caller, Request, Situation
+from node.domain.agreement import Status, instant, render_instant
+from node.domain.disclosure import (
+    MOST_COUNTERSIGNATURES,
+    Caller,
+    Request,
+    Situation,
+)
 from node.domain.predicates import condition_key
-from node.ports import LogEntry, Received
+from node.errors import Gone
+from node.ports import LogEntry, Received, SentCall
 
 _BATCH: Final = 1000
 
@@ -189,10 +202,13 @@ class SqlReceipts:
             .where(t.streams.c.stream == receipt.stream)
             .values(count=receipt.sequence + 1, head=receipt.receipt_id)
         )
-        hidden = {name for each in receipt.where for name in each.fields}
-        self._many(t.receipt_fields, sequence, "field", {*receipt.fields, *hidden})
-        self._many(t.receipt_denials, sequence, "code", receipt.denials)
+        self.index(sequence, receipt)
         return sequence
+
+    def index(self, sequence: int, receipt: Receipt) -> None:
+        """Keep beside a receipt what it asked for and was denied for, to be found."""
+        self._many(t.receipt_fields, sequence, "field", asked_fields(receipt))
+        self._many(t.receipt_denials, sequence, "code", receipt.denials)
 
     def _many(
         self, table: sa.Table, sequence: int, column: str, values: Iterable[str]
@@ -215,19 +231,128 @@ class SqlReceipts:
             )
         )
 
+    def at(self, stream: str, sequence: int) -> str | None:
+        """Return the id of the receipt of ours at a place of a stream, or None."""
+        c = t.receipts.c
+        found: str | None = self._connection.scalar(
+            sa.select(c.receipt_id).where(
+                c.stream == stream, c.stream_sequence == sequence
+            )
+        )
+        return found
+
+    def unacknowledged(self, stream: str, but: Collection[str], most: int) -> int:
+        """Count receipts of a stream that its consumer has not signed back."""
+        c = t.receipts.c
+        some = (
+            sa.select(sa.literal(1))
+            .where(
+                c.stream == stream,
+                c.countersignature.is_(None),
+                c.erased_at.is_(None),
+                c.receipt_id.not_in(but),
+            )
+            .limit(most)
+            .subquery()
+        )
+        counted = sa.select(sa.func.count()).select_from(some)
+        return int(self._connection.execute(counted).scalar_one())
+
+    def send(self, call: SentCall) -> None:
+        """Keep a call that we are about to make."""
+        values = dataclasses.asdict(call) | {"at": int(call.at.timestamp())}
+        self._connection.execute(sa.insert(t.asked).values(values))
+
+    def sent(self, nonce: str) -> SentCall | None:
+        """Return a call that we made, or None."""
+        statement = sa.select(t.asked).where(t.asked.c.nonce == nonce)
+        row = self._connection.execute(statement).one_or_none()
+        if row is None:
+            return None
+        return SentCall(
+            nonce=row.nonce,
+            stream=row.stream,
+            provider=row.provider,
+            agreement=row.agreement,
+            request_hash=row.request_hash,
+            token=row.token,
+            at=_instant(row.at),
+            receipt_id=row.receipt_id,
+        )
+
+    def newest(self, stream: str) -> tuple[int, str] | None:
+        """Return number and id of the newest verified receipt that we received."""
+        c = t.received.c
+        row = self._connection.execute(
+            sa.select(c.stream_sequence, c.receipt_id)
+            .where(c.stream == stream, c.verified)
+            .order_by(c.stream_sequence.desc())
+            .limit(1)
+        ).one_or_none()
+        return None if row is None else (row[0], row[1])
+
+    def neighbours(self, receipt: Receipt) -> Sequence[SignedReceipt]:
+        """Return what we received verified of a stream at a place and beside it."""
+        c = t.received.c
+        rows = self._connection.execute(
+            sa.select(t.received)
+            .where(
+                c.stream == receipt.stream,
+                c.verified,
+                c.erased_at.is_(None),
+                c.stream_sequence.between(receipt.sequence - 1, receipt.sequence + 1),
+            )
+            .order_by(c.stream_sequence)
+        )
+        return [signed_receipt(row) for row in rows]
+
+    def owing(self) -> Sequence[str]:
+        """Return the streams of which `owed` has some."""
+        c = t.received.c
+        undelivered = c.countersignature.is_not(None), sa.not_(c.delivered)
+        statement = sa.select(c.stream).where(*undelivered).distinct()
+        return list(self._connection.scalars(statement))
+
+    def owed(self, stream: str, before: datetime.datetime) -> Sequence[Received]:
+        """Return received receipts that we signed and whose provider may not know."""
+        c = t.received.c
+        statement = (
+            sa.select(t.received)
+            .where(
+                c.stream == stream,
+                c.countersignature.is_not(None),
+                sa.not_(c.delivered),
+                c.at <= int(before.timestamp()),
+            )
+            .order_by(c.sequence)
+            .limit(MOST_COUNTERSIGNATURES)
+        )
+        return [_received(row) for row in self._connection.execute(statement)]
+
+    def delivered(self, receipts: Collection[str]) -> None:
+        """Note that providers have our signatures over these receipts."""
+        c = t.received.c
+        self._connection.execute(
+            sa.update(t.received)
+            .where(c.receipt_id.in_(receipts))
+            .values(delivered=True)
+        )
+
     def entry(self, receipt_id: str) -> LogEntry | None:
-        """Return a receipt's log entry, or None."""
+        """Return a receipt's log entry, or None. Raises `Gone` where it is erased."""
         statement = sa.select(t.receipts).where(t.receipts.c.receipt_id == receipt_id)
         row = (self._connection.execute(statement)).one_or_none()
-        return None if row is None else log_entry(row)
+        return None if row is None else log_entry(_unerased(row))
 
     def question(self, receipt_id: str) -> str | None:
         """Return the policy's input behind a receipt, or None."""
         c = t.receipts.c
-        found: str | None = self._connection.scalar(
-            sa.select(c.question).where(c.receipt_id == receipt_id)
-        )
-        return found
+        found = self._connection.execute(
+            sa.select(c.question, c.erased_at, c.erased_why).where(
+                c.receipt_id == receipt_id
+            )
+        ).one_or_none()
+        return None if found is None else _unerased(found).question
 
     def receive(self, received: Received) -> None:
         """Keep what a partner's node answered us; the first answer stays."""
@@ -253,22 +378,45 @@ class SqlReceipts:
             )
             .on_conflict_do_nothing(index_elements=["receipt_id"])
         )
+        answered = sa.update(t.asked).where(t.asked.c.nonce == receipt.nonce)
+        self._connection.execute(answered.values(receipt_id=receipt.receipt_id))
 
     def received(self, receipt_id: str) -> Received | None:
-        """Return what we received with a receipt, or None."""
+        """Return what we received with a receipt, or None. Raises `Gone`."""
         statement = sa.select(t.received).where(t.received.c.receipt_id == receipt_id)
         row = (self._connection.execute(statement)).one_or_none()
-        if row is None:
-            return None
-        return Received(
-            signed=signed_receipt(row),
-            at=datetime.datetime.fromtimestamp(row.at, datetime.UTC),
-            verified=row.verified,
-            checks=json.loads(row.checks),
-            disclosure=None if row.disclosure is None else json.loads(row.disclosure),
-            countersignature=_countersignature(row),
-            delivered=row.delivered,
-        )
+        return None if row is None else _received(_unerased(row))
+
+
+def _received(row: sa.Row[Any]) -> Received:
+    return Received(
+        signed=signed_receipt(row),
+        at=_instant(row.at),
+        verified=row.verified,
+        checks=json.loads(row.checks),
+        disclosure=None if row.disclosure is None else json.loads(row.disclosure),
+        countersignature=_countersignature(row),
+        delivered=row.delivered,
+    )
+
+
+def _instant(seconds: int) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+
+
+def _unerased(row: sa.Row[Any]) -> sa.Row[Any]:
+    """Return a row of `receipts` or `received`; raise `Gone` where it is erased."""
+    if row.erased_at is not None:
+        at = render_instant(_instant(row.erased_at))
+        detail = f"What this receipt says was erased at {at}: {row.erased_why}"
+        extra = {"erased": {"at": at, "why": row.erased_why}}
+        raise Gone("receipt.erased", detail, extra=extra)
+    return row
+
+
+def asked_fields(receipt: Receipt) -> set[str]:
+    """Return the fields that a call asked for, those to be proved of among them."""
+    return {*receipt.fields, *(name for each in receipt.where for name in each.fields)}
 
 
 def signed_receipt(row: sa.Row[Any]) -> SignedReceipt:
