@@ -1028,6 +1028,86 @@ class Faults(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamEntry:
+    """A receipt of a stream, as one side's copy has it.
+
+    Attributes:
+        signed: None where its content was erased.
+        request: The consumer's token that came with the call, if it is here.
+        verified: Whether all checks of the answer held; True for what we signed.
+        delivered: Whether its provider is known to have our countersignature.
+        erased: When and why, in words; None where it is not erased.
+    """
+
+    sequence: int
+    receipt_id: str
+    signed: SignedReceipt | None
+    request: str | None
+    countersignature: Countersignature | None
+    verified: bool
+    delivered: bool
+    erased: str | None
+
+
+class StreamCopy(Protocol):
+    """One side's copy of streams: what we signed, or what we received."""
+
+    def numbers(self, stream: str) -> Sequence[int]:
+        """Return the numbers of the receipts that are here, ascending, each once."""
+        ...
+
+    def twice(self, stream: str) -> Sequence[int]:
+        """Return numbers of which more than one receipt is here; 16 at most."""
+        ...
+
+    def at(self, stream: str, first: int, most: int = 1) -> Sequence[StreamEntry]:
+        """Return the receipts of `most` numbers, from `first` on, in order."""
+        ...
+
+    def unsigned(self, stream: str, most: int) -> Sequence[int]:
+        """Return numbers of receipts that the consumer has not signed, ascending.
+
+        Without those whose content was erased.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """How the last comparison of a stream with its partner came out.
+
+    Attributes:
+        state: `same`, `different` or `unreachable`.
+        report: As `node.services.reconcile` gives it, a JSON object.
+    """
+
+    stream: str
+    at: datetime.datetime
+    state: str
+    report: Mapping[str, Any]
+
+
+class Streams(Protocol):
+    """Both sides' copies of streams, and how they were last compared."""
+
+    def copy(self, role: Role) -> StreamCopy:
+        """Return the copy that we keep in a role."""
+        ...
+
+    def unanswered(self, stream: str, before: datetime.datetime) -> int:
+        """Count the calls that we made before a time and hold no receipt of."""
+        ...
+
+    def keep(self, reconciled: Reconciled) -> None:
+        """Replace how a stream was last compared."""
+        ...
+
+    def reconciled(self) -> Mapping[str, Reconciled]:
+        """Return how each stream was last compared, by stream."""
+        ...
+
+
 class UnitOfWork(Protocol):
     """One transaction. Not to be kept beyond the function it was given to."""
 
@@ -1074,6 +1154,11 @@ class UnitOfWork(Protocol):
     @property
     def faults(self) -> Faults:
         """Return the proofs of faults of this transaction."""
+        ...
+
+    @property
+    def streams(self) -> Streams:
+        """Return the copies of streams, in this transaction."""
         ...
 
 

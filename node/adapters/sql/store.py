@@ -22,6 +22,7 @@ from node.adapters.sql.erasure import SqlErasure
 from node.adapters.sql.log import SqlLog
 from node.adapters.sql.receipts import SqlReceipts
 from node.adapters.sql.snapshots import SqlSnapshots
+from node.adapters.sql.streams import SqlStreams
 from node.adapters.sql.witness import SqlWitness
 from node.adapters.sql.writers import (
     SEPARATE,
@@ -94,6 +95,7 @@ class SqlUnitOfWork:
         self.erasure = SqlErasure(connection)
         self.witness = SqlWitness(connection)
         self.faults = SqlFaults(connection)
+        self.streams = SqlStreams(connection)
 
 
 class SqlStore:

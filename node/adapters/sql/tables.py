@@ -257,10 +257,10 @@ received = sa.Table(
     Column("stream_sequence", BigInteger, nullable=False),
     Column("nonce", String(86), nullable=True),
     Column("at", BigInteger, nullable=False),
-    # As in `receipts`: null once it is erased.
+    # As in `receipts`, content is null once it is erased; ids and places stay.
     Column("core", Text, nullable=True),
     Column("signature", LargeBinary(64), nullable=True),
-    Column("verified", sa.Boolean, nullable=True),
+    Column("verified", sa.Boolean, nullable=False),
     Column("checks", Text, nullable=True),
     Column("disclosure", Text, nullable=True),
     Column("erased_at", BigInteger, nullable=True),
@@ -292,6 +292,15 @@ asked = sa.Table(
     Column("at", BigInteger, nullable=False),
     Column("receipt_id", String(64), nullable=True),
     Index("asked_by_stream", "stream"),
+)
+
+reconciled = sa.Table(
+    "reconciled",
+    metadata,
+    Column("stream", String(64), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("report", Text, nullable=False),
 )
 
 alarms = sa.Table(

@@ -304,7 +304,7 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("core", sa.Text(), nullable=True),
         sa.Column("signature", sa.LargeBinary(length=64), nullable=True),
-        sa.Column("verified", sa.Boolean(), nullable=True),
+        sa.Column("verified", sa.Boolean(), nullable=False),
         sa.Column("checks", sa.Text(), nullable=True),
         sa.Column("disclosure", sa.Text(), nullable=True),
         sa.Column("erased_at", sa.BigInteger(), nullable=True),
@@ -335,6 +335,14 @@ def upgrade() -> None:
         sa.Column("core", sa.Text(), nullable=False),
         sa.Column("signature", sa.LargeBinary(length=64), nullable=False),
         sa.PrimaryKeyConstraint("agreement", "sequence"),
+    )
+    op.create_table(
+        "reconciled",
+        sa.Column("stream", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("report", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("stream"),
     )
     op.create_table(
         "records",
@@ -454,6 +462,7 @@ def downgrade() -> None:
         batch_op.drop_index("records_by_customer")
 
     op.drop_table("records")
+    op.drop_table("reconciled")
     op.drop_table("received_snapshots")
     with op.batch_alter_table("received", schema=None) as batch_op:
         batch_op.drop_index(
