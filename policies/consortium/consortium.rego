@@ -30,8 +30,8 @@ unmet := required - cleared
 
 token_problems := {
 	"token.missing", "token.malformed", "token.signature", "token.audience",
-	"token.expired", "token.issuer_unknown", "token.request_mismatch",
-	"token.agreement_mismatch",
+	"token.expired", "token.issuer_unknown", "token.key_revoked",
+	"token.request_mismatch", "token.agreement_mismatch",
 }
 
 cleared contains code if {

@@ -136,6 +136,7 @@ TOKEN_PROBLEMS = [
     "token.audience",
     "token.expired",
     "token.issuer_unknown",
+    "token.key_revoked",
     "token.request_mismatch",
     "token.agreement_mismatch",
 ]
