@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from crypto.errors import Malformed
+from crypto.hashing import Hashing
 from crypto.keyids import Suite, key_id
 from crypto.keys import check_ed25519_public, verify_ed25519
 
@@ -67,6 +68,10 @@ SIGNING: Final[Mapping[Suite, Callable[[bytes, bytes, bytes], None]]] = {
     "ed25519": verify_ed25519,
 }
 """How signatures of each signing suite are checked: public key, message, signature."""
+
+
+HASHING: Final[Mapping[Suite, Hashing]] = {"ed25519": "sha-256"}
+"""What a log is built with whose participant signs with a suite."""
 
 
 CHECKING: Final[Mapping[Suite, Callable[[bytes], None]]] = {

@@ -17,8 +17,9 @@ from typing import Final
 from urllib.parse import unquote
 
 from crypto import merkle
-from crypto.encoding import sha256, tagged
+from crypto.encoding import tagged
 from crypto.errors import Malformed
+from crypto.hashing import HASHES, Hashing
 from crypto.notes import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.errors import Inconsistent
 
@@ -45,20 +46,27 @@ def origin_of(did: str) -> str:
     return unquote(did.removeprefix(_WEB).replace(":", "/")) + "/log"
 
 
-def anchor_commitment(note: str, salt: bytes) -> bytes:
+def anchor_commitment(
+    note: str, salt: bytes, *, hashing: Hashing = merkle.USUAL
+) -> bytes:
     """Commit to a checkpoint for a chain: 32 bytes.
 
     Args:
         note: The whole signed note, signature lines included.
         salt: 32 random bytes, used for this epoch only.
+        hashing: Of the log.
     """
     if len(salt) != 32:
         raise ValueError("a salt has 32 bytes")
-    return sha256(tagged("checkpoint-commitment", salt + note.encode()))
+    return HASHES[hashing](tagged("checkpoint-commitment", salt + note.encode()))
 
 
 def advance(
-    newest: Checkpoint | None, following: Checkpoint, consistency: Sequence[bytes]
+    newest: Checkpoint | None,
+    following: Checkpoint,
+    consistency: Sequence[bytes],
+    *,
+    hashing: Hashing = merkle.USUAL,
 ) -> Checkpoint:
     """Go on from the newest known checkpoint of a log to a later one.
 
@@ -67,6 +75,7 @@ def advance(
         following: The one to go on to, opened for the same origin.
         consistency: Proof between the two sizes; empty when they are equal, or
             when there is nothing yet to be consistent with.
+        hashing: Of the log (`Participant.hashing`).
 
     Returns:
         `following`, which is to be kept as the newest in the same transaction
@@ -79,7 +88,8 @@ def advance(
             or only whoever brought the proof.
     """
     if newest is None:
-        newest = Checkpoint(origin=following.origin, size=0, root=merkle.EMPTY_ROOT)
+        empty = merkle.empty_root(hashing=hashing)
+        newest = Checkpoint(origin=following.origin, size=0, root=empty)
     if newest.origin != following.origin:
         raise ValueError("checkpoints of two logs")
     # 1. A log never shrinks.
@@ -96,5 +106,6 @@ def advance(
             proof=consistency,
             root1=newest.root,
             root2=following.root,
+            hashing=hashing,
         )
     return following

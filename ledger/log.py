@@ -4,6 +4,9 @@ An entry moves *sequence* (it gets its place, in the transaction of the call) �
 *integrate* (its leaf joins the tree, this module) → *publish* (a signed
 checkpoint names the root) → *anchor* (a chain fixes the checkpoint).
 
+A log is hashed with one function from its first entry on, SHA-256 or SM3: that of
+its participant (`Participant.hashing`).
+
 The tree holds no entry, only a salted *commitment* to each. Without the salt
 nobody can test a guess about an entry against the log, and once the salt is
 deleted nobody ever can: the log stays whole when an entry must be forgotten.
@@ -20,7 +23,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from crypto import merkle
-from crypto.encoding import sha256
+from crypto.hashing import HASHES, Hashing
 
 Coordinates: TypeAlias = tuple[int, int]
 """Level (0 for leaves) and index of a complete subtree."""
@@ -31,7 +34,7 @@ class Entry(Protocol):
 
     @property
     def signature(self) -> bytes:
-        """The provider's Ed25519 signature, 64 bytes."""
+        """The provider's signature, 64 bytes."""
         ...
 
     def canonical(self) -> bytes:
@@ -39,21 +42,22 @@ class Entry(Protocol):
         ...
 
 
-def commitment(signed: Entry, salt: bytes) -> bytes:
+def commitment(signed: Entry, salt: bytes, *, hashing: Hashing = merkle.USUAL) -> bytes:
     """Commit to an entry: 32 bytes.
 
     Args:
         signed: The entry, with its provider's signature.
         salt: 32 random bytes, used for this entry only.
+        hashing: Of the provider's log.
     """
     if len(salt) != 32:
         raise ValueError("a salt has 32 bytes")
-    return sha256(salt, signed.canonical(), signed.signature)
+    return HASHES[hashing](salt, signed.canonical(), signed.signature)
 
 
-def leaf(signed: Entry, salt: bytes) -> bytes:
+def leaf(signed: Entry, salt: bytes, *, hashing: Hashing = merkle.USUAL) -> bytes:
     """Return the leaf hash of an entry, 32 bytes. See `commitment`."""
-    return merkle.leaf_hash(commitment(signed, salt))
+    return merkle.leaf_hash(commitment(signed, salt, hashing=hashing), hashing=hashing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +75,20 @@ class Integration:
     nodes: tuple[tuple[int, int, bytes], ...]
 
 
-def integrate(size: int, read: merkle.Reader, leaves: Sequence[bytes]) -> Integration:
+def integrate(
+    size: int,
+    read: merkle.Reader,
+    leaves: Sequence[bytes],
+    *,
+    hashing: Hashing = merkle.USUAL,
+) -> Integration:
     """Append leaves to a tree.
 
     Args:
         size: Number of leaves so far.
         read: Reads the complete subtrees stored so far.
         leaves: Leaf hashes in the log's order, 32 bytes each.
+        hashing: Of the log.
     """
     fresh: dict[Coordinates, bytes] = {}
 
@@ -88,13 +99,13 @@ def integrate(size: int, read: merkle.Reader, leaves: Sequence[bytes]) -> Integr
         level, index, node = 0, position, leaf_hash
         fresh[level, index] = node
         while index & 1:  # a right child completes its parent
-            node = merkle.node_hash(look(level, index - 1), node)
+            node = merkle.node_hash(look(level, index - 1), node, hashing=hashing)
             level, index = level + 1, index >> 1
             fresh[level, index] = node
     total = size + len(leaves)
     return Integration(
         size=total,
-        root=merkle.root_at(total, look),
+        root=merkle.root_at(total, look, hashing=hashing),
         nodes=tuple((*place, node) for place, node in fresh.items()),
     )
 

@@ -120,6 +120,7 @@ class MemoryLog:
         self.nodes = MemoryNodes()
         self.size = 0
         self._key = key
+        self._hashing = participant.hashing
         self._entries: list[tuple[SignedReceipt | SignedSnapshot, bytes]] = []
         self._notes: list[tuple[int, str]] = []
         self._anchors: list[tuple[int, Anchor]] = []
@@ -132,8 +133,8 @@ class MemoryLog:
     def integrate(self) -> None:
         """Join every waiting entry to the tree."""
         waiting = self._entries[self.size :]
-        leaves = [log.leaf(signed, salt) for signed, salt in waiting]
-        result = log.integrate(self.size, self.nodes, leaves)
+        leaves = [log.leaf(*entry, hashing=self._hashing) for entry in waiting]
+        result = log.integrate(self.size, self.nodes, leaves, hashing=self._hashing)
         self.nodes.store(result.nodes)
         self.size = result.size
 
@@ -142,7 +143,7 @@ class MemoryLog:
         checkpoint = Checkpoint(
             origin=origin_of(self.participant.did),
             size=self.size,
-            root=merkle.root_at(self.size, self.nodes),
+            root=merkle.root_at(self.size, self.nodes, hashing=self._hashing),
         )
         note = sign_checkpoint(checkpoint, self._key)
         self._notes.append((self.size, note))
@@ -153,7 +154,7 @@ class MemoryLog:
         size, note = self._notes[-1]
         anchored = chain.anchor(
             epoch=chain.latest_epoch(chain.member) + 1,
-            commitment=anchor_commitment(note, salt),
+            commitment=anchor_commitment(note, salt, hashing=self._hashing),
         )
         anchor = Anchor(
             chain_id=chain.chain_id,
@@ -177,14 +178,14 @@ class MemoryLog:
         if not published:
             return Place(salt=salt)
         size, note = published[0]
-        proof = merkle.inclusion_proof(index, size, self.nodes)
+        proof = merkle.inclusion_proof(index, size, self.nodes, hashing=self._hashing)
         inclusion = Inclusion(index=index, proof=tuple(proof), checkpoint=note)
         place = Place(salt=salt, inclusion=inclusion)
         anchored = [(later, anchor) for later, anchor in self._anchors if later >= size]
         if not anchored:
             return place
         later, anchor = anchored[0]
-        steps = merkle.consistency_proof(size, later, self.nodes)
+        steps = merkle.consistency_proof(size, later, self.nodes, hashing=self._hashing)
         return replace(place, anchor=replace(anchor, consistency=tuple(steps)))
 
     def evidence(self, index: int, *consumer: Participant) -> Evidence:

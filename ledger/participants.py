@@ -16,7 +16,7 @@ from crypto.encoding import b64u
 from crypto.errors import InvalidSignature, Malformed
 from crypto.hashing import Hashing
 from crypto.keys import Suite, check_ed25519_public, key_id
-from crypto.signing import Verifier
+from crypto.signing import HASHING, Verifier
 from ledger import shape
 
 _KEYS: Final[Mapping[Suite, int]] = {
@@ -62,7 +62,7 @@ class Participant:
     @property
     def hashing(self) -> Hashing:
         """The hash function that this participant's log is built with."""
-        return "sha-256"
+        return HASHING[self.signing.suite]
 
     def verifier(self, named: str) -> Verifier:
         """Return the signing key of an id.

@@ -20,7 +20,7 @@ from ledger import log
 from ledger.checkpoint import Checkpoint, advance, anchor_commitment, origin_of
 from ledger.errors import ChainUnavailable
 from ledger.participants import Participant
-from ledger.place import Place
+from ledger.place import Anchor, Place
 from ledger.ports import ChainReader
 from ledger.steps import Outcome
 
@@ -85,15 +85,18 @@ class Walk:
         """Check that its leaf is under the checkpoint's root."""
         if (place := self.place.inclusion) is None:
             return "pending", ""
-        checkpoint = _unverified(place.checkpoint)
+        if self.provider is None:
+            return "unknown", ""
+        checkpoint, hashing = _unverified(place.checkpoint), self.provider.hashing
         merkle.verify_inclusion(
-            leaf=log.leaf(self.signed, self.place.salt),
+            leaf=log.leaf(self.signed, self.place.salt, hashing=hashing),
             index=place.index,
             size=checkpoint.size,
             proof=place.proof,
             root=checkpoint.root,
         )
         return "checked", f"{place.index} / {checkpoint.size}"
+            hashing=hashing,
 
     def checkpoint(self) -> Outcome:
         """Check that the provider's log signed that checkpoint."""
@@ -113,14 +116,17 @@ class Walk:
             return "unknown", ""
         covered = _open(place.checkpoint, self.provider)
         anchored = _open(anchor.checkpoint, self.provider)
-        advance(covered, anchored, anchor.consistency)
+        hashing = self.provider.hashing
+        advance(covered, anchored, anchor.consistency, hashing=hashing)
         return "checked", f"{covered.size} → {anchored.size}"
 
     def anchor(self) -> Outcome:
         """Check that the commitment opens to the anchored checkpoint."""
         if (anchor := self.place.anchor) is None:
             return "pending", ""
-        commitment = anchor_commitment(anchor.checkpoint, anchor.salt)
+        if self.provider is None:
+            return "unknown", ""
+        commitment = _commitment(anchor, self.provider)
         if commitment != anchor.commitment:
             raise InvalidProof(f"the checkpoint's commitment is {commitment.hex()}")
         return "checked", commitment.hex()
@@ -143,7 +149,7 @@ class Walk:
         if asked != (anchor.chain_id, anchor.contract):
             return "elsewhere", f"{anchor.chain_id} {anchor.contract}"
         # What the chain holds is compared with the checkpoint, not with the file.
-        if held != anchor_commitment(anchor.checkpoint, anchor.salt):
+        if held != _commitment(anchor, self.provider):
             raise InvalidProof(f"the chain holds {held.hex() if held else 'nothing'}")
         return "checked", f"{anchor.chain_id} {anchor.contract} {anchor.epoch}"
 
@@ -192,3 +198,8 @@ def _open(note: str, provider: Participant) -> Checkpoint:
 def _unverified(note: str) -> Checkpoint:
     """Read a checkpoint whose signature is another check's business."""
     return parse_checkpoint(note.rpartition("\n\n")[0] + "\n")
+def _commitment(anchor: Anchor, provider: Participant) -> bytes:
+    hashing = provider.hashing
+    return anchor_commitment(anchor.checkpoint, anchor.salt, hashing=hashing)
+
+

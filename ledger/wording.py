@@ -93,6 +93,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "The receipt is in the log under the checkpoint's root.",
         "回执已包含在检查点所对应的日志中。",
     ),
+    "inclusion.unknown": (
+        "No key of this log is known here, so not what it is hashed with either.",
+        "本地没有该日志的公钥，也就不知其所用的杂凑算法，未作核验。",
+    ),
     "inclusion.pending": (
         "The receipt has its place, but is not in the tree yet.",
         "回执已排序，尚未并入日志树。",
@@ -104,10 +108,6 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "checkpoint.checked": (
         "The provider's log signed the checkpoint.",
         "检查点由提供方的日志签署。",
-    ),
-    "inclusion.unknown": (
-        "No key of this log is known here, so not what it is hashed with either.",
-        "本地没有该日志的公钥，也就不知其所用的杂凑算法，未作核验。",
     ),
     "checkpoint.unknown": (
         "No key of this log is known here, so the checkpoint was not checked.",

@@ -138,7 +138,7 @@ def test_an_anchor_by_another_account_is_a_failure_with_or_without_a_chain() -> 
 def test_without_pins_nothing_signed_is_checked() -> None:
     steps = verify_evidence(FULL, {}, CHAIN)
     signed = ["provider_signature", "countersignature", "checkpoint", "consistency"]
-    rest = ["chain", "disclosure", "snapshot"]
+    rest = ["inclusion", "anchor", "chain", "disclosure", "snapshot"]
     assert states(steps) == dict.fromkeys([*signed, *rest], "not_checked")
 
 
