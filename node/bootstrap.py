@@ -22,6 +22,7 @@ from ledger.checkpoint import origin_of
 from ledger.errors import LedgerError
 from ledger.participants import Participant
 from ledger.ports import Anchors
+from ledger.rpc_registry import RpcRegistry
 from node.adapters.crm.declaration import load_declaration
 from node.adapters.crm.opening import CrmSources
 from node.adapters.identity import RegistryIdentity
@@ -30,6 +31,7 @@ from node.adapters.peers import HttpPeers
 from node.adapters.policy.bundle import load_bundle
 from node.adapters.policy.embedded import EmbeddedEngine
 from node.adapters.policy.engine import PolicyEngine
+from node.adapters.registry import KeptRegistry
 from node.adapters.sql.audit import SqlAudit
 from node.adapters.sql.store import SqlStore, engine_for
 from node.adapters.system import SystemClock, system_randomness
@@ -44,6 +46,7 @@ from node.services.acknowledge import Acknowledge
 from node.services.align import Align
 from node.services.ask import Ask
 from node.services.commit import Commit
+from node.services.compare_keys import CompareKeys
 from node.services.countersign import Countersign
 from node.services.disclose import Disclose
 from node.services.draft_snapshot import DraftSnapshot
@@ -98,6 +101,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await engine.ready()
         services = _services(settings, keys, engine, stack)
         _check_pinned(services.identity.me, record_of(settings, keys), settings)
+        if await services.compare_keys():
+            services.compare_keys.own()
         work = asyncio.create_task(_background(services, engine, settings))
         stack.push_async_callback(_stop, work)
         yield services
@@ -131,8 +136,10 @@ class _Readiness:
         policy: PolicyDecisionPoint,
         identity: Identity,
         clock: Clock,
+        compare_keys: CompareKeys,
     ) -> None:
         self._store, self._policy = store, policy
+        self._compare_keys = compare_keys
         self._identity, self._clock = identity, clock
         self._asked_ms = float("-inf")
         self._answer: Unavailable | None = None
@@ -153,6 +160,12 @@ class _Readiness:
 
     async def _ask(self) -> Unavailable | None:
         try:
+            self._compare_keys.own()
+        except Unavailable as error:
+            _log.warning("%s", error)
+            detail = "The consortium's registry is not known to hold our keys."
+            return Unavailable(error.code, detail)
+        try:
             await self._policy.ready()
         except Unavailable as error:
             _log.warning("%s", error)
@@ -168,8 +181,16 @@ def _services(
     database = engine_for(settings.database)
     store = SqlStore(database)
     stack.callback(store.close)
+    registry = _registry(settings, clock, stack)
     identity = RegistryIdentity(
-        settings.participants, did=settings.did, signer=signer, clock=clock
+        settings.participants,
+        did=settings.did,
+        signer=signer,
+        clock=clock,
+        keys=registry,
+    )
+    compare_keys = CompareKeys(
+        store=store, identity=identity, registry=registry, clock=clock
     )
     peers = HttpPeers(settings.authorities)
     stack.push_async_callback(peers.close)
@@ -289,7 +310,9 @@ def _services(
             clock=clock,
             retention=datetime.timedelta(days=settings.retention_days),
         ),
-        ready=_Readiness(store, policy, identity, clock),
+        registry=registry,
+        compare_keys=compare_keys,
+        ready=_Readiness(store, policy, identity, clock, compare_keys),
     )
 
 
@@ -302,6 +325,18 @@ def policy_of(settings: Settings) -> PolicyEngine:
     from node.adapters.policy.opa_server import OpaServer  # noqa: PLC0415
 
     return OpaServer(bundle, url=settings.policy)
+
+
+def _registry(
+    settings: Settings, clock: Clock, stack: AsyncExitStack
+) -> KeptRegistry | None:
+    chain = settings.chain
+    if chain is None or chain.registry is None:
+        return None
+    reader = RpcRegistry(chain.url, chain.registry, chain_id=chain.chain_id)
+    registry = KeptRegistry(reader, clock, stale_s=chain.registry_stale_s)
+    stack.callback(registry.close)
+    return registry
 
 
 def _anchors(
@@ -385,6 +420,9 @@ async def _background(
         group.create_task(repeat(keeper.anchor, settings.epoch_s))
         group.create_task(repeat(deliver, _DELIVER_S))
         group.create_task(repeat(policy.ready, _POLICY_CHECK_S))
+        if settings.chain and settings.chain.registry:
+            every_s = settings.chain.registry_every_s
+            group.create_task(repeat(services.compare_keys, every_s))
         group.create_task(repeat(forget, _FORGET_S))
         if settings.publish_every_s:
             await asyncio.sleep(settings.publish_every_s)

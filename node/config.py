@@ -51,11 +51,18 @@ class Chain(_Strict):
 
     Attributes:
         chain_id: EIP-155; another chain at this address is then refused.
+        registry: Address of the registry of participants (`fieldpact consortium`);
+            None: what the file pins is not compared with anything.
+        registry_every_s: Time between two comparisons.
+        registry_stale_s: For how long an answer of the registry counts.
     """
 
     url: str = Field(repr=False)
     contract: str
     chain_id: int | None = None
+    registry: str | None = Field(default=None, pattern=r"^0x[0-9a-fA-F]{40}$")
+    registry_every_s: float = Field(default=60.0, ge=1, le=3600)
+    registry_stale_s: float = Field(default=3600.0, ge=1, le=604_800)
 
 
 class Tls(_Strict):

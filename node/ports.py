@@ -31,7 +31,7 @@ from node.domain.dataset import Dataset
 from node.domain.decision import Decision
 from node.domain.disclosure import Caller, Request, Situation
 from node.domain.negotiation import Negotiation, Role
-from node.domain.pinned import Read
+from node.domain.pinned import Read, Standing
 from node.domain.publication import SourceReport
 
 T = TypeVar("T")
@@ -152,6 +152,10 @@ class KeyRegistry(Registry, Protocol):
 
     def last(self, did: str) -> Read | None:
         """Return what was last read of a participant, without asking."""
+        ...
+
+    def standing(self, pinned: Participant) -> Standing:
+        """Say whether pinned keys hold by what was last read, without asking."""
         ...
 
 

@@ -28,8 +28,9 @@ from crypto.errors import Malformed
 from crypto.keys import Ed25519Key
 from ledger.participants import Participant, Pins, pins_of
 from node.domain.disclosure import Caller
+from node.domain.pinned import Standing
 from node.errors import Unavailable
-from node.ports import Clock
+from node.ports import Clock, KeyRegistry
 
 _log = logging.getLogger("fieldpact.identity")
 LIFETIME_S = 60
@@ -60,12 +61,19 @@ class RegistryIdentity:
     """Implements `node.ports.Identity` on a registry file."""
 
     def __init__(
-        self, registry: Path, *, did: str, signer: Ed25519Key, clock: Clock
+        self,
+        registry: Path,
+        *,
+        did: str,
+        signer: Ed25519Key,
+        clock: Clock,
+        keys: KeyRegistry | None = None,
     ) -> None:
         self._registry = registry
         self._did = did
         self._signer = signer
         self._clock = clock
+        self._keys = keys
         self._read_at: tuple[int, int] = (0, 0)
         self._pins: Pins = {}
 
@@ -129,7 +137,8 @@ class RegistryIdentity:
         """Check a self-issued token. A fault of the token is `Caller.problem`.
 
         1. There is one, and it names a registered issuer.
-        2. The issuer's pinned key signed it: from here on the caller is known.
+        2. The issuer's pinned key signed it, and holds in the consortium's registry
+           where there is one: from here on the caller is known.
         3. It is for this node, young, short-lived, and has a usable nonce.
         4. It is bound to this request and this agreement.
         """
@@ -167,7 +176,29 @@ class RegistryIdentity:
             jwt.decode(token, key, algorithms=["EdDSA"], options=_SIGNATURE_ONLY)
         except jwt.PyJWTError as error:
             raise _Problem("token.signature") from error
+        self._check_held(known)
         return claims
+
+    def _check_held(self, known: Participant) -> None:
+        """Refuse a key that does not hold, and answer nobody while that is not known.
+
+        Whoever stole a key can sign with it: the caller of such a token is nobody.
+        Nor does anybody get an answer that we would sign with a key of ours that
+        partners must not believe.
+        """
+        if self._keys is None:
+            return
+        if self._keys.standing(self.me) is Standing.NOT_HELD:
+            detail = "The consortium's registry does not hold this node's keys."
+            raise Unavailable("registry.own_keys", detail)
+        match self._keys.standing(known):
+            case Standing.NOT_HELD:
+                raise _Problem("token.key_revoked")
+            case Standing.UNKNOWN:
+                detail = "Nobody here knows at present whether your keys hold."
+                raise Unavailable("registry.stale", detail)
+            case Standing.HELD:
+                return
 
     def _check(
         self, claims: dict[str, Any], *, bound_to: str, agreement: str | None

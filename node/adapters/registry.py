@@ -6,18 +6,27 @@ up in memory. Nothing is kept over a restart: a node that comes up while the cha
 not answer knows nothing of its partners.
 """
 
+from ledger.participants import Participant
 from ledger.registry import Held, History
 from ledger.rpc_registry import RpcRegistry
-from node.domain.pinned import Read
+from node.domain.pinned import Read, Standing, standing
 from node.ports import Clock
 
 
 class KeptRegistry:
     """Implements `node.ports.KeyRegistry` over a chain's JSON-RPC."""
 
-    def __init__(self, chain: RpcRegistry, clock: Clock) -> None:
+    def __init__(self, chain: RpcRegistry, clock: Clock, *, stale_s: float) -> None:
+        """Name the contract; nothing is asked yet.
+
+        Args:
+            chain: The contract.
+            clock: The node's.
+            stale_s: For how long an answer counts, in seconds.
+        """
         self._chain = chain
         self._clock = clock
+        self._stale_s = stale_s
         self._read: dict[str, Read] = {}
 
     def close(self) -> None:
@@ -40,3 +49,8 @@ class KeptRegistry:
     def last(self, did: str) -> Read | None:
         """Return what was last read of a participant, without asking."""
         return self._read.get(did)
+
+    def standing(self, pinned: Participant) -> Standing:
+        """Say whether pinned keys hold by what was last read, without asking."""
+        read = self.last(pinned.did)
+        return standing(pinned, read, now=self._clock.now(), stale_s=self._stale_s)

@@ -7,9 +7,10 @@ from node.domain.agreement import Status
 from node.domain.disclosure import Caller
 from node.domain.negotiation import Role
 from node.errors import Conflict, NotFound, Unauthenticated
-from node.ports import Audit, Clock, Identity, Store, UnitOfWork
+from node.ports import Audit, Clock, Identity, KeyRegistry, Store, UnitOfWork
 from node.services.align import Align
 from node.services.ask import Ask
+from node.services.compare_keys import CompareKeys
 from node.services.countersign import Countersign
 from node.services.disclose import NONCE_KEPT, Disclose
 from node.services.erase import Erase
@@ -38,6 +39,8 @@ class Services:
     evidence: GiveEvidence
     keep_log: KeepLog
     erase: Erase
+    registry: KeyRegistry | None
+    compare_keys: CompareKeys
     ready: Callable[[], Awaitable[None]]
 
     async def burn(self, caller: Caller) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from ledger.errors import ChainUnavailable
 from ledger.participants import Participant
-from node.domain.pinned import Standing, contradictions, standing
+from node.domain.pinned import Standing, contradictions
 from node.errors import Unavailable
 from node.ports import Alarm, Clock, Identity, KeyRegistry, Store, UnitOfWork
 
@@ -30,14 +30,12 @@ class CompareKeys:
 
     Attributes:
         registry: None for a node without one: nothing is compared.
-        stale_s: For how long an answer of the registry counts, in seconds.
     """
 
     store: Store
     identity: Identity
     registry: KeyRegistry | None
     clock: Clock
-    stale_s: float
 
     async def __call__(self) -> bool:
         """Ask, and sound or end alarms; return whether the chain answered for all.
@@ -67,8 +65,7 @@ class CompareKeys:
             return
         me = self.identity.me
         read = self.registry.last(me.did)
-        now = self.clock.now()
-        match standing(me, read, now=now, stale_s=self.stale_s):
+        match self.registry.standing(me):
             case Standing.HELD:
                 return
             case Standing.NOT_HELD if read is not None:
