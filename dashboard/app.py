@@ -20,7 +20,7 @@ from starlette.routing import Route
 from dashboard.access import AccessKey, Sessions, Throttle
 from dashboard.assets import Assets, built_assets
 from dashboard.client import AuditClient
-from dashboard.errors import NodeError, NotFound
+from dashboard.errors import Gone, NodeError, NotFound
 from dashboard.pages import problems
 from dashboard.pages.base import Desk, templates
 from dashboard.pages.calls import calls
@@ -100,6 +100,7 @@ def create_app(
         exception_handlers={
             NodeError: problems.node_failed,
             NotFound: problems.not_found,
+            Gone: problems.gone,
             HTTPException: problems.refused,
             Exception: problems.broken,
         },

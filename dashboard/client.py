@@ -15,6 +15,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from dashboard.errors import (
+    Gone,
     NodeFailed,
     NodeNonsense,
     NodeRefused,
@@ -77,6 +78,7 @@ class AuditClient:
 
         Raises:
             NotFound: The node knows no such receipt.
+            Gone: The node has erased what it said.
             NodeError: No usable answer.
         """
         body = await self._get(f"/audit/receipts/{receipt_id}", {})
@@ -108,6 +110,8 @@ class AuditClient:
             raise NodeRefused(str(response.status_code))
         if response.status_code == 404:
             raise NotFound(path)
+        if response.status_code == 410:
+            raise Gone(path)
         if response.status_code >= 500:
             raise NodeFailed(f"{path}: HTTP {response.status_code}")
         if response.status_code != 200 or len(response.content) > _MAX_BYTES:

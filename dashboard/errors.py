@@ -3,6 +3,7 @@
     DashboardError
     ├── SettingsError        the settings file: names the entry and the mend
     ├── NotFound             the reader asked for something that is not there
+    ├── Gone                 what a receipt said, which the node has erased
     └── NodeError            the node, as the dashboard sees it
         ├── NodeUnreachable  no answer, or not in time
         ├── NodeFailed       it answered that it failed
@@ -24,6 +25,10 @@ class SettingsError(DashboardError):
 
 class NotFound(DashboardError):
     """There is no such page, receipt or call."""
+
+
+class Gone(DashboardError):
+    """The node has erased what the receipt said."""
 
 
 class NodeError(DashboardError):

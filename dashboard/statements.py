@@ -153,10 +153,19 @@ class Summary(_Statement):
     purposes: tuple[Purpose, ...]
 
 
+class Erased(_Statement):
+    """When and why what a receipt said was erased."""
+
+    at: Instant
+    why: str
+
+
 class Call(_Statement):
     """One line of the call log.
 
     Attributes:
+        erased: None, unless what the receipt said is gone; then nothing else is told
+            but when it was, and where it stands.
         fields: What was to be shown.
         where: What was to be proved; of these fields nothing was shown.
         records: Disclosed, and with `where`: proved.
@@ -172,12 +181,13 @@ class Call(_Statement):
     fields: tuple[str, ...]
     where: Conditions
     purpose: str | None
-    decision: Literal["allow", "deny"]
+    decision: Literal["allow", "deny"] | None
     denials: tuple[str, ...]
-    customers: int
-    records: int
-    withheld: int
+    customers: int | None
+    records: int | None
+    withheld: int | None
     state: Literal["sequenced", "integrated", "anchored"]
+    erased: Erased | None = None
 
 
 class FacetValue(_Statement):

@@ -6,6 +6,7 @@
     ├── Refused           403  the policy said no; a receipt exists
     ├── NotFound          404  no such thing, or not for this caller
     ├── Conflict          409  the state does not allow it (any more)
+    ├── Gone              410  it was here, and has been erased
     └── Unavailable       503  something we need did not answer
 
 Every error carries a `code` that a person can look up and act on. Foreign
@@ -53,6 +54,10 @@ class NotFound(NodeError):
 
 class Conflict(NodeError):
     """The state does not allow it, or does not allow it any more."""
+
+
+class Gone(NodeError):
+    """It was here, and has been erased; that it was here is still known."""
 
 
 class Unavailable(NodeError):

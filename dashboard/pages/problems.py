@@ -31,6 +31,11 @@ async def not_found(request: Request, error: Exception) -> Response:
     return _problem(request, "missing", 404, error)
 
 
+async def gone(request: Request, error: Exception) -> Response:
+    """Say that what a receipt said is erased."""
+    return _problem(request, "erased", 410, error)
+
+
 async def refused(request: Request, error: Exception) -> Response:
     """Say that an address exists, but not in this way; or that it does not."""
     if isinstance(error, HTTPException) and error.status_code == 405:
@@ -67,5 +72,7 @@ def _problem(request: Request, code: str, status: int, error: Exception) -> Resp
         code=code,
         reference=reference,
         from_node=isinstance(error, NodeError),
-        last_answer_at=desk.client.last_answer_at if code != "missing" else None,
+        last_answer_at=None
+        if code in {"missing", "erased"}
+        else desk.client.last_answer_at,
     )

@@ -10,12 +10,16 @@ from ledger.conditions import Condition, ordered, parse_condition
 from node.api.access import operator, services
 from node.api.models import (
     Align,
+    Archived,
     Ask,
     Digest,
+    Erasing,
+    Expiring,
     Identifier,
     NewOffer,
     NewStatus,
     Openings,
+    Restoring,
 )
 from node.api.negotiations import state
 from node.domain.agreement import Status, Terms, instant
@@ -23,6 +27,7 @@ from node.domain.dataset import Mode
 from node.domain.declaration import dataset_from_json
 from node.domain.predicates import PredicateOffer
 from node.errors import BadRequest
+from node.services.archived import content_from_json
 
 router = APIRouter(
     prefix="/management",
@@ -150,6 +155,34 @@ async def evidence(receipt_id: Digest, body: Openings, request: Request) -> Any:
     """
     found = await services(request).evidence(receipt_id, openings=body.customers)
     return found.to_json()
+
+
+@router.post("/receipts/expire")
+async def expire(body: Expiring, request: Request) -> Any:
+    """Erase some of the receipts that are older than they have to be kept."""
+    return await services(request).erase.expire(body.most)
+
+
+@router.post("/receipts/archived")
+async def archived(body: Archived, request: Request) -> Any:
+    """Erase receipts that stand in an archive."""
+    return await services(request).erase.archived(body.receipts, body.archive)
+
+
+@router.post("/receipts/restore")
+async def restore(body: Restoring, request: Request) -> Any:
+    """Put back what an archive holds, each receipt checked against the log."""
+    try:
+        contents = [content_from_json(each) for each in body.receipts]
+    except Malformed as error:
+        raise BadRequest("archive.malformed", f"{error}.") from error
+    return await services(request).erase.restore(contents)
+
+
+@router.post("/receipts/{receipt_id}/erase")
+async def erase(receipt_id: Digest, body: Erasing, request: Request) -> Any:
+    """Erase what a receipt says; its place in stream and log stays."""
+    return await services(request).erase(receipt_id, body.why)
 
 
 @router.post("/ask")

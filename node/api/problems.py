@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from node.errors import (
     BadRequest,
     Conflict,
+    Gone,
     NodeError,
     NotFound,
     Refused,
@@ -25,6 +26,7 @@ _STATUS: Mapping[type[NodeError], tuple[int, str]] = {
     Refused: (403, "Refused by policy"),
     NotFound: (404, "Not found"),
     Conflict: (409, "The state does not allow it"),
+    Gone: (410, "Erased"),
     Unavailable: (503, "Something needed did not answer"),
 }
 

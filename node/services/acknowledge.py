@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ledger.participants import Participant
 from ledger.receipts import Countersignature
 from node.domain.disclosure import Caller, Request
-from node.errors import BadRequest
+from node.errors import BadRequest, Gone
 from node.ports import Identity, UnitOfWork
 from node.services.countersign import checked
 
@@ -61,8 +61,9 @@ class Acknowledge:
         )
         try:
             given = [
-                (receipt, _signature(view, stream, receipt, signature, consumer))
+                (receipt, found)
                 for receipt, signature in request.countersignatures
+                if (found := _signature(view, stream, receipt, signature, consumer))
             ]
         except BadRequest:
             return Acknowledgement(known=known, signed=False)
@@ -82,8 +83,12 @@ def _signature(
     receipt: str,
     signature: bytes,
     consumer: Participant,
-) -> Countersignature:
-    entry = view.receipts.entry(receipt)
+) -> Countersignature | None:
+    """Return the signature; None where nobody can say any more of what."""
+    try:
+        entry = view.receipts.entry(receipt)
+    except Gone:
+        return None
     if entry is None or entry.signed.receipt.stream != stream:
         raise BadRequest("countersignature.wrong", "Not a receipt of this stream.")
     return checked(signature, entry.signed, consumer)

@@ -15,7 +15,7 @@ from ledger.receipts import (
     countersign,
     verify_countersignature,
 )
-from node.errors import BadRequest, NotFound, Unavailable
+from node.errors import BadRequest, Gone, NotFound, Unavailable
 from node.ports import Clock, Identity, Received, Store, UnitOfWork
 from node.services.send import Send
 
@@ -71,7 +71,7 @@ class Countersign:
         """Keep a consumer's signatures over receipts of its own calls.
 
         Returns:
-            How many were kept: all.
+            How many were taken: all.
 
         Raises:
             BadRequest: One is not the sender's signature over its receipt;
@@ -86,7 +86,10 @@ class Countersign:
         def _check(view: UnitOfWork) -> list[tuple[str, Countersignature]]:
             given = []
             for receipt_id, signature in items:
-                entry = view.receipts.entry(receipt_id)
+                try:
+                    entry = view.receipts.entry(receipt_id)
+                except Gone:
+                    continue  # nobody can say any more what it was given for
                 if entry is None or consumer is None:
                     raise _wrong()
                 given.append((receipt_id, checked(signature, entry.signed, consumer)))
@@ -99,7 +102,7 @@ class Countersign:
         # A receipt never changes, so it is checked without keeping writers waiting.
         given = await self.store.read(_check)
         await self.store.write(_keep)
-        return len(given)
+        return len(items)
 
 
 def checked(

@@ -38,7 +38,9 @@ async function checkReceipts() {
     try {
       const { check } = await import(receipt.dataset.script);
       await check(receipt);
-    } catch {
+    } catch (error) {
+      // What was said is erased: a page of its own tells so.
+      if (error.message === "410") location.assign(`/receipts/${receipt.dataset.receipt}?check=server`);
       const verdict = receipt.querySelector("[data-verdict]");
       verdict.className = "verdict is-stated";
       verdict.replaceChildren(receipt.querySelector("[data-unavailable]").content.cloneNode(true));

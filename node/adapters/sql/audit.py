@@ -229,7 +229,8 @@ def _conditions(filters: Mapping[str, str]) -> list[sa.ColumnElement[bool]]:
         else:
             unknown = name == "partner" and value == "unknown"
             column = _R[name]
-            conditions.append(column.is_(None) if unknown else column == value)
+            nobody = sa.and_(column.is_(None), _R.erased_at.is_(None))
+            conditions.append(nobody if unknown else column == value)
             continue
         sequences = sa.select(table.c.sequence).where(column == value)
         conditions.append(_R.sequence.in_(sequences))
@@ -253,8 +254,17 @@ def _page(
     return list(connection.execute(statement))
 
 
+_NOTHING: Mapping[str, Any] = {
+    "fields": [],
+    "where": [],
+    "denials": [],
+    "withheld": None,
+}
+"""What a receipt says when all that it said is erased."""
+
+
 def _call(row: sa.Row[Any], anchored: int) -> dict[str, Any]:
-    core = json.loads(row.core)
+    core = _NOTHING if row.core is None else json.loads(row.core)
     if row.log_index is None:
         state = "sequenced"
     else:
@@ -262,7 +272,8 @@ def _call(row: sa.Row[Any], anchored: int) -> dict[str, Any]:
     return {
         "sequence": row.sequence,
         "receipt_id": row.receipt_id,
-        "at": core["at"],
+        "at": render_instant(_instant(row.at)),
+        "erased": _erased(row),
         "partner": row.partner,
         "agreement": row.agreement,
         "dataset": row.dataset,
@@ -278,6 +289,13 @@ def _call(row: sa.Row[Any], anchored: int) -> dict[str, Any]:
         "countersigned": row.countersignature is not None,
         "duration_ms": row.took_ms,
     }
+
+
+def _erased(row: sa.Row[Any]) -> dict[str, Any] | None:
+    """Return when and why what a receipt says was erased; None where it says it."""
+    if row.erased_at is None:
+        return None
+    return {"at": render_instant(_instant(row.erased_at)), "why": row.erased_why}
 
 
 def _beyond(
@@ -310,14 +328,17 @@ def _facets(
 def _counts(
     connection: Connection, name: str, matching: sa.ColumnElement[bool]
 ) -> list[tuple[str | None, int]]:
-    """Return up to a hundred values of a column with their counts, largest first."""
+    """Return up to a hundred values of a column with their counts, largest first.
+
+    Receipts that are erased have none.
+    """
     many = {
         "field": (t.receipt_fields, t.receipt_fields.c.field),
         "code": (t.receipt_denials, t.receipt_denials.c.code),
     }
     table, column = many.get(name) or (None, _R[name])
     total = sa.func.count().label("total")
-    statement = sa.select(column, total).where(matching)
+    statement = sa.select(column, total).where(matching, _R.erased_at.is_(None))
     if table is not None:
         statement = statement.join(table, table.c.sequence == _R.sequence)
     else:
@@ -471,7 +492,7 @@ def _trend(
     slot = (_R.at - _R.at % step).label("slot")
     rows = connection.execute(
         sa.select(slot, _R.decision, sa.func.count().label("calls"))
-        .where(_window(since, until))
+        .where(_window(since, until), _R.erased_at.is_(None))
         .group_by(slot, _R.decision)
         .order_by(slot)
     )
@@ -484,19 +505,19 @@ def _trend(
 
 
 def _received(row: sa.Row[Any]) -> dict[str, Any]:
-    core = json.loads(row.core)
-    names = ("provider", "agreement", "dataset", "fields", "where", "purpose")
+    core = _NOTHING if row.core is None else json.loads(row.core)
+    names = (
+        *("provider", "agreement", "dataset", "fields", "where", "purpose"),
+        *("decision", "denials", "records", "withheld"),
+    )
     return {
         "sequence": row.sequence,
         "receipt_id": row.receipt_id,
-        "at": core["at"],
-        **{name: core[name] for name in names},
-        "decision": core["decision"],
-        "denials": core["denials"],
-        "records": core["records"],
-        "withheld": core["withheld"],
+        "at": core.get("at", render_instant(_instant(row.at))),
+        "erased": _erased(row),
+        **{name: core.get(name) for name in names},
         "verified": row.verified,
-        "checks": json.loads(row.checks),
+        "checks": [] if row.checks is None else json.loads(row.checks),
     }
 
 

@@ -347,10 +347,9 @@ class SqlReceipts:
     def question(self, receipt_id: str) -> str | None:
         """Return the policy's input behind a receipt, or None."""
         c = t.receipts.c
+        columns: list[sa.Column[Any]] = [c.question, c.erased_at, c.erased_why]
         found = self._connection.execute(
-            sa.select(c.question, c.erased_at, c.erased_why).where(
-                c.receipt_id == receipt_id
-            )
+            sa.select(*columns).where(c.receipt_id == receipt_id)
         ).one_or_none()
         return None if found is None else _unerased(found).question
 

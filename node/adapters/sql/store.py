@@ -17,8 +17,8 @@ from sqlalchemy.exc import ArgumentError
 from node.adapters.sql.agreements import SqlAgreements
 from node.adapters.sql.alarms import SqlAlarms
 from node.adapters.sql.datasets import SqlDatasets
-from node.adapters.sql.faults import SqlFaults
 from node.adapters.sql.erasure import SqlErasure
+from node.adapters.sql.faults import SqlFaults
 from node.adapters.sql.log import SqlLog
 from node.adapters.sql.receipts import SqlReceipts
 from node.adapters.sql.snapshots import SqlSnapshots
@@ -69,7 +69,9 @@ def engine_for(url: str) -> sa.Engine:
             target.set(drivername=driver), pool_timeout=5, **options
         )
     engine = sa.create_engine(
-        target, connect_args={"timeout": _PATIENCE_S, "isolation_level": None}, **options
+        target,
+        connect_args={"timeout": _PATIENCE_S, "isolation_level": None},
+        **options,
     )
 
     @sa.event.listens_for(engine, "connect")
