@@ -11,11 +11,13 @@ Spec: `docs/protocols/evidence.md`, section "Verification".
 
 import datetime
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from crypto import merkle
-from crypto.errors import InvalidProof
+from crypto.errors import InvalidProof, InvalidSignature
 from crypto.notes import open_checkpoint, parse_checkpoint
+from crypto.signing import Verifier
 from ledger import log
 from ledger.checkpoint import Checkpoint, advance, anchor_commitment, origin_of
 from ledger.errors import ChainUnavailable
@@ -94,9 +96,9 @@ class Walk:
             size=checkpoint.size,
             proof=place.proof,
             root=checkpoint.root,
+            hashing=hashing,
         )
         return "checked", f"{place.index} / {checkpoint.size}"
-            hashing=hashing,
 
     def checkpoint(self) -> Outcome:
         """Check that the provider's log signed that checkpoint."""
@@ -164,6 +166,17 @@ class Walk:
             "chain": self.on_chain,
         }
 
+    def log_key(self) -> Verifier | None:
+        """Return which pinned key signed the anchored checkpoint, None if none did."""
+        if self.provider is None or (anchor := self.place.anchor) is None:
+            return None
+        origin = origin_of(self.provider.did)
+        for key in self.provider.verifiers:
+            with suppress(InvalidSignature):
+                open_checkpoint(anchor.checkpoint, origin=origin, keys=[key])
+                return key
+        return None
+
     def anchored_at(self) -> str | None:
         """Ask the chain when it was anchored: RFC 3339 UTC, None if it does not say."""
         seconds = self.anchored_seconds()
@@ -195,11 +208,11 @@ def _open(note: str, provider: Participant) -> Checkpoint:
     return open_checkpoint(note, origin=origin_of(provider.did), keys=keys)
 
 
-def _unverified(note: str) -> Checkpoint:
-    """Read a checkpoint whose signature is another check's business."""
-    return parse_checkpoint(note.rpartition("\n\n")[0] + "\n")
 def _commitment(anchor: Anchor, provider: Participant) -> bytes:
     hashing = provider.hashing
     return anchor_commitment(anchor.checkpoint, anchor.salt, hashing=hashing)
 
 
+def _unverified(note: str) -> Checkpoint:
+    """Read a checkpoint whose signature is another check's business."""
+    return parse_checkpoint(note.rpartition("\n\n")[0] + "\n")
