@@ -1,10 +1,11 @@
 """Evidence: one file that shows a call happened, to anybody, without asking anybody.
 
 It carries a receipt with its signatures, the proof that the receipt is in its
-provider's log, the proof that the log was anchored on a chain, and maybe what
-was disclosed, with where the snapshot behind it stands. Whoever holds the keys of
-the participants checks all of it offline (`ledger.verify`); the steps that ask the
-chain ask nobody else.
+provider's log, the proof that the log was anchored on a chain, and maybe the token
+with which the consumer asked, what the registry says of the keys, and what was
+disclosed, with where the snapshot behind it stands. Whoever holds the keys of the
+participants checks all of it offline (`ledger.verify`); the steps that ask the chain
+ask nobody else.
 
 A file is only ever what somebody says. Nothing read here is trusted: parsing
 checks form, and only form.
@@ -23,6 +24,8 @@ from ledger.disclosure import MOST_CUSTOMERS, Disclosure, parse_disclosure
 from ledger.participants import Participant, parse_participant
 from ledger.place import PLACE, Anchor, Inclusion, Place, parse_place, place_among
 from ledger.receipts import Countersignature, SignedReceipt, parse_signed_receipt
+from ledger.registry import History, parse_history
+from ledger.request import LONGEST
 
 __all__ = [
     "Anchor",
@@ -68,6 +71,9 @@ class Evidence:
     Attributes:
         salt: Opens the log's commitment to the receipt, 32 bytes.
         participants: Who the file says the two parties are.
+        request: The token that the consumer signed for this call, if the file tells.
+        histories: Which keys the two parties held when, as the registry told whoever
+            made the file; empty where none was asked.
         disclosure: What was disclosed, if the file tells.
         snapshot_place: Where the disclosure's snapshot stands, if the file tells.
         openings: Whom tokens of the disclosure mean, as far as the file tells.
@@ -79,6 +85,8 @@ class Evidence:
     countersignature: Countersignature | None = None
     inclusion: Inclusion | None = None
     anchor: Anchor | None = None
+    request: str | None = None
+    histories: tuple[History, ...] = ()
     disclosure: Disclosure | None = None
     snapshot_place: Place | None = None
     openings: tuple[Opening, ...] = ()
@@ -92,6 +100,10 @@ class Evidence:
         """Return the JSON object."""
         back = self.countersignature
         told: dict[str, Any] = {}
+        if self.request is not None:
+            told["request"] = self.request
+        if self.histories:
+            told["histories"] = [each.to_json() for each in self.histories]
         if self.disclosure:
             told["disclosure"] = self.disclosure.to_json()
         if self.snapshot_place:
@@ -117,7 +129,8 @@ _MEMBERS: Final = {
     *("typ", "receipt", "provider_signature", "countersignature", "participants"),
     *PLACE,
 }
-_OPTIONAL: Final = ("disclosure", "snapshot_place", "openings")
+_DISCLOSED: Final = ("disclosure", "snapshot_place", "openings")
+_OPTIONAL: Final = ("request", "histories", *_DISCLOSED)
 
 
 def parse_evidence(data: bytes) -> Evidence:
@@ -135,21 +148,28 @@ def evidence_of(value: object) -> Evidence:
     shape.constant(found["typ"], TYPE, "typ")
     place = place_among(found)
     told = {name: _TOLD[name](found[name], name) for name in _OPTIONAL if name in found}
-    if told and "disclosure" not in told:
+    if "disclosure" not in told and not told.keys().isdisjoint(_DISCLOSED):
         raise Malformed("evidence that tells of a disclosure, and holds none")
+    signed = parse_signed_receipt(found)
+    parties = {signed.receipt.provider, signed.receipt.consumer}
+    if not parties.issuperset(each.did for each in told.get("histories", ())):
+        raise Malformed("a history of somebody who is no party")
     return Evidence(
-        signed=parse_signed_receipt(found),
+        signed=signed,
         salt=place.salt,
         participants=shape.each(parse_participant, most=2)(
             found["participants"], "participants"
         ),
-        countersignature=shape.optional(_countersignature)(
-            found["countersignature"], "countersignature"
-        ),
+        countersignature=countersignature_of(found["countersignature"]),
         inclusion=place.inclusion,
         anchor=place.anchor,
         **told,
     )
+
+
+def countersignature_of(value: object) -> Countersignature | None:
+    """Read a countersignature, or null. Raises `Malformed`."""
+    return shape.optional(_countersignature)(value, "countersignature")
 
 
 def _countersignature(value: object, what: str) -> Countersignature:
@@ -158,6 +178,32 @@ def _countersignature(value: object, what: str) -> Countersignature:
         key_id=shape.text(found["key_id"], "key_id"),
         signature=shape.octets(64)(found["signature"], "signature"),
     )
+
+
+def request_of(value: object, what: str = "request") -> str:
+    """Read a token's outer form; what is in it has a step of its own.
+
+    Raises:
+        Malformed: No text, empty, or too long.
+    """
+    token = shape.prose(value, what)
+    if not 0 < len(token) <= LONGEST:
+        raise Malformed(f"{what} must be a token of at most {LONGEST} characters")
+    return token
+
+
+def histories_of(value: object, what: str) -> tuple[History, ...]:
+    """Read registry histories of at most two participants. Raises `Malformed`."""
+    found = shape.each(lambda each, _: parse_history(each), most=2)(value, what)
+    if len({each.did for each in found}) != len(found):
+        raise Malformed(f"{what} must be of different participants")
+    return found
+
+
+def _histories(value: object, what: str) -> tuple[History, ...]:
+    if not (found := histories_of(value, what)):
+        raise Malformed(f"{what} must not be empty")
+    return found
 
 
 def _opening(value: object, what: str) -> Opening:
@@ -177,6 +223,8 @@ def _openings(value: object, what: str) -> tuple[Opening, ...]:
 
 
 _TOLD: Final[Mapping[str, shape.Reader[Any]]] = {
+    "request": request_of,
+    "histories": _histories,
     "disclosure": lambda value, _: parse_disclosure(value),
     "snapshot_place": parse_place,
     "openings": _openings,

@@ -116,7 +116,7 @@ def place_among(found: Mapping[str, Any]) -> Place:
     place = Place(
         salt=shape.octets(32)(found["salt"], "salt"),
         inclusion=_inclusion(found),
-        anchor=shape.optional(_anchor)(found["anchor"], "anchor"),
+        anchor=shape.optional(parse_anchor)(found["anchor"], "anchor"),
     )
     if place.anchor and not place.inclusion:
         raise Malformed("an anchor, and no place in the log")
@@ -133,7 +133,8 @@ def _inclusion(found: Mapping[str, Any]) -> Inclusion | None:
     )
 
 
-def _anchor(value: object, what: str) -> Anchor:
+def parse_anchor(value: object, what: str = "anchor") -> Anchor:
+    """Read where a checkpoint is anchored. Raises `Malformed`."""
     readers: Mapping[str, shape.Reader[Any]] = {
         "chain_id": shape.count,
         "contract": shape.address,

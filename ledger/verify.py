@@ -7,27 +7,43 @@ the weakest of them (`ledger.steps`): a file whose chain nobody asked is not
 
 Keys come from the caller's *pins*. The keys that a file brings along prove
 nothing about whose they are, so a file that was checked with those never gets a
-better verdict than "not checked".
+better verdict than "not checked". Whether a key held when it signed, the registry on
+the chain tells.
 
 No network and no database: the chain is asked through a port, or not at all.
+
+As a program: `python -m ledger.verify FILE` (`ledger.verifier`).
 
 Spec: `docs/protocols/evidence.md`, section "Verification".
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 from crypto.bbs import RandomBytes
 from crypto.errors import InvalidProof, InvalidSignature, Malformed
 from crypto.tokens import check_opening
+from ledger import log
+from ledger.cosignature import open_cosignatures
 from ledger.disclosure import verify_disclosure
 from ledger.evidence import Evidence, parse_evidence
+from ledger.held import Use, keys_held
 from ledger.participants import Participant, Pins
+from ledger.place import Place
 from ledger.ports import ChainReader
 from ledger.receipts import verify_countersignature, verify_receipt
+from ledger.registry import Registry
+from ledger.request import parse_request, token_key, verify_request
 from ledger.standing import Standing, Walk, verify_place
 from ledger.steps import Outcome, Step, run, step
+from ledger.trust import Trust
 
 __all__ = ["Standing", "verify_evidence", "verify_place"]
+
+Check: TypeAlias = Callable[[], Outcome]
+_WITNESS: Final = "/witness "
+"""How the name of a cosigning key ends (`ledger.cosignature`)."""
 
 
 def verify_evidence(
@@ -35,6 +51,8 @@ def verify_evidence(
     pins: Pins,
     chain: ChainReader | None = None,
     *,
+    registry: Registry | None = None,
+    quorum: int | None = None,
     receipt_id: str | None = None,
     trust_embedded: bool = False,
     random_bytes: RandomBytes | None = None,
@@ -49,10 +67,16 @@ def verify_evidence(
     6. `consistency`: the anchored checkpoint is signed too, and continues it.
     7. `anchor`: the commitment opens to the anchored checkpoint.
     8. `chain`: the chain holds that commitment, by the provider's account.
-    9. `disclosure`, only where it is embedded: it is what the receipt says, of
+    9. `request_signature`, only where the request is embedded: the consumer signed
+       for this call.
+    10. `witnesses`, only where there are cosignatures or a quorum: how many pinned
+       participants beside the provider cosigned the checkpoint.
+    11. `keys`, only where histories are embedded or a registry is given: every key
+       held, by the chain's registry, when the receipt was anchored.
+    12. `disclosure`, only where it is embedded: it is what the receipt says, of
        records in the snapshot, and every presentation verifies.
-    10. `snapshot`, with the disclosure: the snapshot is in the log, and anchored.
-    11. `openings`, only where tokens are opened: each to the customer it is said
+    13. `snapshot`, with the disclosure: the snapshot is in the log, and anchored.
+    14. `openings`, only where tokens are opened: each to the customer it is said
        to mean.
 
     A step that fails does not keep later ones from being looked at. A file that
@@ -63,9 +87,12 @@ def verify_evidence(
         pins: Pinned participants by DID, from the consortium's registry.
         chain: Reads the consortium's anchor contract; None to check offline,
             which leaves step 8 `not_checked`.
+        registry: Reads the consortium's registry of keys; None not to ask it,
+            which leaves step 11 `not_checked`.
+        quorum: How many witnesses there must be; None to only tell.
         receipt_id: The id that was asked for, if one was.
         trust_embedded: Use the file's own participant records for parties that
-            are not pinned. Steps 2 and 3 then say so, as `not_checked`.
+            are not pinned. Steps 2, 3 and 9 then say so, as `not_checked`.
         random_bytes: The verifier's own, for checking all presentations of a
             disclosure together; None checks them one by one, which is slower.
     """
@@ -74,32 +101,31 @@ def verify_evidence(
             evidence = parse_evidence(evidence)
         except Malformed as error:
             return (step("receipt", "failed", str(error)),)
-    embedded = {party.did: party for party in evidence.participants}
-    case = _Case(
-        evidence=evidence,
-        receipt_id=receipt_id,
+    trust = Trust(
         pins=pins,
-        known={**embedded, **pins} if trust_embedded else pins,
         chain=chain,
+        registry=registry,
+        quorum=quorum,
+        trust_embedded=trust_embedded,
         random_bytes=random_bytes,
     )
-    walk = Walk(
-        signed=evidence.signed,
-        place=evidence.place,
-        provider=case.provider,
-        chain=chain,
-    )
-    checks = {
+    checks = checks_of(evidence, trust, receipt_id=receipt_id)
+    return tuple(run(name, check) for name, check in checks.items())
+
+
+def checks_of(
+    evidence: Evidence, trust: Trust, *, receipt_id: str | None = None
+) -> Mapping[str, Check]:
+    """Return the checks of `verify_evidence` by name, in order, none of them run."""
+    case = _Case(evidence=evidence, receipt_id=receipt_id, trust=trust)
+    always = {
         "receipt": case.receipt,
         "provider_signature": case.provider_signature,
         "countersignature": case.countersignature,
-        **walk.checks,
+        **case.walk.checks,
     }
-    if evidence.disclosure:
-        checks |= {"disclosure": case.disclosure, "snapshot": case.snapshot}
-    if evidence.openings:
-        checks["openings"] = case.openings
-    return tuple(run(name, check) for name, check in checks.items())
+    told = case.where_told.items()
+    return always | {name: check for name, (present, check) in told if present}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,14 +134,48 @@ class _Case:
 
     evidence: Evidence
     receipt_id: str | None
-    pins: Pins
-    known: Pins
-    chain: ChainReader | None
-    random_bytes: RandomBytes | None
+    trust: Trust
+
+    def known(self, did: str | None) -> Participant | None:
+        """Return a participant as pinned; as the file says, only if that is wanted."""
+        if (pinned := self.trust.pins.get(did or "")) is not None:
+            return pinned
+        embedded = self.evidence.participants if self.trust.trust_embedded else ()
+        return next((party for party in embedded if party.did == did), None)
 
     @property
     def provider(self) -> Participant | None:
-        return self.known.get(self.evidence.signed.receipt.provider)
+        return self.known(self.evidence.signed.receipt.provider)
+
+    @property
+    def consumer(self) -> Participant | None:
+        return self.known(self.evidence.signed.receipt.consumer)
+
+    @property
+    def walk(self) -> Walk:
+        return self._walk(self.evidence.signed, self.evidence.place)
+
+    def _walk(self, entry: log.Entry, place: Place) -> Walk:
+        return Walk(
+            signed=entry, place=place, provider=self.provider, chain=self.trust.chain
+        )
+
+    @property
+    def where_told(self) -> Mapping[str, tuple[bool, Check]]:
+        """Steps of what a file need not hold, and whether there is anything to do."""
+        told = self.evidence
+        asked = self.trust.registry is not None
+        return {
+            "request_signature": (told.request is not None, self.request_signature),
+            "witnesses": (
+                self._cosigned or self.trust.quorum is not None,
+                self.witnesses,
+            ),
+            "keys": (asked or bool(told.histories), self.keys),
+            "disclosure": (told.disclosure is not None, self.disclosure),
+            "snapshot": (told.disclosure is not None, self.snapshot),
+            "openings": (bool(told.openings), self.openings),
+        }
 
     def receipt(self) -> Outcome:
         found = self.evidence.signed.receipt.receipt_id
@@ -137,10 +197,70 @@ class _Case:
             return ("nobody", "") if did is None else ("pending", did)
         if did is None:
             raise InvalidSignature("countersigned, and by nobody")
-        if (consumer := self.known.get(did)) is None:
+        if (consumer := self.consumer) is None:
             return "unknown", did
         verify_countersignature(self.evidence.signed, given, consumer)
         return self._under_key_of(consumer, given.key_id)
+
+    def request_signature(self) -> Outcome:
+        receipt, token = self.evidence.signed.receipt, self.evidence.request or ""
+        if receipt.consumer is None:
+            raise InvalidSignature("the request of a caller that nobody knew")
+        if self.consumer is None:
+            return "unknown", receipt.consumer
+        key_id = verify_request(token, receipt, self.consumer)
+        return self._under_key_of(self.consumer, key_id)
+
+    @property
+    def _cosigned(self) -> bool:
+        place = self.evidence.inclusion
+        return place is not None and _WITNESS in place.checkpoint
+
+    def witnesses(self) -> Outcome:
+        if (place := self.evidence.inclusion) is None:
+            return "pending", ""
+        provider = self.evidence.signed.receipt.provider
+        others = [party for did, party in self.trust.pins.items() if did != provider]
+        if not others:
+            return "unknown", ""
+        found = len(open_cosignatures(place.checkpoint, others))
+        if found < (self.trust.quorum or 0):
+            raise InvalidProof(
+                f"{found} of {len(others)}, {self.trust.quorum} asked for"
+            )
+        return "checked", f"{found} of {len(others)}"
+
+    def keys(self) -> Outcome:
+        carried = {each.did: each for each in self.evidence.histories}
+        if self.provider is None:
+            return "unknown", self.evidence.signed.receipt.provider
+        places = [(self.walk, self._uses(self.provider))]
+        told, place = self.evidence.disclosure, self.evidence.snapshot_place
+        if told is not None and place is not None:
+            key = self.provider.verifier(told.snapshot.snapshot.key_id)
+            use = Use(did=self.provider.did, key=key)
+            places.append((self._walk(told.snapshot, place), [use]))
+        found = [
+            keys_held(uses, walk, carried, self.trust.registry) for walk, uses in places
+        ]
+        return next((each for each in found if each[0] != "checked"), found[0])
+
+    def _uses(self, provider: Participant) -> list[Use]:
+        """List which keys signed what the receipt's anchor fixes."""
+        receipt, back = self.evidence.signed.receipt, self.evidence.countersignature
+        used = [Use(did=provider.did, key=provider.verifier(receipt.key_id))]
+        if key := self.walk.log_key():
+            used.append(Use(did=provider.did, key=key))
+        if self.consumer is None:
+            return used
+        did = self.consumer.did
+        if back is not None:
+            key = self.consumer.verifier(back.key_id)
+            used.append(Use(did=did, key=key, late=True))
+        if self.evidence.request is not None:
+            named = parse_request(self.evidence.request).key_id
+            used.append(Use(did=did, key=token_key(self.consumer, named)))
+        return used
 
     def disclosure(self) -> Outcome:
         receipt, told = self.evidence.signed.receipt, self.evidence.disclosure
@@ -152,7 +272,7 @@ class _Case:
             receipt,
             self.provider,
             rank=None,
-            random_bytes=self.random_bytes,
+            random_bytes=self.trust.random_bytes,
         )
         return "checked", str(receipt.records)
 
@@ -160,7 +280,7 @@ class _Case:
         told, place = self.evidence.disclosure, self.evidence.snapshot_place
         if told is None or place is None:
             return "untold", ""
-        found = verify_place(told.snapshot, place, self.provider, self.chain)
+        found = verify_place(told.snapshot, place, self.provider, self.trust.chain)
         facts = [found.epoch and f"epoch {found.epoch}", found.at]
         return found.outcome, " ".join(fact for fact in facts if fact)
 
@@ -175,4 +295,10 @@ class _Case:
         return "checked", str(len(opened))
 
     def _under_key_of(self, party: Participant, key_id: str) -> Outcome:
-        return "checked" if party.did in self.pins else "embedded", key_id
+        return "checked" if party.did in self.trust.pins else "embedded", key_id
+
+
+if __name__ == "__main__":
+    from ledger.verifier import main
+
+    main(program="python -m ledger.verify")

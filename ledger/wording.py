@@ -26,6 +26,7 @@ class State(StrEnum):
 _STATES: Final = {
     "checked": State.CHECKED,
     "nobody": State.CHECKED,
+    "part": State.CHECKED,
     "pending": State.PENDING,
     "failed": State.FAILED,
 }
@@ -206,8 +207,8 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "使用方并未为本次调用签名。",
     ),
     "witnesses.checked": (
-        "Witnesses cosigned the checkpoint: they saw the same log.",
-        "见证方已联署检查点，所见日志一致。",
+        "So many of the pinned witnesses cosigned the checkpoint.",
+        "已登记的见证方中联署该检查点的数目如下。",
     ),
     "witnesses.pending": (
         "No checkpoint covers the receipt yet, so no witness could cosign one.",
@@ -230,8 +231,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "尚未锚定，没有可据以核对公钥有效期的时间。",
     ),
     "keys.not_asked": (
-        "Keys not checked on chain: no registry was asked. Since when they held is "
-        "only what the file says.",
+        (
+            "Keys not checked on chain: no registry was asked. Since when they held is "
+            "only what the file says."
+        ),
         "未核验链上公钥登记：未查询登记合约，公钥有效期仅为文件自称。",
     ),
     "keys.unreachable": (
@@ -247,9 +250,49 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "本地没有该提供方的登记公钥，未查询登记。",
     ),
     "keys.failed": (
-        "A key did not hold when the receipt was anchored, or the registry tells "
-        "otherwise than the file.",
+        (
+            "A key did not hold when the receipt was anchored, or the registry tells "
+            "otherwise than the file."
+        ),
         "回执锚定时有公钥无效，或登记内容与文件不符。",
+    ),
+    "manifest.checked": (
+        "The exporter signed what this file holds with its pinned key.",
+        "导出方已用登记在册的公钥签署文件清单。",
+    ),
+    "manifest.embedded": (
+        "The manifest fits a key that only the file itself says is the exporter's.",
+        "清单的签名与一个公钥相符，但该公钥属于导出方仅为文件自称。",
+    ),
+    "manifest.unknown": (
+        "No key of the exporter is pinned here, so its manifest was not checked.",
+        "本地没有导出方的登记公钥，未核验清单。",
+    ),
+    "manifest.failed": (
+        "The exporter did not sign this manifest, or it does not parse.",
+        "导出方并未签署这份清单，或清单无法解析。",
+    ),
+    "complete.checked": (
+        (
+            "Complete: every receipt of the stream is here up to the head as signed, "
+            "without a gap, and each names the one before."
+        ),
+        "完整：回执流截至所签头部的全部回执均在此，编号无缺，且逐一指向前一份。",
+    ),
+    "complete.part": (
+        (
+            "Complete between these numbers, without a gap, and each receipt names the "
+            "one before; the stream has others."
+        ),
+        "所列编号之间完整无缺，且每份回执逐一指向前一份；回执流另有其他回执。",
+    ),
+    "complete.erased": (
+        "No number is missing, but the exporter erased what some receipts say.",
+        "编号无缺，但导出方已删除其中部分回执的内容。",
+    ),
+    "complete.failed": (
+        "Not complete: receipts are missing, or stand where they cannot.",
+        "不完整：有回执缺失，或所处位置不成立。",
     ),
     "disclosure.checked": (
         "This is what the receipt says, of records that the provider committed to.",

@@ -1,40 +1,23 @@
-"""`fieldpact`: the command line of a node."""
+"""`fieldpact`: the command line of a node.
 
-import typer
+`fieldpact verify` is the ledger's own program. It needs nothing of a node, so it is
+started without loading one: whoever checks a file has only `ledger` and `crypto` to
+read, and does not wait for the rest.
+"""
 
-from node.cli import asking, company, proving, sharing
-
-app = typer.Typer(
-    name="fieldpact",
-    help="Field-level authorised views of shared customers, proved and receipted.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_show_locals=False,
-)
-for command in (
-    company.init,
-    company.keys,
-    company.serve,
-    sharing.offer,
-    sharing.accept,
-    sharing.align,
-    asking.ask,
-    proving.evidence,
-    proving.verify,
-    proving.compare,
-    proving.replay,
-):
-    app.command()(command)
-app.command("deploy-contract")(company.deploy)
-app.add_typer(company.partner, name="partner")
-app.add_typer(sharing.dataset, name="dataset")
-app.add_typer(sharing.agreement, name="agreement")
-app.add_typer(proving.conformance, name="conformance")
+import sys
 
 
 def main() -> None:
     """Run the command line."""
-    app()
+    if sys.argv[1:2] == ["verify"]:
+        from ledger.verifier import main as verify  # noqa: PLC0415  # see above
+
+        verify(sys.argv[2:], program="fieldpact verify")
+    else:
+        from node.cli.app import app  # noqa: PLC0415  # see above
+
+        app()
 
 
 if __name__ == "__main__":

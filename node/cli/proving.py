@@ -1,4 +1,7 @@
-"""`evidence`, `verify`, `compare`, `conformance`: showing and checking."""
+"""`evidence`, `compare`, `replay`, `conformance`: showing and checking.
+
+`verify` is not here: it is the ledger's own program (`ledger.verifier`).
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +16,6 @@ from crypto.errors import CryptoError
 from ledger.contradiction import Contradiction, contradictions
 from ledger.evidence import parse_evidence
 from ledger.participants import pins_of
-from ledger.rpc_reader import RpcChainReader
-from ledger.steps import verdict
-from ledger.verify import verify_evidence
-from ledger.wording import State
 from node import offline
 from node.cli.asking import Rule, key_of
 from node.cli.output import (
@@ -34,13 +33,6 @@ from node.domain.decision import AFTER_POLICY
 
 if TYPE_CHECKING:
     from crypto.conformance import Report
-
-_MARKS = {
-    State.CHECKED: "✓",
-    State.PENDING: "…",
-    State.NOT_CHECKED: "○",
-    State.FAILED: "✗",
-}
 
 
 def evidence(
@@ -65,44 +57,6 @@ def evidence(
     for shown_beside in ("canonical", "committed"):
         found.pop(shown_beside)
     print_json(found)
-
-
-def verify(
-    file: Annotated[Path, typer.Argument(help="An evidence file.")],
-    registry: Annotated[
-        Path | None, typer.Option(help="The registry whose keys you trust.")
-    ] = None,
-    rpc: Annotated[str | None, typer.Option(help="JSON-RPC of the chain.")] = None,
-    contract: Annotated[
-        str | None, typer.Option(help="The anchor contract you trust.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Check an evidence file: every signature, proof and anchor, each in words.
-
-    Needs no node and no network; with --rpc and --contract it asks the chain too.
-    """
-    with reported():
-        try:
-            chain = RpcChainReader(rpc, contract) if rpc and contract else None
-            pins = pins_of(offline.read_json(registry)) if registry else {}
-            steps = verify_evidence(
-                file.read_bytes(),
-                pins,
-                chain,
-                trust_embedded=registry is None,
-                random_bytes=offline.random_bytes,
-            )
-        except (OSError, ValueError, CryptoError) as error:
-            err.print(f"[red]✗ cannot be read[/red]: {error}")
-            raise typer.Exit(Exit.ERROR) from error
-    if as_json:
-        print_json([step.to_json() for step in steps])
-    else:
-        for step in steps:
-            out.print(f"{_MARKS[step.state]} {step.words['en']} · {step.detail}")
-    if verdict(steps) is State.FAILED:
-        raise typer.Exit(Exit.NOT_VERIFIED)
 
 
 def compare(

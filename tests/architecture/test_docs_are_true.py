@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 import dashboard.settings
 import node.config
-from node.__main__ import app
+from node.cli.app import app
 from tests.support import REPOSITORY
 
 DOCUMENTS = sorted(

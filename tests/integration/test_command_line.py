@@ -17,7 +17,7 @@ from examples.desk import Desk
 from examples.federation import Node, federation, free_ports
 from examples.processes import node
 from node import offline
-from node.__main__ import app
+from node.cli.app import app
 from node.config import Settings, load
 from node.errors import Conflict
 from tests.support import REPOSITORY

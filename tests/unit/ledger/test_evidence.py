@@ -25,6 +25,11 @@ NAMES = [
     *("checkpoint", "consistency", "anchor", "chain"),
     *("disclosure", "snapshot", "openings"),
 ]
+OPTIONAL = ("request_signature", "witnesses", "keys")
+FAULTS = (
+    *("stream", "equivocation", "equivocation_notes"),
+    *("fork", "fork_receipts", "fork_heads"),
+)
 assert FULL.inclusion
 assert FULL.anchor
 assert FULL.disclosure

@@ -12,7 +12,7 @@ from rich.progress import Progress
 from typer.testing import CliRunner, Result
 
 from ledger.conditions import OPERATORS
-from node.__main__ import app
+from node.cli.app import app
 from node.api.models import NewPredicate, Query
 from node.cli import progress
 from node.cli.output import Management

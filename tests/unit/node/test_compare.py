@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ledger.evidence import Evidence
-from node.__main__ import app
+from node.cli.app import app
 from tests.unit.ledger import samples, world
 from tests.unit.ledger.test_contradiction import THEIRS, edited, evidence
 

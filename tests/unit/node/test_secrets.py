@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from crypto.encoding import b64u
 from crypto.errors import Malformed
 from node import bootstrap, offline
-from node.__main__ import app
+from node.cli.app import app
 from node.adapters.keyring import Keyring, generate_keys, load_keys, write_secret
 from node.adapters.system import system_randomness
 from node.config import Settings, load

@@ -1,0 +1,33 @@
+"""`fieldpact`: all commands of the command line."""
+
+import typer
+
+from ledger.verifier import verify
+from node.cli import asking, company, proving, sharing
+
+app = typer.Typer(
+    name="fieldpact",
+    help="Field-level authorised views of shared customers, proved and receipted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+for command in (
+    company.init,
+    company.keys,
+    company.serve,
+    sharing.offer,
+    sharing.accept,
+    sharing.align,
+    asking.ask,
+    proving.evidence,
+    verify,
+    proving.compare,
+    proving.replay,
+):
+    app.command()(command)
+app.command("deploy-contract")(company.deploy)
+app.add_typer(company.partner, name="partner")
+app.add_typer(sharing.dataset, name="dataset")
+app.add_typer(sharing.agreement, name="agreement")
+app.add_typer(proving.conformance, name="conformance")
