@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from crypto.errors import Malformed
+from crypto.keyids import Suite
 from ledger.contracts import calls
 from ledger.errors import ChainUnavailable, Refused
 from ledger.registry import fingerprint
@@ -108,7 +109,7 @@ def vote(
 
 
 def register(
-    sender: Sender, registry: RpcRegistry, *, did: str, keys: Mapping[str, bytes]
+    sender: Sender, registry: RpcRegistry, *, did: str, keys: Mapping[Suite, bytes]
 ) -> tuple[str, ...]:
     """Register the sender's keys; return the suites whose key was another before.
 

@@ -7,8 +7,8 @@ creating the anchor contract.
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from crypto.errors import CryptoError
 from ledger.errors import ChainUnavailable
 from ledger.participants import Participant, pins_of
 from ledger.rpc_reader import RpcChainReader
+from ledger.rpc_registry import RpcRegistry
+from ledger.sender import Sender
 from node.adapters.crm.declaration import load_declaration, located
 from node.adapters.crm.opening import open_source
 from node.adapters.keyring import generate_keys, load_keys, write_secret
@@ -160,6 +162,43 @@ def deploy_contract(settings: Settings, url: str) -> str:
 
     keys = load_keys(settings.keys, environment())
     return deploy(url, key=keys.secp256k1)
+
+
+@contextmanager
+def account(settings: Settings, url: str = "") -> Iterator[Sender]:
+    """Give the sender of this node's transactions, while the block lasts.
+
+    Args:
+        url: JSON-RPC address of the chain; that of the settings if empty.
+
+    Raises:
+        BadRequest: A key cannot be used, or no chain is named.
+    """
+    chain = settings.chain
+    if not url and chain is None:
+        detail = "The settings name no chain. Say where it is with --chain."
+        raise BadRequest("chain.unset", detail)
+    key = load_keys(settings.keys, environment()).secp256k1
+    chain_id = chain.chain_id if chain else None
+    where = url or (chain.url if chain else "")
+    with closing(Sender(where, key, chain_id=chain_id)) as sender:
+        yield sender
+
+
+@contextmanager
+def registry(settings: Settings) -> Iterator[RpcRegistry]:
+    """Give the consortium's registry contract, while the block lasts.
+
+    Raises:
+        BadRequest: The settings name none.
+    """
+    chain = settings.chain
+    if chain is None or chain.registry is None:
+        detail = "The settings name no registry: write its address as chain.registry."
+        raise BadRequest("registry.unset", detail)
+    reader = RpcRegistry(chain.url, chain.registry, chain_id=chain.chain_id)
+    with closing(reader) as opened:
+        yield opened
 
 
 def _is_there(url: str, contract: str) -> bool:

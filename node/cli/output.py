@@ -34,6 +34,7 @@ class Exit(IntEnum):
     ERROR = 1
     DENIED = 3
     NOT_VERIFIED = 4
+    PARTIAL = 5
 
 
 def print_json(value: Any) -> None:

@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from crypto.errors import Malformed
+from crypto.keyids import Suite
 from ledger import consortium
 from ledger.errors import ChainUnavailable, Refused
 from ledger.evm.transactions import CHAIN_ID
@@ -15,7 +16,7 @@ from ledger.sender import Sender
 from tests.support.chain import member_key, node, opened
 from tests.unit.chain.consortium import ANNE, BOB, CAROL, DAVE, NUMBERS
 
-KEYS = {"ed25519": b"1" * 32, "x25519": b"2" * 32}
+KEYS: dict[Suite, bytes] = {"ed25519": b"1" * 32, "x25519": b"2" * 32}
 FRESH = "0x" + "77" * 20
 
 
@@ -127,7 +128,7 @@ def test_keys_are_registered_once_and_what_differs_is_set(world: World) -> None:
     anne = world.senders[ANNE]
     assert consortium.register(anne, registry, did=ANNE, keys=KEYS) == (*KEYS,)
     assert consortium.register(anne, registry, did=ANNE, keys=KEYS) == ()
-    changed = KEYS | {"x25519": b"3" * 32}
+    changed: dict[Suite, bytes] = KEYS | {"x25519": b"3" * 32}
     assert consortium.register(anne, registry, did=ANNE, keys=changed) == ("x25519",)
     held = registry.history(ANNE).now.keys
     assert held == {suite: fingerprint(suite, key) for suite, key in changed.items()}
