@@ -33,6 +33,7 @@ from node.adapters.policy.embedded import EmbeddedEngine
 from node.adapters.policy.engine import PolicyEngine
 from node.adapters.registry import KeptRegistry
 from node.adapters.sql.audit import SqlAudit
+from node.adapters.sql.lock import alone
 from node.adapters.sql.store import SqlStore, engine_for
 from node.adapters.system import SystemClock, system_randomness
 from node.api.app import create_app
@@ -95,8 +96,9 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             as pinned: the node refuses to serve.
     """
     keys = load_keys(settings.keys, environment())
-    await asyncio.to_thread(upgrade, settings.database)
     async with AsyncExitStack() as stack:
+        stack.enter_context(alone(settings.database))
+        await asyncio.to_thread(upgrade, settings.database)
         engine = await stack.enter_async_context(policy_of(settings))
         await engine.ready()
         services = _services(settings, keys, engine, stack)
