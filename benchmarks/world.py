@@ -113,7 +113,8 @@ def two_nodes(folder: Path) -> Iterator[tuple[Federation, Node, Node]]:
                 {"en": key, "zh": key},
                 address=next(ports),
                 port=next(ports),
-                environment={},
+                # Whoever only measures answers signs no receipt back.
+                environment={"FIELDPACT_COMPANY__MAX_UNACKNOWLEDGED": "1000000"},
             )
             for key in ("provider", "consumer")
         )

@@ -49,7 +49,7 @@ from node.services.ask import Ask
 from node.services.commit import Commit
 from node.services.compare_keys import CompareKeys
 from node.services.countersign import Countersign
-from node.services.disclose import Disclose
+from node.services.disclose import Disclose, check_whole
 from node.services.draft_snapshot import DraftSnapshot
 from node.services.erase import Erase
 from node.services.give_evidence import GiveEvidence
@@ -152,7 +152,7 @@ class _Readiness:
         Raises:
             Unavailable: Naming what is not; the node's own log tells more.
         """
-        await self._store.read(lambda view: view.log.size())
+        await self._store.read(check_whole)
         _ = self._identity.me
         if self._clock.elapsed_ms() - self._asked_ms > _READINESS_KEPT_MS:
             self._asked_ms = self._clock.elapsed_ms()

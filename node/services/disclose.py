@@ -153,7 +153,7 @@ class Disclose:
         )
 
         def _look(view: UnitOfWork) -> tuple[Situation, Any, Acknowledgement]:
-            _check_whole(view)
+            check_whole(view)
             return (
                 view.receipts.situation(request, caller, hour),
                 view.datasets.get(request.dataset),
@@ -281,7 +281,7 @@ def _refusal(decision: Decision, caller: Caller, signed: SignedReceipt) -> NodeE
     return kind(code, detail, extra=extra)
 
 
-def _check_whole(view: UnitOfWork) -> None:
+def check_whole(view: UnitOfWork) -> None:
     """Check that there is one history of our log, as far as anybody knows.
 
     Raises:

@@ -62,7 +62,7 @@ from ledger.disclosure import (
     parse_disclosure,
     verify_disclosure,
 )
-from ledger.memory import MemoryChain
+from ledger.memory_chain import MemoryChain
 from ledger.participants import Participant
 from ledger.receipts import (
     Receipt,
@@ -980,9 +980,11 @@ async def open_world(
     for name, port in zip(names, ports, strict=True):
         place = database if name == "maker" else None
         found(folder / name, name.capitalize(), port, registry, place)
-    if settings:
-        with (folder / "maker" / "node.yaml").open("a") as file:
-            file.write(settings)
+    if "company:" not in settings:
+        # Whoever asks through `World.query` signs no receipt back.
+        settings += "company: {max_unacknowledged: 1000000}\n"
+    with (folder / "maker" / "node.yaml").open("a") as file:
+        file.write(settings)
     own = {each["url"]: each for each in json.loads(registry.read_text())}
     address = own[f"http://127.0.0.1:{ports[0]}"]["chain_address"].lower()
     chain = MemoryChain(member=address)

@@ -163,7 +163,9 @@ async def test_nothing_is_answered_while_the_log_may_have_two_histories(
     assert (answer.status, answer.code) == (503, "log.stopped")
     assert "two roots" not in answer.octets.decode()
     assert not world.maker.receipts()
+    await world.maker.manage("/health/ready", expect=503)
     await store.write(lambda work: work.alarms.clear("log.forked", "", "seen", START))
+    await world.maker.manage("/health/ready")
     world.check(await world.query())
 
 

@@ -101,6 +101,7 @@ async def test_a_list_as_long_as_it_may_be_is_read() -> None:
         "fields": ["f"],
         "customers": tokens,
         "where": [],
+        "stream": {"last": None, "countersignatures": []},
     }
     assert len(models.Query.model_validate(question).customers) == 10_000
 
