@@ -33,7 +33,7 @@ from node.domain.declaration import dataset_from_json
 from node.errors import Unavailable
 from node.ports import Seal
 from tests.contract.samples import declare, publication, record, seal, snapshot
-from tests.integration.test_kill import Provider
+from tests.faults.provider import Provider
 from tests.support.node import (
     PURPOSE,
     SHARED,
