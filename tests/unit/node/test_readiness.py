@@ -49,7 +49,13 @@ async def test_strangers_cannot_make_the_node_ask_its_engine_more_than_once_a_se
 ) -> None:
     engine, clock = Engine(), Ticking()
     services = world.maker.services
-    ready = _Readiness(services.store, engine, services.identity, clock)  # type: ignore[arg-type]
+    ready = _Readiness(
+        services.store,
+        engine,  # type: ignore[arg-type]
+        services.identity,
+        clock,
+        services.compare_keys,
+    )
     await asyncio.gather(*(ready() for _ in range(20)))
     assert engine.asked == 1
     engine.well = False
