@@ -2,8 +2,8 @@
 
 A key is named by a hash of itself, so a name cannot be given to another key.
 Where JSON Web Keys know the kind of key, the hash is its JWK thumbprint, which
-any JOSE library reproduces; for BLS12-381 G2, unknown to JOSE, it is the hash
-of the compressed point. The first 16 of its 43 characters (96 bits) go into the
+any JOSE library reproduces; for BLS12-381 G2 and SM2, unknown to JOSE, it is the
+hash of the compressed point. The first 16 of its 43 characters (96 bits) go into the
 name: names tell the keys of one registry apart, where keys are pinned in full.
 
 Sources: RFC 7638 (thumbprint), RFC 8037 (OKP keys), RFC 8812 (secp256k1).
@@ -17,14 +17,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from crypto.encoding import b64u, sha256
 from crypto.errors import Malformed
 
-Suite: TypeAlias = Literal["ed25519", "x25519", "secp256k1", "bls12381g2"]
+Suite: TypeAlias = Literal["ed25519", "x25519", "secp256k1", "bls12381g2", "sm2"]
 
 _SIZES: Final[dict[Suite, int]] = {
     "ed25519": 32,
     "x25519": 32,
     "secp256k1": 33,
     "bls12381g2": 96,
+    "sm2": 33,
 }
+_COMPRESSED: Final[frozenset[Suite]] = frozenset({"bls12381g2", "sm2"})
+"""Suites that JOSE does not know, named by the hash of a compressed point."""
 _OKP: Final[dict[Suite, str]] = {"ed25519": "Ed25519", "x25519": "X25519"}
 
 
@@ -34,7 +37,7 @@ def key_id(did: str, suite: Suite, public: bytes) -> str:
     Args:
         did: The participant's DID.
         suite: The kind of key.
-        public: The public key: 32 bytes; 33 (compressed) for secp256k1; 96
+        public: The public key: 32 bytes; 33 (compressed) for secp256k1 and sm2; 96
             (compressed) for bls12381g2.
 
     Raises:
@@ -48,9 +51,8 @@ def fragment(suite: Suite, public: bytes) -> str:
     if len(public) != _SIZES[suite]:
         message = f"a {suite} public key has {_SIZES[suite]} bytes, not {len(public)}"
         raise Malformed(message)
-    digest = (
-        b64u(sha256(public)) if suite == "bls12381g2" else thumbprint(suite, public)
-    )
+    unknown = suite in _COMPRESSED
+    digest = b64u(sha256(public)) if unknown else thumbprint(suite, public)
     return f"{suite}-{digest[:16]}"
 
 

@@ -14,7 +14,8 @@ A signature line names its key by name and by a 4-byte hash. The hash only picks
 a key among those the reader already trusts; it is too short to trust by itself.
 Lines of unknown keys are passed over, so that witnesses may add theirs.
 
-Narrower than the specification: Ed25519 signatures only (type 0x01), at most
+Narrower than the specification: Ed25519 signatures (type 0x01), and SM2 ones of a
+type of our own (0xff and a name, as the specification has it), at most
 100 signature lines, no extension lines in checkpoints, and an origin that can
 serve as a key name.
 
@@ -33,7 +34,10 @@ from crypto.errors import InvalidSignature, Malformed
 from crypto.keyids import Suite
 from crypto.signing import Signer, Verifier, check_public
 
-_TYPES: Final[Mapping[Suite, bytes]] = {"ed25519": b"\x01"}
+_TYPES: Final[Mapping[Suite, bytes]] = {
+    "ed25519": b"\x01",
+    "sm2": b"\xfffieldpact/note-sm2/1\x00",
+}
 """How a note tells the suite of a key: bytes before the public key."""
 _DASH: Final = "\u2014 "
 _MAX_SIGNATURES: Final = 100

@@ -14,6 +14,7 @@ from crypto.errors import Malformed
 from crypto.hashing import Hashing
 from crypto.keyids import Suite, key_id
 from crypto.keys import check_ed25519_public, verify_ed25519
+from crypto.sm import check_sm2_public, verify_sm2
 
 
 class Signer(Protocol):
@@ -66,16 +67,18 @@ class Verifier:
 
 SIGNING: Final[Mapping[Suite, Callable[[bytes, bytes, bytes], None]]] = {
     "ed25519": verify_ed25519,
+    "sm2": verify_sm2,
 }
 """How signatures of each signing suite are checked: public key, message, signature."""
 
 
-HASHING: Final[Mapping[Suite, Hashing]] = {"ed25519": "sha-256"}
+HASHING: Final[Mapping[Suite, Hashing]] = {"ed25519": "sha-256", "sm2": "sm3"}
 """What a log is built with whose participant signs with a suite."""
 
 
 CHECKING: Final[Mapping[Suite, Callable[[bytes], None]]] = {
     "ed25519": check_ed25519_public,
+    "sm2": check_sm2_public,
 }
 """What must never be pinned as somebody's key of each signing suite."""
 

@@ -16,10 +16,12 @@ from crypto.bbs import BbsKey
 from crypto.encoding import b64u, unb64u
 from crypto.errors import CryptoError, InvalidSignature, Malformed
 from crypto.handles import SecretHandle
+from crypto.sm import Sm2Key
 from tests.support import shared
 
 SECRET = bytes(range(1, 33))
-HANDLES: list[type[Any]] = [keys.Ed25519Key, keys.X25519Key, keys.Secp256k1Key, BbsKey]
+HANDLES: list[type[Any]] = [keys.Ed25519Key, keys.X25519Key, keys.Secp256k1Key]
+HANDLES += [BbsKey, Sm2Key]
 P = 2**255 - 19
 
 
@@ -95,7 +97,7 @@ def test_a_secret_of_the_wrong_length_is_refused_without_being_told(
     assert caught.value.__cause__ is None
 
 
-@pytest.mark.parametrize("kind", [keys.Secp256k1Key, BbsKey])
+@pytest.mark.parametrize("kind", [keys.Secp256k1Key, BbsKey, Sm2Key])
 @pytest.mark.parametrize("secret", [bytes(32), b"\xff" * 32])
 def test_a_secret_number_out_of_range_is_refused(
     kind: type[Any], secret: bytes

@@ -7,6 +7,7 @@ import pytest
 from crypto import merkle
 from crypto.conformance import run_merkle
 from crypto.errors import InvalidProof, Malformed
+from crypto.hashing import sm3
 from tests.support import shared
 from tests.vectors.reading import cases, expectation
 
@@ -134,3 +135,33 @@ def test_asking_for_an_impossible_proof_is_our_own_mistake() -> None:
     for size1, size2 in ((0, 5), (6, 5)):
         with pytest.raises(ValueError, match="no consistency proof"):
             merkle.consistency_proof(size1, size2, READ)
+
+
+def test_a_tree_of_sm3_is_another_tree_with_the_same_laws() -> None:
+    def leaf(entry: bytes) -> bytes:
+        return merkle.leaf_hash(entry, hashing="sm3")
+
+    assert leaf(b"entry") == sm3(b"\x00", b"entry")
+    both = merkle.node_hash(leaf(b"1"), leaf(b"2"), hashing="sm3")
+    assert both == sm3(b"\x01", leaf(b"1"), leaf(b"2"))
+    assert merkle.root([leaf(b"1"), leaf(b"2")], hashing="sm3") == both
+    assert merkle.root([], hashing="sm3") == merkle.empty_root(hashing="sm3") == sm3()
+    leaves = [leaf(bytes([index])) for index in range(13)]
+    read = merkle.stored(leaves, hashing="sm3")
+    for size in range(1, 14):
+        root = merkle.root_at(size, read, hashing="sm3")
+        for index in range(size):
+            proof = merkle.inclusion_proof(index, size, read, hashing="sm3")
+            facts: Any = {"leaf": leaves[index], "index": index, "size": size}
+            facts |= {"proof": proof, "root": root}
+            merkle.verify_inclusion(**facts, hashing="sm3")
+            if size > 1:
+                with pytest.raises(InvalidProof):
+                    merkle.verify_inclusion(**facts)
+        steps = merkle.consistency_proof(size, 13, read, hashing="sm3")
+        facts = {"size1": size, "size2": 13, "proof": steps, "root1": root}
+        facts |= {"root2": merkle.root(leaves, hashing="sm3")}
+        merkle.verify_consistency(**facts, hashing="sm3")
+        if size < 13:
+            with pytest.raises(InvalidProof):
+                merkle.verify_consistency(**facts)

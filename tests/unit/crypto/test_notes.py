@@ -1,12 +1,15 @@
 """Signed notes and checkpoints."""
 
 import base64
+import hashlib
+from typing import Any
 
 import pytest
 
 from crypto import notes
 from crypto.errors import CryptoError, InvalidSignature, Malformed
 from crypto.keys import Ed25519Key
+from crypto.sm import Sm2Key
 
 # The example of c2sp.org/signed-note, section "Verifier keys".
 EXAMPLE_KEY = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
@@ -177,3 +180,40 @@ def test_a_key_name_that_could_be_misread_is_refused(name: str) -> None:
 def test_a_verifier_key_that_does_not_fit_its_hash_is_refused(text: str) -> None:
     with pytest.raises(CryptoError):
         notes.parse_verifier_key(text)
+
+
+SM2 = Sm2Key.from_bytes(b"\x03" * 32)
+SM2_NOTE = notes.sign_checkpoint(CHECKPOINT, SM2)
+SM2_KEY = notes.VerifierKey(name=ORIGIN, public=SM2.public_bytes, suite="sm2")
+
+
+def test_a_note_can_be_signed_with_sm2() -> None:
+    for keys in ([SM2_KEY.verifier], [LOG_KEY.verifier, SM2_KEY.verifier]):
+        found = notes.open_checkpoint(SM2_NOTE, origin=ORIGIN, keys=keys)
+        assert found == CHECKPOINT
+    with pytest.raises(InvalidSignature):
+        notes.open_checkpoint(SM2_NOTE, origin=ORIGIN, keys=[LOG_KEY.verifier])
+    with pytest.raises(InvalidSignature):
+        notes.open_checkpoint(SIGNED, origin=ORIGIN, keys=[SM2_KEY.verifier])
+
+
+def test_the_suite_of_a_key_is_in_its_verifier_key_and_in_its_hash() -> None:
+    for key in (LOG_KEY, SM2_KEY):
+        assert notes.parse_verifier_key(key.render()) == key
+    name, shown, material = SM2_KEY.render().split("+", 2)
+    octets = base64.b64decode(material)
+    assert octets == b"\xfffieldpact/note-sm2/1\x00" + SM2.public_bytes
+    assert shown == hashlib.sha256(f"{name}\n".encode() + octets).hexdigest()[:8]
+    assert SM2_KEY.key_hash.hex() == shown
+
+
+@pytest.mark.parametrize("suite", ["x25519", "secp256k1", "bls12381g2"])
+def test_keys_of_suites_that_sign_no_notes_are_refused(suite: Any) -> None:
+    with pytest.raises(Malformed, match="sign no receipts"):
+        notes.VerifierKey(name=ORIGIN, public=LOG.public_bytes, suite=suite)
+
+
+def test_a_key_is_refused_under_the_suite_of_another() -> None:
+    for suite, public in (("sm2", LOG.public_bytes), ("ed25519", SM2.public_bytes)):
+        with pytest.raises(Malformed):
+            notes.VerifierKey(name=ORIGIN, public=public, suite=suite)  # type: ignore[arg-type]
