@@ -336,9 +336,8 @@ def _registry(
     if chain is None or chain.registry is None:
         return None
     reader = RpcRegistry(chain.url, chain.registry, chain_id=chain.chain_id)
-    registry = KeptRegistry(reader, clock, stale_s=chain.registry_stale_s)
-    stack.callback(registry.close)
-    return registry
+    stack.callback(reader.close)
+    return KeptRegistry(reader, clock, stale_s=chain.registry_stale_s)
 
 
 def _anchors(

@@ -7,31 +7,25 @@ not answer knows nothing of its partners.
 """
 
 from ledger.participants import Participant
-from ledger.registry import Held, History
-from ledger.rpc_registry import RpcRegistry
+from ledger.registry import Held, History, Registry
 from node.domain.pinned import Read, Standing, standing
 from node.ports import Clock
 
 
 class KeptRegistry:
-    """Implements `node.ports.KeyRegistry` over a chain's JSON-RPC."""
+    """Implements `node.ports.KeyRegistry` over the contract itself.
 
-    def __init__(self, chain: RpcRegistry, clock: Clock, *, stale_s: float) -> None:
-        """Name the contract; nothing is asked yet.
+    Args:
+        chain: Reads the contract.
+        clock: The node's.
+        stale_s: For how long an answer counts, in seconds.
+    """
 
-        Args:
-            chain: The contract.
-            clock: The node's.
-            stale_s: For how long an answer counts, in seconds.
-        """
+    def __init__(self, chain: Registry, clock: Clock, *, stale_s: float) -> None:
         self._chain = chain
         self._clock = clock
         self._stale_s = stale_s
         self._read: dict[str, Read] = {}
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._chain.close()
 
     def history(self, did: str) -> History:
         """Ask what changed for a participant, and keep the answer. Blocks."""
