@@ -25,7 +25,7 @@ Ed25519 is the specification's type 0x04; SM2 has a type of ours, of the same fo
 Spec: c2sp.org/tlog-cosignature; `docs/protocols/witnesses.md`.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from crypto.encoding import sha256
@@ -97,18 +97,27 @@ def open_cosignatures(
         Malformed: Not a note.
         InvalidSignature: A line of a known key is false.
     """
-    text, lines = split_note(note)
-    known = {
-        (witness_name(witness.did), key_hash(witness.did, key)): (witness.did, key)
-        for witness in witnesses
-        for key in witness.verifiers
-    }
     found: dict[str, int] = {}
-    for line in lines:
-        if (line.name, line.key_hash) in known:
-            did, key = known[line.name, line.key_hash]
-            found[did] = max(_opened(line, text, key), found.get(did, 0))
+    for did, at, _ in _cosigned(note, witnesses):
+        found[did] = max(at, found.get(did, 0))
     return found
+
+
+def line_of(note: str, witness: Participant) -> tuple[str, int] | None:
+    """Return the newest line of a witness under a note, and its time.
+
+    Returns:
+        The line with its final newline, and seconds since 1970; None without one.
+
+    Raises:
+        Malformed: Not a note.
+        InvalidSignature: A line of the witness is false.
+    """
+    lines = [(at, line.render()) for _, at, line in _cosigned(note, [witness])]
+    if not lines:
+        return None
+    at, line = max(lines)
+    return line, at
 
 
 def with_cosignatures(note: str, lines: Iterable[str]) -> str:
@@ -128,6 +137,22 @@ def without_cosignatures(note: str, log: Participant) -> str:
     if not own:
         raise InvalidSignature("no line under the note is the log's own")
     return f"{text}\n" + "".join(line.render() for line in own)
+
+
+def _cosigned(
+    note: str, witnesses: Collection[Participant]
+) -> Iterator[tuple[str, int, SignatureLine]]:
+    """Yield each line of a known witness, with who and when. Verified."""
+    text, lines = split_note(note)
+    known = {
+        (witness_name(witness.did), key_hash(witness.did, key)): (witness.did, key)
+        for witness in witnesses
+        for key in witness.verifiers
+    }
+    for line in lines:
+        if (line.name, line.key_hash) in known:
+            did, key = known[line.name, line.key_hash]
+            yield did, _opened(line, text, key), line
 
 
 def _opened(line: SignatureLine, text: str, key: Verifier) -> int:

@@ -29,7 +29,7 @@ Spec: c2sp.org/tlog-witness, `add-checkpoint`; `docs/protocols/witnesses.md`.
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -131,18 +131,20 @@ class Refused:
 Decision: TypeAlias = Cosign | Conflict | Refused
 
 
-def open_request(request: Request, log: Participant | None) -> Checkpoint | Refused:
-    """Verify that a request's checkpoint is a log's own.
+def open_request(
+    request: Request, logs: Mapping[str, Participant]
+) -> tuple[Participant, Checkpoint] | Refused:
+    """Verify that a request's checkpoint is that of a known log.
 
     Args:
-        log: The participant that the registry pins for `request.origin`, if any.
+        logs: Whose logs are witnessed, as *pinned*, by their origins.
     """
+    log = logs.get(request.origin)
     if log is None:
         return Refused(status=404, why="no log of this origin is known here")
+    origin, keys = origin_of(log.did), log.verifiers
     try:
-        return open_checkpoint(
-            request.note, origin=origin_of(log.did), keys=log.verifiers
-        )
+        return log, open_checkpoint(request.note, origin=origin, keys=keys)
     except (InvalidSignature, Malformed) as error:
         return Refused(status=403, why=str(error))
 

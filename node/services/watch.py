@@ -12,7 +12,7 @@ Spec: `docs/protocols/snapshots.md`, section "What the consumer keeps".
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from node.errors import Unavailable
 from node.ports import Peers, Store, UnitOfWork
 
 _REMEMBERED: Final = 1024
+Compare = Callable[[Participant, Place], Awaitable[None]]
 _WORDS: Final = {"checked": "anchored", "pending": "not_yet_anchored"}
 
 
@@ -35,6 +36,8 @@ class Watch:
 
     Attributes:
         chain: The consortium's chain, or None for a node without one.
+        compare: Compares the checkpoints that a partner shows with those that were
+            seen of its log (`node.services.witness`).
         anchored: Snapshots that were found on the chain, by their ids. What is
             anchored stays so.
     """
@@ -42,6 +45,7 @@ class Watch:
     store: Store
     peers: Peers
     chain: ChainReader | None
+    compare: Compare | None = None
     anchored: dict[str, Standing] = field(default_factory=dict)
 
     async def keep(self, signed: SignedSnapshot) -> Age:
@@ -94,6 +98,8 @@ class Watch:
         place = await self.place(signed, provider)
         if place is None:
             return Standing(outcome="unknown")
+        if self.compare is not None:
+            await self.compare(provider, place)
         found = await asyncio.to_thread(
             verify_place, signed, place, provider, self.chain
         )

@@ -60,24 +60,22 @@ class SqlWitness:
             .on_conflict_do_update(index_elements=["origin"], set_=values)
         )
 
-    def meet(self, witnessed: Witnessed) -> Witnessed:
-        """Remember a checkpoint; return the one remembered first of its size."""
+    def met(self, origin: str, size: int) -> Witnessed | None:
+        """Return what is remembered of a log at a size, or None."""
         c = t.met_checkpoints.c
-        fresh = self._connection.execute(
+        row = self._connection.execute(
+            sa.select(t.met_checkpoints).where(c.origin == origin, c.size == size)
+        ).one_or_none()
+        return None if row is None else _witnessed(row)
+
+    def meet(self, witnessed: Witnessed) -> None:
+        """Remember a checkpoint; of one size the first that was met."""
+        self._connection.execute(
             self._upsert(t.met_checkpoints)
             .values(origin=witnessed.origin, **_values(witnessed))
             .on_conflict_do_nothing(index_elements=["origin", "size"])
-            .returning(c.size)
-        ).one_or_none()
-        if fresh is not None:
-            self._forget_met(witnessed.origin)
-            return witnessed
-        first = self._connection.execute(
-            sa.select(t.met_checkpoints).where(
-                c.origin == witnessed.origin, c.size == witnessed.size
-            )
-        ).one()
-        return _witnessed(first)
+        )
+        self._forget_met(witnessed.origin)
 
     def _forget_met(self, origin: str) -> None:
         c = t.met_checkpoints.c

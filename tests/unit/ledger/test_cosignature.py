@@ -13,6 +13,7 @@ from ledger.checkpoint import open_checkpoint, origin_of
 from ledger.cosignature import (
     cosign,
     key_hash,
+    line_of,
     open_cosignatures,
     with_cosignatures,
     without_cosignatures,
@@ -140,3 +141,11 @@ def test_a_note_is_stripped_to_the_lines_of_its_log() -> None:
     assert without_cosignatures(NOTE, LOG) == NOTE
     with pytest.raises(InvalidSignature):
         without_cosignatures(NOTE, WITNESS)
+
+
+def test_the_newest_line_of_one_witness_is_taken_out() -> None:
+    note = noted(line(AT), line(AT + 9), line(AT + 3))
+    assert line_of(note, WITNESS) == (line(AT + 9).render(), AT + 9)
+    assert line_of(note, LOG) is None
+    with pytest.raises(InvalidSignature):
+        line_of(noted(replace(line(), signature=bytes(72))), WITNESS)

@@ -25,6 +25,7 @@ from tests.unit.ledger import samples
 
 LOG = samples.PROVIDER_RECORD
 ORIGIN: Final = origin_of(LOG.did)
+LOGS = {ORIGIN: LOG}
 LEAVES = [samples.seed(f"leaf {number}") for number in range(20)]
 OTHERS = [*LEAVES[:9], *(samples.seed(f"other {number}") for number in range(11))]
 TREE, FORK = merkle.stored(LEAVES), merkle.stored(OTHERS)
@@ -131,13 +132,13 @@ def test_a_conflict_tells_a_size() -> None:
 
 
 def test_only_the_logs_own_signature_opens_a_request() -> None:
-    assert open_request(request(), LOG) == at(12)
-    unknown = open_request(request(), None)
+    assert open_request(request(), LOGS) == (LOG, at(12))
+    unknown = open_request(request(), {})
     assert isinstance(unknown, Refused)
     assert unknown.status == 404
     forged = sign_checkpoint(at(12), samples.CONSUMER_KEY)
     for note in (forged, forged.replace("\n12\n", "\n13\n")):
-        refused = open_request(Request(old=0, proof=(), note=note), LOG)
+        refused = open_request(Request(old=0, proof=(), note=note), LOGS)
         assert isinstance(refused, Refused)
         assert refused.status == 403
 
@@ -146,7 +147,7 @@ def test_one_false_line_of_the_log_spoils_the_others() -> None:
     """signed-note: a false signature of a known key makes the note malformed."""
     right, other = (sign_checkpoint(at(n), samples.PROVIDER_KEY) for n in (12, 13))
     note = right + other.rpartition("\n\n")[2]
-    refused = open_request(Request(old=0, proof=(), note=note), LOG)
+    refused = open_request(Request(old=0, proof=(), note=note), LOGS)
     assert isinstance(refused, Refused)
     assert refused.status == 403
 
