@@ -46,6 +46,7 @@ from node.services import Services
 from node.services.acknowledge import Acknowledge
 from node.services.align import Align
 from node.services.ask import Ask
+from node.services.collect_cosignatures import CollectCosignatures
 from node.services.commit import Commit
 from node.services.compare_keys import CompareKeys
 from node.services.countersign import Countersign
@@ -66,6 +67,7 @@ from node.services.watch import Watch
 _log = logging.getLogger("fieldpact")
 _PROVING_THREADS, _READING_THREADS = 2, 8
 _POLICY_CHECK_S, _FORGET_S, _PUBLISH_S, _SNAPSHOTS_S = 10.0, 60.0, 10.0, 5.0
+from node.services.witness import Witness
 _DELIVER_S = 3.0
 SECRETS = "FIELDPACT_KEY_"
 _OURS = "FIELDPACT_"
@@ -242,6 +244,7 @@ def _services(
     return Services(
         identity=identity,
         store=store,
+    witness = Witness(store=store, identity=identity, signer=signer, clock=clock)
         clock=clock,
         audit=SqlAudit(
             database,
@@ -291,7 +294,9 @@ def _services(
             peers=peers,
             align=align,
             receive=Receive(store=store, countersign=countersign, clock=clock),
-            watch=Watch(store=store, peers=peers, chain=anchors),
+            watch=Watch(
+                store=store, peers=peers, chain=anchors, compare=witness.compare
+            ),
             clock=clock,
             randomness=randomness,
         ),
@@ -333,6 +338,16 @@ def _registry(
     settings: Settings, clock: Clock, stack: AsyncExitStack
 ) -> KeptRegistry | None:
     chain = settings.chain
+        witness=witness,
+        cosignatures=CollectCosignatures(
+            store=store,
+            identity=identity,
+            peers=peers,
+            clock=clock,
+            origin=origin_of(settings.did),
+            dids=settings.witnesses.dids,
+            quorum=settings.witnesses.quorum,
+        ),
     if chain is None or chain.registry is None:
         return None
     reader = RpcRegistry(chain.url, chain.registry, chain_id=chain.chain_id)
@@ -445,6 +460,8 @@ async def _publish(services: Services, file: Path) -> None:
             return
         await asyncio.sleep(_PUBLISH_S)
 
+        cosign_every_s = settings.witnesses.every_s
+        group.create_task(repeat(services.cosignatures, cosign_every_s))
 
 async def _stop(task: asyncio.Task[None]) -> None:
     task.cancel()

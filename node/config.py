@@ -65,6 +65,29 @@ class Chain(_Strict):
     registry_stale_s: float = Field(default=3600.0, ge=1, le=604_800)
 
 
+class Witnesses(_Strict):
+    """Who cosigns this node's checkpoints.
+
+    Attributes:
+        dids: Participants that are asked; every partner with whom there is an
+            agreement when left out.
+        quorum: How many should have cosigned what is anchored. Nothing waits for
+            them; the node tells when there are fewer.
+        every_s: Pause between two rounds of asking.
+    """
+
+    dids: tuple[_Did, ...] | None = Field(default=None, max_length=64)
+    quorum: int = Field(default=0, ge=0, le=64)
+    every_s: float = Field(default=10.0, gt=0, le=3600)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.dids is not None and len({*self.dids}) < self.quorum:
+            message = "quorum is more than there are witnesses"
+            raise ValueError(message)
+        return self
+
+
 class Tls(_Strict):
     """Certificate and key with which the node serves https itself."""
 
@@ -146,6 +169,7 @@ class Settings(BaseSettings):
     datasets: tuple[Path, ...] = ()
     purposes: tuple[Purpose, ...] = ()
     company: CompanyPolicy = CompanyPolicy()
+    witnesses: Witnesses = Witnesses()
     tls: Tls | None = None
     authorities: Path | None = None
     integrate_every_s: float = Field(default=1.0, gt=0, le=3600)

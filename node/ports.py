@@ -639,7 +639,18 @@ class StoredAnchor:
     chain_id: int
     contract: str
     at: datetime.datetime
-    anchored: Anchored | None
+    state: AnchorState = "queued"
+    nonce: int | None = None
+    raw: bytes | None = field(default=None, repr=False)
+    transaction: str | None = None
+    signed_at: datetime.datetime | None = None
+    block: int | None = None
+    block_hash: str | None = None
+
+    @property
+    def account(self) -> Account:
+        """Return whose epochs these are, at which contract of which chain."""
+        return Account(self.chain_id, self.contract, self.member)
 
 
 class Receipts(Protocol):
@@ -972,8 +983,12 @@ class Witness(Protocol):
         """Replace the newest checkpoint that we cosigned of a log."""
         ...
 
-    def meet(self, witnessed: Witnessed) -> Witnessed:
-        """Remember a checkpoint; return the one remembered first of its size.
+    def met(self, origin: str, size: int) -> Witnessed | None:
+        """Return what is remembered of a log at a size, or None."""
+        ...
+
+    def meet(self, witnessed: Witnessed) -> None:
+        """Remember a checkpoint; of one size the first that was met.
 
         Of each log the largest ones are remembered, a thousand of them.
         """

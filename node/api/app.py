@@ -20,6 +20,7 @@ _DECLARATION = re.compile("(/management)?/agreements/[^/]+/customers")
 Starter = Callable[[], AbstractAsyncContextManager[Services]]
 
 
+from node.api.rates import Rates
 class BodyLimit:
     """Refuses bodies that are larger, or nested deeper, than any that is read.
 
@@ -107,3 +108,4 @@ def create_app(start: Starter, operators: Mapping[str, str]) -> FastAPI:
     for module in (wellknown, views, negotiations, management, audit):
         app.include_router(module.router)
     return app
+    app.state.rates = Rates(per_second=10.0, at_once=60)

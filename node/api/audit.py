@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from crypto.encoding import b64u
 from node.api.access import found, operator, services
 from node.api.models import Digest, Instant
-from node.domain.agreement import instant
+from node.domain.agreement import instant, render_instant
+from node.ports import Fault
 
 router = APIRouter(
     prefix="/audit", tags=["audit"], dependencies=[Depends(operator("audit"))]
@@ -25,7 +26,9 @@ _To = Annotated[Instant | None, Query(alias="to")]
 @router.get("/summary")
 async def summary(request: Request, since: _From = None, until: _To = None) -> Any:
     """Return the key figures of a window of time, 7 days unless told."""
-    return await services(request).audit.summary(*_window(request, since, until))
+    node = services(request)
+    figures = await node.audit.summary(*_window(request, since, until))
+    return {**figures, "witnesses": await node.cosignatures.state()}
 
 
 @router.get("/calls")
@@ -101,12 +104,35 @@ async def received(
     return await services(request).audit.received(before, limit)
 
 
+@router.get("/faults")
+async def faults(request: Request) -> Any:
+    """Return what proves that participants broke the rules, newest first."""
+    kept = await services(request).store.read(lambda view: view.faults.all())
+    return {"items": [_fault(each) for each in kept]}
+
+
+@router.get("/faults/{fault_id}")
+async def fault(fault_id: Digest, request: Request) -> Any:
+    """Return one such proof: the file that anybody can verify."""
+    kept = await services(request).store.read(lambda view: view.faults.get(fault_id))
+    return found(kept, "fault").proof
+
+
 @router.get("/participants")
 async def participants(request: Request) -> Any:
     """Return every participant as this node's registry pins it."""
     identity = services(request).identity
     records = [each.to_json() for each in identity.participants()]
     return {"items": records, "self": identity.me.did}
+
+
+def _fault(kept: Fault) -> dict[str, Any]:
+    return {
+        "id": kept.id,
+        "kind": kept.kind,
+        "participant": kept.participant,
+        "at": render_instant(kept.at),
+    }
 
 
 def _window(

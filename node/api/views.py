@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from node.api.access import bearer, found, partner, services
 from node.api.models import Countersignatures, Declaration, Digest, Identifier, Query
 from node.domain import disclosure
+from node.services.collect_cosignatures import cosigned_checkpoint
 
 router = APIRouter(tags=["partners"])
 _FEW = 256
@@ -46,9 +47,9 @@ async def countersign(body: Countersignatures, request: Request) -> Any:
 
 @router.get("/log/checkpoint", response_class=PlainTextResponse)
 async def checkpoint(request: Request) -> str:
-    """Return the newest checkpoint of this node's log, a signed note."""
-    newest = await services(request).store.read(lambda view: view.log.checkpoint())
-    return str(found(newest, "checkpoint").note)
+    """Return the newest checkpoint of this node's log, with who cosigned it."""
+    note = await services(request).store.read(cosigned_checkpoint)
+    return str(found(note, "checkpoint"))
 
 
 @router.get("/log/proof/{receipt_id}")

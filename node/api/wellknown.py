@@ -71,6 +71,11 @@ async def live() -> Any:
 
 @router.get("/health/ready")
 async def ready(request: Request) -> Any:
-    """Answer that store, registry and policy engine are there, or say which is not."""
-    await services(request).ready()
-    return {"ready": True}
+    """Answer that store, registry and policy engine are there, or say which is not.
+
+    What is amiss, and keeps nobody from being served, is told as a warning.
+    """
+    node = services(request)
+    await node.ready()
+    warnings = await node.cosignatures.warnings()
+    return {"ready": True, **({"warnings": warnings} if warnings else {})}

@@ -10,6 +10,7 @@ from node.errors import Conflict, NotFound, Unauthenticated
 from node.ports import Audit, Clock, Identity, KeyRegistry, Store, UnitOfWork
 from node.services.align import Align
 from node.services.ask import Ask
+from node.services.collect_cosignatures import CollectCosignatures
 from node.services.compare_keys import CompareKeys
 from node.services.countersign import Countersign
 from node.services.disclose import NONCE_KEPT, Disclose
@@ -19,6 +20,9 @@ from node.services.keep_log import KeepLog
 from node.services.keep_snapshots import KeepSnapshots
 from node.services.negotiate import Negotiate
 from node.services.publish import Publish
+from node.services.witness import Witness
+from node.services.reconcile import Reconcile
+from node.services.tell_stream import TellStream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,8 @@ class Services:
     keep_log: KeepLog
     erase: Erase
     registry: KeyRegistry | None
+    witness: Witness
+    cosignatures: CollectCosignatures
     compare_keys: CompareKeys
     ready: Callable[[], Awaitable[None]]
 
