@@ -46,7 +46,7 @@ def load_keys(folder: Path, environment: Mapping[str, str]) -> Keyring:
     return Keyring(
         **{
             suite: _load(suite, make, folder, environment)
-            for suite, make in _SUITES.items()
+            for suite, make in SUITES.items()
         }
     )
 
@@ -57,13 +57,13 @@ def generate_keys(folder: Path, randomness: Randomness) -> None:
     Raises:
         Conflict: One of the files is there already; nothing was written.
     """
-    paths = {suite: folder / f"{suite}.key" for suite in _SUITES}
+    paths = {suite: folder / f"{suite}.key" for suite in SUITES}
     if any(path.exists() for path in paths.values()):
         detail = f"{folder} holds keys already; move them away first."
         raise Conflict("keys.exist", detail)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for suite, path in paths.items():
-        write_secret(path, _secret(suite, randomness))
+        write_secret(path, new_secret(suite, randomness))
 
 
 def write_secret(path: Path, secret: bytes) -> None:
@@ -73,12 +73,12 @@ def write_secret(path: Path, secret: bytes) -> None:
         file.write(b64u(secret) + "\n")
 
 
-def _secret(suite: str, randomness: Randomness) -> bytes:
+def new_secret(suite: str, randomness: Randomness) -> bytes:
     """Return secret bytes that the suite accepts; nearly all are."""
     while True:
         secret = randomness(32)
         try:
-            _SUITES[suite](secret)
+            SUITES[suite](secret)
         except Malformed:
             continue
         return secret
