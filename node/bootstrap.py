@@ -63,11 +63,11 @@ from node.services.read import Read
 from node.services.receive import Receive
 from node.services.send import Send
 from node.services.watch import Watch
+from node.services.witness import Witness
 
 _log = logging.getLogger("fieldpact")
 _PROVING_THREADS, _READING_THREADS = 2, 8
 _POLICY_CHECK_S, _FORGET_S, _PUBLISH_S, _SNAPSHOTS_S = 10.0, 60.0, 10.0, 5.0
-from node.services.witness import Witness
 _DELIVER_S = 3.0
 SECRETS = "FIELDPACT_KEY_"
 _OURS = "FIELDPACT_"
@@ -240,11 +240,11 @@ def _services(
         store=store, identity=identity, send=send, signer=signer, clock=clock
     )
     company = Company(**settings.company.model_dump())
+    witness = Witness(store=store, identity=identity, signer=signer, clock=clock)
 
     return Services(
         identity=identity,
         store=store,
-    witness = Witness(store=store, identity=identity, signer=signer, clock=clock)
         clock=clock,
         audit=SqlAudit(
             database,
@@ -312,6 +312,16 @@ def _services(
             clock=clock,
             randomness=randomness,
         ),
+        witness=witness,
+        cosignatures=CollectCosignatures(
+            store=store,
+            identity=identity,
+            peers=peers,
+            clock=clock,
+            origin=origin_of(settings.did),
+            dids=settings.witnesses.dids,
+            quorum=settings.witnesses.quorum,
+        ),
         erase=Erase(
             store=store,
             clock=clock,
@@ -338,16 +348,6 @@ def _registry(
     settings: Settings, clock: Clock, stack: AsyncExitStack
 ) -> KeptRegistry | None:
     chain = settings.chain
-        witness=witness,
-        cosignatures=CollectCosignatures(
-            store=store,
-            identity=identity,
-            peers=peers,
-            clock=clock,
-            origin=origin_of(settings.did),
-            dids=settings.witnesses.dids,
-            quorum=settings.witnesses.quorum,
-        ),
     if chain is None or chain.registry is None:
         return None
     reader = RpcRegistry(chain.url, chain.registry, chain_id=chain.chain_id)
@@ -434,6 +434,8 @@ async def _background(
         group.create_task(repeat(services.snapshots.keep, _SNAPSHOTS_S))
         group.create_task(repeat(keeper.integrate, settings.integrate_every_s))
         group.create_task(repeat(keeper.anchor, settings.epoch_s))
+        cosign_every_s = settings.witnesses.every_s
+        group.create_task(repeat(services.cosignatures, cosign_every_s))
         group.create_task(repeat(deliver, _DELIVER_S))
         group.create_task(repeat(policy.ready, _POLICY_CHECK_S))
         if settings.chain and settings.chain.registry:
@@ -460,8 +462,6 @@ async def _publish(services: Services, file: Path) -> None:
             return
         await asyncio.sleep(_PUBLISH_S)
 
-        cosign_every_s = settings.witnesses.every_s
-        group.create_task(repeat(services.cosignatures, cosign_every_s))
 
 async def _stop(task: asyncio.Task[None]) -> None:
     task.cancel()

@@ -10,8 +10,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crypto.encoding import check_depth
 from crypto.errors import Malformed
-from node.api import audit, management, negotiations, problems, views, wellknown
+from node.api import (
+    audit,
+    management,
+    negotiations,
+    problems,
+    streams,
+    views,
+    wellknown,
+    witness,
+)
 from node.api.access import is_known
+from node.api.rates import Rates
 from node.services import Services
 
 _STRANGER_BYTES, _BODY_BYTES, _DECLARATION_BYTES = 2**16, 2**20, 64 * 2**20
@@ -20,7 +30,6 @@ _DECLARATION = re.compile("(/management)?/agreements/[^/]+/customers")
 Starter = Callable[[], AbstractAsyncContextManager[Services]]
 
 
-from node.api.rates import Rates
 class BodyLimit:
     """Refuses bodies that are larger, or nested deeper, than any that is read.
 
@@ -103,9 +112,17 @@ def create_app(start: Starter, operators: Mapping[str, str]) -> FastAPI:
         redoc_url=None,
     )
     app.state.operators = operators
+    app.state.rates = Rates(per_second=10.0, at_once=60)
     app.add_middleware(BodyLimit)
     problems.install(app)
-    for module in (wellknown, views, negotiations, management, audit):
+    for module in (
+        wellknown,
+        views,
+        streams,
+        witness,
+        negotiations,
+        management,
+        audit,
+    ):
         app.include_router(module.router)
     return app
-    app.state.rates = Rates(per_second=10.0, at_once=60)
