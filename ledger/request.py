@@ -140,8 +140,7 @@ def token_key(consumer: Participant, named: str) -> Verifier:
     Raises:
         InvalidSignature: The participant has no such key.
     """
-    own = Verifier(suite="ed25519", public=consumer.keys["ed25519"])
-    for known in (own, *consumer.verifiers):
-        if known.suite == "ed25519" and known.key_id(consumer.did) == named:
+    for known in consumer.token_verifiers:
+        if known.key_id(consumer.did) == named:
             return known
     raise InvalidSignature("said to be signed with a key that is not pinned")

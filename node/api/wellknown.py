@@ -14,6 +14,7 @@ _MULTICODEC = {
     "x25519": b"\xec\x01",
     "bls12381g2": b"\xeb\x01",
     "secp256k1": b"\xe7\x01",
+    "sm2": b"\x86\x24",
 }
 """The codes of public keys, as varints. Source: the multicodec table."""
 
@@ -33,12 +34,12 @@ def did_document(participant: Participant) -> dict[str, Any]:
         }
         for suite, public in participant.keys.items()
     ]
-    signing = participant.key_id("ed25519")
+    signing = participant.signing.key_id(participant.did)
     return {
         "@context": ["https://www.w3.org/ns/did/v1"],
         "id": participant.did,
         "verificationMethod": methods,
-        "authentication": [signing],
+        "authentication": [participant.key_id("ed25519")],
         "assertionMethod": [signing, participant.key_id("bls12381g2")],
         "keyAgreement": [participant.key_id("x25519")],
         "service": [
