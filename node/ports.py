@@ -639,18 +639,7 @@ class StoredAnchor:
     chain_id: int
     contract: str
     at: datetime.datetime
-    state: AnchorState = "queued"
-    nonce: int | None = None
-    raw: bytes | None = field(default=None, repr=False)
-    transaction: str | None = None
-    signed_at: datetime.datetime | None = None
-    block: int | None = None
-    block_hash: str | None = None
-
-    @property
-    def account(self) -> Account:
-        """Return whose epochs these are, at which contract of which chain."""
-        return Account(self.chain_id, self.contract, self.member)
+    anchored: Anchored | None
 
 
 class Receipts(Protocol):
