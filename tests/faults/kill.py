@@ -13,7 +13,6 @@ counted as answered and below their caps; what was there before is as it was.
 import argparse
 import asyncio
 import contextlib
-import os
 import secrets
 import signal
 import sys
@@ -27,7 +26,6 @@ from pathlib import Path
 from node.config import load as settings
 from tests.faults.left import Left, at_rest
 from tests.faults.load import Load, provider
-from tests.support.node import postgres_database
 from tests.support.postgres import durable
 from tests.support.snapshots import check_current
 
@@ -150,9 +148,7 @@ def _place(store: str) -> Iterator[str | None]:
         yield None
         return
     with durable() as server:
-        os.environ["FIELDPACT_TEST_POSTGRES"] = server.url
-        with postgres_database() as url:
-            yield url
+        yield server.url
 
 
 def main() -> int:

@@ -68,6 +68,7 @@ class Load:
         answers: What arrived, in order.
         lost: Calls that got no answer, to be made again as they are.
         up: Whether the provider runs, as far as the one who cuts it knows.
+        failed: Answers without a receipt: status and body. Their calls are lost, too.
         capped: Agreements whose calls and probes are soon used up; the last is asked.
     """
 
@@ -79,7 +80,7 @@ class Load:
     answers: list[Told] = field(default_factory=list)
     lost: list[Call] = field(default_factory=list)
     up: asyncio.Event = field(default_factory=asyncio.Event)
-    failed: list[int] = field(default_factory=list)
+    failed: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     _last: dict[str, dict[str, Any]] = field(default_factory=dict)
     _owed: dict[str, list[SignedReceipt]] = field(default_factory=dict)
 
@@ -170,7 +171,7 @@ class Load:
             self.lost.append(call)
             return None
         if response.status_code >= 500 and "receipt" not in response.json():
-            self.failed.append(response.status_code)
+            self.failed.append((response.status_code, response.json()))
             self.lost.append(call)
             await asyncio.sleep(0.02)
             return None

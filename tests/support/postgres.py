@@ -29,7 +29,9 @@ class Postgres:
         url: Without a driver's name in it.
     """
 
-    programs: Path
+    initdb: str
+    server: str
+    ask: str
     home: Path
     port: int
     account: str | None
@@ -41,16 +43,16 @@ class Postgres:
 
     def initialise(self) -> None:
         subprocess.run(
-            [self.programs / "initdb", "-D", self.home / "data", "-U", "fieldpact",
+            [self.initdb, "-D", self.home / "data", "-U", "fieldpact",
              "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
             check=True, capture_output=True, user=self.account, cwd=self.home,
         )  # fmt: skip
 
     def start(self) -> None:
-        command = [str(self.programs / "postgres"), "-D", str(self.home / "data")]
+        command = [self.server, "-D", str(self.home / "data")]
         command += ["-p", str(self.port), "-h", "127.0.0.1"]
         command += ["-c", "unix_socket_directories=", "-c", "max_connections=100"]
-        asking = [str(self.programs / "pg_isready"), "-q", "-h", "127.0.0.1"]
+        asking = [self.ask, "-q", "-h", "127.0.0.1"]
         self._process = self._stack.enter_context(
             running(
                 command,
@@ -76,10 +78,12 @@ def durable() -> Iterator[Postgres]:
     places = sorted(
         Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name)
     )[::-1]
-    programs = Path(find("initdb", places=places)).parent
+    initdb, program, ask = (
+        find(name, places=places) for name in ("initdb", "postgres", "pg_isready")
+    )
     account = _account("postgres")
     with _directory(account) as home:
-        server = Postgres(programs, home, free_port(), account)
+        server = Postgres(initdb, program, ask, home, free_port(), account)
         server.initialise()
         server.start()
         try:
