@@ -1,0 +1,468 @@
+"""Adding and masking whole numbers that are encrypted: BFV, as TenSEAL brings it.
+
+A ciphertext holds a row of numbers modulo the prime T, one in each *slot*. Whoever
+has the public key can add ciphertexts slot by slot and multiply each slot by a number
+of its own; only who has the secret key can read. What BFV by itself does not do, and
+this module does:
+
+* **It hides what was computed.** A ciphertext that was multiplied shows, without any
+  key, what it was multiplied by. So the result of a computation is a `Computation`,
+  which has no octets; only `Computation.release` turns it into a `Ciphertext`, adding
+  a fresh encryption and noise that drowns its history.
+* **It never decrypts wrongly and silently.** Every slot has a bound, computations
+  carry it along and refuse to exceed T/2; decryption is refused when the noise
+  budget is lower than the parameter set demands.
+* **It takes named parameter sets only** (`SETS`), and octets only if they are a fresh
+  or released ciphertext of exactly that set.
+
+Nothing here shows that octets come from whom they are said to come from: hash and
+sign them. BFV is not authenticated, and a decryption of what a stranger composed is an
+oracle; the protocols (`docs/protocols/fp-*.md`) say what may be decrypted.
+
+SEAL draws keys and encryption noise from the system's randomness by itself; the noise
+that drowns comes from the caller's `RandomBytes`.
+
+Sources: Fan and Vercauteren, 2012/144; SEAL 4.3 (serialisation: `Ciphertext::save`).
+"""
+
+import math
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, NoReturn, TypeAlias
+
+import tenseal.sealapi as seal
+
+from crypto.encoding import sha256
+from crypto.errors import Invalid, Malformed
+
+RandomBytes: TypeAlias = Any
+_REFUSAL: Final = "a decryption key is neither copied nor pickled"
+
+
+class Exhausted(Invalid):
+    """A ciphertext holds too much noise to be decrypted with certainty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterSet:
+    """Parameters that were chosen, measured and named together.
+
+    All are of 128 bits security by the table of the Homomorphic Encryption Standard,
+    which SEAL enforces.
+
+    Attributes:
+        name: By which plans name the set.
+        slots: Numbers in one ciphertext: the degree N of the ring.
+        plain_modulus: The prime T; slots hold numbers of less than T/2 in size.
+        coeff_modulus: The primes of q; the last is for keys alone.
+        multiplies: Whether slots may be multiplied, once.
+        flood_bits: Released ciphertexts are drowned in uniform noise of so many bits;
+            0 where nothing is multiplied.
+        budget: Bits of noise budget below which nothing is decrypted.
+    """
+
+    name: str
+    slots: int
+    plain_modulus: int
+    coeff_modulus: tuple[int, ...]
+    multiplies: bool
+    flood_bits: int
+    budget: int
+
+    @property
+    def most(self) -> int:
+        """The largest size of a number that a slot can hold without doubt."""
+        return (self.plain_modulus - 1) // 2
+
+    @property
+    def octets(self) -> int:
+        """More octets than any ciphertext or key of the set has."""
+        return 2 * 8 * self.slots * len(self.coeff_modulus) + 4096
+
+
+SETS: Final = {
+    each.name: each
+    for each in (
+        ParameterSet(
+            name="bfv-4096-40",
+            slots=4096,
+            plain_modulus=1099511480321,
+            coeff_modulus=(68719403009, 68719230977, 137438822401),
+            multiplies=False,
+            flood_bits=0,
+            budget=8,
+        ),
+        ParameterSet(
+            name="bfv-8192-41",
+            slots=8192,
+            plain_modulus=2199023190017,
+            coeff_modulus=(
+                8796092858369,
+                8796092792833,
+                17592186028033,
+                17592185438209,
+                17592184717313,
+            ),
+            multiplies=True,
+            flood_bits=126,
+            budget=4,
+        ),
+    )
+}
+"""The parameter sets there are. No other is accepted, from anybody."""
+
+
+def parameter_set(name: str) -> ParameterSet:
+    """Return a named set.
+
+    Raises:
+        Malformed: There is none of that name.
+    """
+    if (found := SETS.get(name)) is None:
+        raise Malformed(f"no parameter set is called {name[:32]}")
+    return found
+
+
+class DecryptionKey:
+    """A secret key, for one plan. It decrypts, and does not come out again."""
+
+    __slots__ = ("_decryptor", "_public", "_set")
+
+    def __init__(self, parameters: ParameterSet) -> None:
+        """Make a fresh key."""
+        context = _context(parameters)
+        generator = seal.KeyGenerator(context)
+        public = seal.PublicKey()
+        generator.create_public_key(public)
+        self._set = parameters
+        self._decryptor = seal.Decryptor(context, generator.secret_key())
+        self._public = EncryptionKey(parameters, public)
+
+    @property
+    def public(self) -> "EncryptionKey":
+        """The public half."""
+        return self._public
+
+    def decrypt(self, ciphertext: "Ciphertext") -> list[int]:
+        """Return the slots, centred: of each number x that of size below T/2.
+
+        Raises:
+            Malformed: The ciphertext is of another parameter set.
+            Exhausted: Its noise budget is below the set's. It was computed with more
+                than the set is for, or is not what it is said to be.
+        """
+        if ciphertext.parameters != self._set:
+            raise Malformed("a ciphertext of another parameter set")
+        inner = ciphertext.inner
+        if self._decryptor.invariant_noise_budget(inner) < self._set.budget:
+            raise Exhausted("too much noise to decrypt with certainty")
+        plain = seal.Plaintext()
+        self._decryptor.decrypt(inner, plain)
+        decoded: list[int] = _encoder(self._set).decode_int64(plain)
+        return decoded
+
+    def __repr__(self) -> str:
+        return f"<DecryptionKey {self._public.digest[:16]}>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(_REFUSAL)
+
+
+class EncryptionKey:
+    """A public key, with which anybody encrypts."""
+
+    __slots__ = ("_encryptor", "_octets", "parameters")
+
+    def __init__(self, parameters: ParameterSet, inner: Any) -> None:
+        self.parameters = parameters
+        self._encryptor = seal.Encryptor(_context(parameters), inner)
+        self._octets = _saved(inner)
+
+    @property
+    def octets(self) -> bytes:
+        """The key, to be signed and sent."""
+        return self._octets
+
+    @property
+    def digest(self) -> str:
+        """Return SHA-256 of set and key, 64 hex digits: by which plans name it."""
+        return sha256(self.parameters.name.encode(), b"\0", self._octets).hex()
+
+    def encrypt(self, values: Sequence[int], *, bound: int) -> "Ciphertext":
+        """Encrypt numbers, one a slot, zeros after them.
+
+        Args:
+            values: At most as many as there are slots.
+            bound: None of them is larger in size. It is part of the plan, not
+                computed from the values, for it does not stay secret.
+
+        Raises:
+            Malformed: Too many, or one beyond the bound, or the bound beyond T/2.
+        """
+        _check_bound(self.parameters, bound)
+        if any(abs(value) > bound for value in values):
+            raise Malformed("a number is larger than its bound")
+        inner = seal.Ciphertext()
+        self._encryptor.encrypt(_encoded(self.parameters, values), inner)
+        return Ciphertext(self.parameters, inner, bound)
+
+    def zeros(self) -> "Computation":
+        """Return where a sum begins: nothing, encrypted."""
+        inner = seal.Ciphertext()
+        self._encryptor.encrypt_zero(inner)
+        return Computation(self.parameters, inner, 0, multiplied=False)
+
+    def __repr__(self) -> str:
+        return f"<EncryptionKey {self.digest[:16]}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Ciphertext:
+    """A row of encrypted numbers that may be sent: fresh, or released.
+
+    Attributes:
+        parameters: Its set.
+        inner: SEAL's.
+        bound: No slot is larger in size; what it means modulo T is the protocol's.
+    """
+
+    parameters: ParameterSet
+    inner: Any
+    bound: int
+
+    @property
+    def octets(self) -> bytes:
+        """The ciphertext, to be hashed, signed and sent."""
+        return _saved(self.inner)
+
+    def computation(self) -> "Computation":
+        """Return it as the beginning of a computation."""
+        return Computation(self.parameters, self.inner, self.bound, multiplied=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Computation:
+    """What was computed from ciphertexts. It cannot be sent: it shows how.
+
+    Attributes:
+        bound: No slot is larger in size.
+        multiplied: Whether a slot was multiplied.
+    """
+
+    parameters: ParameterSet
+    inner: Any
+    bound: int
+    multiplied: bool
+
+    def plus(self, other: "Computation | Ciphertext") -> "Computation":
+        """Add slot by slot.
+
+        Raises:
+            Malformed: Another parameter set, or the sum could exceed T/2.
+        """
+        bound = self._within(self.bound + other.bound, other)
+        inner = seal.Ciphertext()
+        _evaluator(self.parameters).add(self.inner, other.inner, inner)
+        multiplied = self.multiplied or getattr(other, "multiplied", False)
+        return Computation(self.parameters, inner, bound, multiplied=multiplied)
+
+    def times(self, factors: Sequence[int], *, bound: int) -> "Computation":
+        """Multiply slot by slot with numbers that nobody else learns.
+
+        Args:
+            factors: One a slot, zeros after them; not all zero.
+            bound: None of them is larger in size.
+
+        Raises:
+            Malformed: The set or the plan allows no multiplication (one is all there
+                is), all factors are zero, or a product could exceed T/2.
+        """
+        if not self.parameters.multiplies or self.multiplied:
+            raise Malformed("this parameter set is for one multiplication at most")
+        if not any(factors) or any(abs(factor) > bound for factor in factors):
+            raise Malformed("factors that are all zero, or larger than their bound")
+        product = self._within(self.bound * bound, self)
+        inner = seal.Ciphertext()
+        plain = _encoded(self.parameters, factors)
+        _evaluator(self.parameters).multiply_plain(self.inner, plain, inner)
+        return Computation(self.parameters, inner, product, multiplied=True)
+
+    def release(
+        self,
+        key: EncryptionKey,
+        blinding: Sequence[int],
+        random_bytes: RandomBytes,
+    ) -> Ciphertext:
+        """Make it a ciphertext that shows nothing but its slots to who can decrypt.
+
+        Adds a fresh encryption of the blinding, which randomises all of it, and
+        uniform noise beside which that of the computation is negligible
+        (statistical distance below 2^-50 for the sets here).
+
+        Args:
+            key: Of whoever will decrypt.
+            blinding: Numbers modulo T, one a slot, that are added to the slots;
+                zeros to leave them as they are.
+            random_bytes: Where the noise comes from.
+
+        Raises:
+            Malformed: Another parameter set, or too much blinding.
+        """
+        if key.parameters != self.parameters:
+            raise Malformed("a key of another parameter set")
+        half = self.parameters.most
+        centred = [_centred(self.parameters, value) for value in blinding]
+        hidden = key.encrypt(centred, bound=half)
+        inner, evaluator = seal.Ciphertext(), _evaluator(self.parameters)
+        evaluator.add(self.inner, hidden.inner, inner)
+        if self.parameters.flood_bits:
+            evaluator.add_inplace(inner, _flood(self.parameters, random_bytes))
+        bound = half if any(blinding) else self.bound
+        return Ciphertext(self.parameters, inner, bound)
+
+    def _within(self, bound: int, other: "Computation | Ciphertext") -> int:
+        if other.parameters != self.parameters:
+            raise Malformed("ciphertexts of two parameter sets")
+        _check_bound(self.parameters, bound)
+        return bound
+
+
+def parse_encryption_key(name: str, octets: bytes) -> EncryptionKey:
+    """Read a public key of a named set.
+
+    Raises:
+        Malformed: No such set, or not a key of it.
+    """
+    parameters = parameter_set(name)
+    inner = _loaded(seal.PublicKey(), parameters, octets)
+    if inner.parms_id() != _context(parameters).key_parms_id():
+        raise Malformed("a public key of other parameters")
+    return EncryptionKey(parameters, inner)
+
+
+def parse_ciphertext(name: str, octets: bytes, *, bound: int) -> Ciphertext:
+    """Read a ciphertext of a named set, which somebody says to be within a bound.
+
+    Raises:
+        Malformed: No such set, or not a ciphertext of it at its first level, with
+            two polynomials, in coefficient form; or the bound is beyond T/2.
+    """
+    parameters = parameter_set(name)
+    _check_bound(parameters, bound)
+    inner = _loaded(seal.Ciphertext(), parameters, octets)
+    sound = (
+        inner.parms_id() == _context(parameters).first_parms_id()
+        and inner.size() == 2
+        and not inner.is_ntt_form()
+        and not inner.is_transparent()
+    )
+    if not sound:
+        raise Malformed("a ciphertext of other parameters, or of another form")
+    return Ciphertext(parameters, inner, bound)
+
+
+@cache
+def _context(parameters: ParameterSet) -> Any:
+    chosen = seal.EncryptionParameters(seal.SCHEME_TYPE.BFV)
+    chosen.set_poly_modulus_degree(parameters.slots)
+    chosen.set_coeff_modulus([seal.Modulus(each) for each in parameters.coeff_modulus])
+    chosen.set_plain_modulus(parameters.plain_modulus)
+    context = seal.SEALContext(chosen, True, seal.SEC_LEVEL_TYPE.TC128)
+    if not context.parameters_set():
+        raise ValueError(context.parameters_error_message())
+    return context
+
+
+@cache
+def _encoder(parameters: ParameterSet) -> Any:
+    return seal.BatchEncoder(_context(parameters))
+
+
+@cache
+def _evaluator(parameters: ParameterSet) -> Any:
+    return seal.Evaluator(_context(parameters))
+
+
+def _check_bound(parameters: ParameterSet, bound: int) -> None:
+    if not 0 <= bound <= parameters.most:
+        raise Malformed("a bound beyond what a slot can hold")
+
+
+def _centred(parameters: ParameterSet, value: int) -> int:
+    value %= parameters.plain_modulus
+    return value - parameters.plain_modulus * (value > parameters.most)
+
+
+def _encoded(parameters: ParameterSet, values: Sequence[int]) -> Any:
+    if len(values) > parameters.slots:
+        raise Malformed(f"at most {parameters.slots} numbers fit a ciphertext")
+    plain = seal.Plaintext()
+    _encoder(parameters).encode(list(values), plain)
+    return plain
+
+
+_MAGIC, _HEADER, _VERSION = 0xA15E, 16, (4, 3)
+"""Of SEAL's serialisation, which is pinned by the version of TenSEAL in the lock."""
+
+
+def _flood(parameters: ParameterSet, random_bytes: RandomBytes) -> Any:
+    """Return uniform noise as a ciphertext (r, 0): added, it is noise and no number."""
+    primes, bits = parameters.coeff_modulus[:-1], parameters.flood_bits
+    width = (bits + 1 + 7) // 8
+    drawn = random_bytes(width * parameters.slots)
+    mask, half = (1 << (bits + 1)) - 1, 1 << bits
+    noise = [
+        (int.from_bytes(drawn[at : at + width], "little") & mask) - half
+        for at in range(0, len(drawn), width)
+    ]
+    words = [value % prime for prime in primes for value in noise]
+    words += [0] * len(words)
+    data = struct.pack(f"<{len(words)}Q", *words)
+    array = _framed(struct.pack("<Q", len(words)) + data)
+    context = _context(parameters)
+    place = struct.pack("<4Q", *context.first_parms_id())
+    shape = struct.pack("<?QQQdQ", False, 2, parameters.slots, len(primes), 1.0, 1)
+    return _loaded(seal.Ciphertext(), parameters, _framed(place + shape + array))
+
+
+def _framed(body: bytes) -> bytes:
+    """Put SEAL's header before what is not compressed."""
+    size = _HEADER + len(body)
+    return struct.pack("<HBBBBHQ", _MAGIC, _HEADER, *_VERSION, 0, 0, size) + body
+
+
+def _saved(inner: Any) -> bytes:
+    """Return what SEAL writes. It writes to files only: to one without a place."""
+    file = os.memfd_create("bfv")
+    try:
+        inner.save(f"/proc/self/fd/{file}")
+        return os.pread(file, os.fstat(file).st_size, 0)
+    finally:
+        os.close(file)
+
+
+def _loaded(inner: Any, parameters: ParameterSet, octets: bytes) -> Any:
+    """Let SEAL read octets; it checks each number against its modulus."""
+    if len(octets) > parameters.octets:
+        raise Malformed("more octets than anything of this parameter set has")
+    file = os.memfd_create("bfv")
+    try:
+        os.write(file, octets)
+        inner.load(_context(parameters), f"/proc/self/fd/{file}")
+    except (RuntimeError, ValueError, IndexError, MemoryError) as error:
+        raise Malformed("not what SEAL writes for this parameter set") from error
+    finally:
+        os.close(file)
+    return inner
+
+
+def flood_distance_bits(parameters: ParameterSet, noise_bits: float) -> float:
+    """Return -log2 of how far released ciphertexts are from hiding all before.
+
+    Args:
+        noise_bits: Logarithm of the largest noise coefficient before the flood.
+    """
+    return parameters.flood_bits - noise_bits - math.log2(parameters.slots)
