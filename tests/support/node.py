@@ -168,6 +168,7 @@ class Wire:
         lose: Addresses whose next reply is lost after the node has acted on it.
         cut: Addresses that cannot be reached at all.
         forge: Bodies to answer with instead, by address.
+        say: Status and text to answer with instead, by address, where text is asked.
     """
 
     def __init__(self) -> None:
@@ -176,6 +177,7 @@ class Wire:
         self.lose: list[str] = []
         self.cut: set[str] = set()
         self.forge: dict[str, Reply] = {}
+        self.say: dict[str, tuple[int, str]] = {}
 
     def connect(self, url: str, app: FastAPI) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(app=Served(app), raise_app_exceptions=False)
@@ -210,12 +212,22 @@ class Wire:
         self, participant: Participant, path: str, content: str | None = None
     ) -> TextReply:
         self._check(participant, path)
+        for part, (status, said) in self.say.items():
+            if part in path:
+                return TextReply(status=status, media="text/plain", text=said)
         method = "GET" if content is None else "POST"
         response = await self.clients[participant.url].request(
             method, path, content=content
         )
+        self._lose(path)
         media = response.headers.get("content-type", "").partition(";")[0]
         return TextReply(status=response.status_code, media=media, text=response.text)
+
+    def _lose(self, path: str) -> None:
+        for part in self.lose:
+            if part in path:
+                self.lose.remove(part)
+                raise Unavailable("partner.unavailable", "The reply was lost.")
 
     def _check(self, participant: Participant, path: str) -> None:
         if any(part in path for part in self.cut) or participant.url in self.cut:
@@ -229,10 +241,7 @@ class Wire:
             if part in path:
                 return reply
         response = await self.clients[participant.url].request(method, path, **more)
-        for part in self.lose:
-            if part in path:
-                self.lose.remove(part)
-                raise Unavailable("partner.unavailable", "The reply was lost.")
+        self._lose(path)
         return Reply(status=response.status_code, body=response.json())
 
     async def close(self) -> None:
