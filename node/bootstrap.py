@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -46,6 +47,7 @@ from node.services import Services
 from node.services.acknowledge import Acknowledge
 from node.services.align import Align
 from node.services.ask import Ask
+from node.services.check_suites import check_suites
 from node.services.collect_cosignatures import CollectCosignatures
 from node.services.commit import Commit
 from node.services.compare_keys import CompareKeys
@@ -97,14 +99,16 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             registry pins other keys for this node, or the engine does not decide
             as pinned: the node refuses to serve.
     """
-    keys = load_keys(settings.keys, environment())
+    keys = load_keys(settings.keys, environment(), suite=settings.suite)
     async with AsyncExitStack() as stack:
         stack.enter_context(alone(settings.database))
         await asyncio.to_thread(upgrade, settings.database)
         engine = await stack.enter_async_context(policy_of(settings))
         await engine.ready()
         services = _services(settings, keys, engine, stack)
-        _check_pinned(services.identity.me, record_of(settings, keys), settings)
+        me = services.identity.me
+        _check_pinned(me, record_of(settings, keys), settings)
+        await services.store.read(partial(check_suites, me, gm_only=settings.gm_only))
         if await services.compare_keys():
             services.compare_keys.own()
         work = asyncio.create_task(_background(services, engine, settings))
@@ -118,8 +122,10 @@ def _check_pinned(pinned: Participant, own: Participant, settings: Settings) -> 
     With another key pinned they would refuse every answer, after it was disclosed.
     """
     others: list[str] = [
-        suite for suite, public in own.keys.items() if pinned.keys[suite] != public
+        suite for suite, public in own.keys.items() if pinned.keys.get(suite) != public
     ]
+    if pinned.suite != own.suite:
+        others.append("signing")
     if pinned.chain_address.lower() != own.chain_address:
         others.append("chain_address")
     if others:
@@ -181,7 +187,7 @@ def _services(
     settings: Settings, keys: Keyring, policy: PolicyEngine, stack: AsyncExitStack
 ) -> Services:
     clock, randomness = SystemClock(), system_randomness
-    signer = keys.ed25519
+    signer = keys.signing
     database = engine_for(settings.database)
     store = SqlStore(database)
     stack.callback(store.close)
@@ -189,7 +195,7 @@ def _services(
     identity = RegistryIdentity(
         settings.participants,
         did=settings.did,
-        signer=signer,
+        signer=keys.ed25519,
         clock=clock,
         keys=registry,
     )
@@ -258,6 +264,7 @@ def _services(
             align=align,
             snapshots=snapshots,
             clock=clock,
+            gm_only=settings.gm_only,
         ),
         snapshots=snapshots,
         negotiate=Negotiate(
@@ -266,7 +273,7 @@ def _services(
             send=send,
             clock=clock,
             randomness=randomness,
-            signer=signer,
+            signer=keys.ed25519,
         ),
         align=align,
         disclose=Disclose(
@@ -479,6 +486,8 @@ def record_of(settings: Settings, keys: Keyring) -> Participant:
             "x25519": keys.x25519.public_bytes,
             "bls12381g2": keys.bls12381g2.public_bytes,
             "secp256k1": keys.secp256k1.public_bytes,
+            **({"sm2": keys.sm2.public_bytes} if keys.sm2 else {}),
         },
         chain_address=keys.secp256k1.address.lower(),
+        suite=keys.signing.suite,
     )

@@ -135,7 +135,11 @@ class Settings(BaseSettings):
         url: Address under which partners reach the node; its DID follows from it.
         listen: `host:port` to listen on.
         database: SQLAlchemy URL of the node's own store.
-        keys: Folder of the node's four keys.
+        keys: Folder of the node's keys.
+        suite: Of the key that signs receipts, snapshots and checkpoints; the log is
+            hashed with what goes with it. Never changes over the life of a log.
+        gm_only: Whether the company may offer nothing that rests on other algorithms
+            than China's: no datasets then, as records are signed with BBS.
         participants: The consortium's registry file.
         authorities: PEM file with the certificate authorities that https is
             believed by; the public ones when left out.
@@ -161,6 +165,8 @@ class Settings(BaseSettings):
     listen: str
     database: str = Field(repr=False)
     keys: Path
+    suite: Literal["ed25519", "sm2"] = "ed25519"
+    gm_only: bool = False
     participants: Path
     operators: tuple[Operator, ...] = ()
     policy: str = "embedded"
@@ -193,6 +199,15 @@ class Settings(BaseSettings):
             raise ValueError(message)
         if self.policy != "embedded" and not _is_base(self.policy):
             message = "policy must be embedded, or http(s)://host[:port] of an OPA"
+            raise ValueError(message)
+        if self.gm_only and self.suite != "sm2":
+            message = "gm_only needs suite: sm2"
+            raise ValueError(message)
+        if self.gm_only and self.datasets:
+            message = (
+                "gm_only offers no datasets: records are signed with BBS, on a curve"
+                " that is not among China's standards"
+            )
             raise ValueError(message)
         return self
 

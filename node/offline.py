@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 
 from crypto.errors import CryptoError
+from crypto.keyids import Suite
+from ledger.consortium import follow, register
 from ledger.errors import ChainUnavailable
 from ledger.participants import Participant, pins_of
 from ledger.rpc_reader import RpcChainReader
@@ -22,7 +24,7 @@ from ledger.rpc_registry import RpcRegistry
 from ledger.sender import Sender
 from node.adapters.crm.declaration import load_declaration, located
 from node.adapters.crm.opening import open_source
-from node.adapters.keyring import generate_keys, load_keys, write_secret
+from node.adapters.keyring import Keyring, generate_keys, load_keys, write_secret
 from node.adapters.peers import believed
 from node.adapters.system import system_randomness
 from node.bootstrap import SECRETS, policy_of, record_of
@@ -42,8 +44,24 @@ def random_bytes(count: int) -> bytes:
     return system_randomness(count)
 
 
-def new_node(folder: Path, *, name: Mapping[str, str], url: str, listen: str) -> Path:
+def new_node(
+    folder: Path,
+    *,
+    name: Mapping[str, str],
+    url: str,
+    listen: str,
+    suite: Suite = "ed25519",
+    gm_only: bool = False,
+) -> Path:
     """Write a new node: settings, and what `complete` makes for them.
+
+    Args:
+        folder: Made if it is not there.
+        name: The company's, by language.
+        url: Where partners reach the node.
+        listen: `host:port`.
+        suite: Of the key that signs receipts; stays what it is.
+        gm_only: Whether nothing may be offered that rests on BBS.
 
     Returns:
         The settings file.
@@ -60,6 +78,10 @@ def new_node(folder: Path, *, name: Mapping[str, str], url: str, listen: str) ->
     text = _SETTINGS.format(
         name=json.dumps(dict(name), ensure_ascii=False), url=url, listen=listen
     )
+    if suite != "ed25519":
+        text += f"suite: {suite}  # receipts, snapshots, the log; not to be changed\n"
+    if gm_only:
+        text += "gm_only: true  # no datasets\n"
     folder.mkdir(parents=True, exist_ok=True)
     settings.write_text(text, encoding="utf-8")
     try:
@@ -74,7 +96,7 @@ def new_node(folder: Path, *, name: Mapping[str, str], url: str, listen: str) ->
 def complete(settings: Settings) -> list[Path]:
     """Make what settings name and what is not there yet.
 
-    Four keys where there is none, a token for each operator that has none, and
+    Keys where there is none, a token for each operator that has none, and
     the node's own record in the registry.
 
     Returns:
@@ -90,7 +112,7 @@ def complete(settings: Settings) -> list[Path]:
         if settings.did in known:
             detail = f"{registry} pins keys for {settings.did}: put them here."
             raise Conflict("keys.missing", f"{settings.keys} holds no keys. {detail}")
-        generate_keys(settings.keys, system_randomness)
+        generate_keys(settings.keys, system_randomness, suite=settings.suite)
         made.append(settings.keys)
     for operator in settings.operators:
         if not operator.token.exists():
@@ -108,12 +130,20 @@ def own_record(settings: Settings) -> Participant:
     Raises:
         BadRequest: A key cannot be used.
     """
-    return record_of(settings, load_keys(settings.keys, environment()))
+    record = record_of(settings, _own_keys(settings))
+    for pinned in read_registry(settings.participants):
+        if pinned.did == record.did:
+            return replace(record, past_keys=pinned.past_keys)
+    return record
 
 
-def new_keys(folder: Path) -> None:
-    """Write four new keys. Raises `Conflict` where there are keys already."""
-    generate_keys(folder, system_randomness)
+def new_keys(folder: Path, suite: Suite = "ed25519") -> None:
+    """Write new keys. Raises `Conflict` where there are keys already."""
+    generate_keys(folder, system_randomness, suite=suite)
+
+
+def _own_keys(settings: Settings) -> Keyring:
+    return load_keys(settings.keys, environment(), suite=settings.suite)
 
 
 def read_json(path: Path) -> Any:
@@ -199,6 +229,101 @@ def registry(settings: Settings) -> Iterator[RpcRegistry]:
     reader = RpcRegistry(chain.url, chain.registry, chain_id=chain.chain_id)
     with closing(reader) as opened:
         yield opened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotated:
+    """What became of a rotation.
+
+    Attributes:
+        was: Id of the key before.
+        now: Id of the new one.
+        account: The account that speaks for the company, or is to.
+        kept: Where the key before is now.
+        finished: False while a new account waits for votes.
+    """
+
+    did: str
+    was: str
+    now: str
+    account: str
+    kept: Path
+    finished: bool
+
+
+def rotate_key(settings: Settings, suite: str, *, revoke: bool = False) -> Rotated:
+    """Put a new key in the place of one; go on with a rotation that was cut short.
+
+    1. Make the new key beside the old.
+    2. Tell the registry contract, where the settings name one.
+    3. Pin the record with the new key, and the old one among its past keys.
+    4. Let the new key take the place of the old.
+
+    Args:
+        suite: Whose key.
+        revoke: Whether the old key is revoked before, so that it can never be set
+            again.
+
+    Raises:
+        BadRequest: There is no such key, or it stands in the environment.
+        Refused: The contract refuses.
+        ChainUnavailable: It did not answer; call again.
+    """
+    before = own_record(settings)
+    named = next((each for each in before.keys if each == suite), None)
+    if named is None:
+        detail = f"This node has keys of {', '.join(before.keys)}, none of {suite}."
+        raise BadRequest("keys.unknown", detail)
+    variable = f"{SECRETS}{suite.upper()}"
+    if variable in environment():
+        detail = f"{variable} is set: what stands in the environment is changed there."
+        raise BadRequest("keys.environment", detail)
+    following = next_key(settings.keys, suite, system_randomness)
+    after = record_after(before, named, following, SystemClock().now())
+    old = before.key_id(named)
+    done = Rotated(
+        did=before.did,
+        was=old,
+        now=after.key_id(named),
+        account=after.chain_address,
+        kept=settings.keys / f"{suite}-{old.rpartition('-')[2]}.old",
+        finished=_told(settings, before, after, named, following, revoke=revoke),
+    )
+    if done.finished:
+        known = {each.did: each for each in read_registry(settings.participants)}
+        write_registry(settings.participants, {**known, after.did: after}.values())
+        put_in_place(settings.keys, suite, done.kept)
+    return done
+
+
+def _told(
+    settings: Settings,
+    before: Participant,
+    after: Participant,
+    suite: Suite,
+    following: Any,
+    *,
+    revoke: bool,
+) -> bool:
+    """Tell the registry contract of a key; False while members have yet to vote."""
+    chain = settings.chain
+    if chain is None or chain.registry is None:
+        return True
+    did, was, now = after.did, before.keys[suite], after.keys[suite]
+    with registry(settings) as read:
+        if suite != "secp256k1":
+            with account(settings) as sender:
+                follow(
+                    sender, read, did=did, suite=suite, was=was, now=now, revoked=revoke
+                )
+            return True
+        if read.history(did).now.account != after.chain_address:
+            return False
+        # The vote ended every key of the account before.
+        other = Sender(chain.url, following, chain_id=chain.chain_id)
+        with closing(other) as sender:
+            register(sender, read, did=did, keys=after.keys)
+        return True
 
 
 def _is_there(url: str, contract: str) -> bool:

@@ -1,8 +1,9 @@
 """`init`, `serve`, `keys`, `partner`, `contract`: what a company sets up once."""
 
 from contextlib import suppress
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import httpx
 import typer
@@ -18,18 +19,36 @@ from node.cli.output import Exit, SettingsFile, err, out, print_json, reported, 
 from node.config import Settings, load
 
 
+class Suite(Enum):
+    """What can sign receipts."""
+
+    ED25519: Literal["ed25519"] = "ed25519"
+    SM2: Literal["sm2"] = "sm2"
+
+
 def init(
     folder: Annotated[Path, typer.Argument(help="A folder for the new node.")],
     name: Annotated[str, typer.Option(help="The company's name in English.")],
     name_zh: Annotated[str, typer.Option(help="The company's name in Chinese.")],
     url: Annotated[str, typer.Option(help="Where partners will reach the node.")],
     listen: Annotated[str, typer.Option(help="host:port to listen on.")] = "",
+    suite: Annotated[
+        Suite, typer.Option(help="What signs receipts; cannot be changed later.")
+    ] = Suite.ED25519,
+    gm_only: Annotated[
+        bool, typer.Option("--gm-only", help="Offer nothing that rests on BBS.")
+    ] = False,
 ) -> None:
     """Make a new node: keys, operator tokens, settings, its registry record."""
     with reported():
         at = listen or httpx.URL(url).netloc.decode()
         settings = offline.new_node(
-            folder, name={"en": name, "zh": name_zh}, url=url, listen=at
+            folder,
+            name={"en": name, "zh": name_zh},
+            url=url,
+            listen=at,
+            suite=suite.value,
+            gm_only=gm_only,
         )
     out.print(f"{settings}", soft_wrap=True)
     err.print(f"Next: fieldpact serve --settings {settings}")

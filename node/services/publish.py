@@ -22,6 +22,7 @@ from node.domain.report import SoundRecord
 from node.errors import NodeError
 from node.ports import Clock, Publication, Record, Sources, Store, UnitOfWork
 from node.services.align import Align, Match
+from node.services.check_suites import no_bbs
 from node.services.commit import Commit, digest
 from node.services.keep_snapshots import KeepSnapshots, Overtaken
 
@@ -40,6 +41,7 @@ class Publish:
     align: Align
     snapshots: KeepSnapshots
     clock: Clock
+    gm_only: bool = False
 
     async def __call__(self, dataset: Dataset) -> Mapping[str, Any]:
         """Publish a dataset as it is declared and filled now.
@@ -48,9 +50,12 @@ class Publish:
             The report.
 
         Raises:
-            BadRequest: The source lacks a declared column.
+            BadRequest: The source lacks a declared column, or this company offers
+                nothing that rests on BBS.
             Unavailable: The source did not answer, or not in time.
         """
+        if self.gm_only:
+            raise no_bbs()
         last, known = await self.store.read(
             lambda view: (
                 view.datasets.get(dataset.id),
