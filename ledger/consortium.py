@@ -150,3 +150,31 @@ def revoke(sender: Sender, registry: RpcRegistry, *, suite: str, name: bytes) ->
     call = calls.revoke_key(suite=suite, fingerprint=name)
     _ = registry.chain_id
     sender.transact(call, to=registry.contract, gas=KEY_GAS)
+
+
+def follow(
+    sender: Sender,
+    registry: RpcRegistry,
+    *,
+    did: str,
+    suite: Suite,
+    was: bytes,
+    now: bytes,
+    revoked: bool,
+) -> None:
+    """Set the next key of a suite in the place of the present one.
+
+    Args:
+        was: The present public key.
+        now: The next one.
+        revoked: Whether the present one is revoked first: it can then never be set
+            again, and no key of the suite holds for a block or two.
+
+    Raises:
+        Refused: As for `register`.
+        ChainUnavailable: No answer in time, or not our contract.
+    """
+    old = fingerprint(suite, was)
+    if revoked and registry.history(did).now.keys.get(suite) == old:
+        revoke(sender, registry, suite=suite, name=old)
+    register(sender, registry, did=did, keys={suite: now})

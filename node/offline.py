@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from node.adapters.crm.declaration import load_declaration, located
 from node.adapters.crm.opening import open_source
 from node.adapters.keyring import Keyring, generate_keys, load_keys, write_secret
 from node.adapters.peers import believed
-from node.adapters.system import system_randomness
+from node.adapters.rotation import next_key, put_in_place, record_after
+from node.adapters.system import SystemClock, system_randomness
 from node.bootstrap import SECRETS, policy_of, record_of
 from node.config import Settings, environment, load
 from node.domain.checking import InvalidDeclaration, did_you_mean
@@ -125,10 +127,10 @@ def complete(settings: Settings) -> list[Path]:
 
 
 def own_record(settings: Settings) -> Participant:
-    """Return the record by which a registry can pin this node.
+    """Return the record by which a registry can pin this node, with its past keys.
 
     Raises:
-        BadRequest: A key cannot be used.
+        BadRequest: A key, or the registry file, cannot be used.
     """
     record = record_of(settings, _own_keys(settings))
     for pinned in read_registry(settings.participants):

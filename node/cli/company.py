@@ -3,7 +3,7 @@
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import httpx
 import typer
@@ -22,8 +22,8 @@ from node.config import Settings, load
 class Suite(Enum):
     """What can sign receipts."""
 
-    ED25519: Literal["ed25519"] = "ed25519"
-    SM2: Literal["sm2"] = "sm2"
+    ED25519 = "ed25519"
+    SM2 = "sm2"
 
 
 def init(
