@@ -83,6 +83,8 @@ def verify_bundle(
             complete.take(line.signed.receipt)
         if progress is not None and complete.taken % _EVERY == 0:
             progress(complete.taken, signed.manifest.count)
+    if progress is not None:
+        progress(complete.taken, signed.manifest.count)
     return (
         run("manifest", lambda: _signed(signed, parties, trust)),
         *tallies.steps(),

@@ -55,11 +55,12 @@ _WORDS: Final[Mapping[Verdict, tuple[str, str]]] = {
         ),
         "核验通过，未核验链上记录：签名与证明全部成立，锚定仅为文件自称。",
     ),
-    Verdict.VERIFIED: (
-        "VERIFIED: every step holds, on the chain too.",
-        "核验通过：每一步均成立，包括链上记录。",
-    ),
+    Verdict.VERIFIED: ("VERIFIED: every step holds.", "核验通过：每一步均成立。"),
 }
+_ON_CHAIN: Final = (
+    "VERIFIED: every step holds, on the chain too.",
+    "核验通过：每一步均成立，包括链上记录。",
+)
 
 
 def conclude(steps: Iterable[Step]) -> Verdict:
@@ -79,6 +80,8 @@ def sentence(steps: Iterable[Step], language: str) -> str:
     found = conclude(steps)
     chinese = language == "zh"
     opening = _WORDS[found][chinese]
+    if found is Verdict.VERIFIED and any(step.name == "chain" for step in steps):
+        return _ON_CHAIN[chinese]
     if not opening.endswith((": ", "：")):
         return opening
     causes = [step for step in steps if _CAUSES[found](step)]
