@@ -3,7 +3,7 @@
 import typer
 
 from ledger.verifier import verify
-from node.cli import asking, company, consortium, proving, sharing
+from node.cli import asking, company, consortium, keys, proving, sharing
 
 app = typer.Typer(
     name="fieldpact",
@@ -14,7 +14,6 @@ app = typer.Typer(
 )
 for command in (
     company.init,
-    company.keys,
     company.serve,
     sharing.offer,
     sharing.accept,
@@ -29,6 +28,7 @@ for command in (
 app.command("deploy-contract")(company.deploy)
 app.add_typer(company.partner, name="partner")
 app.add_typer(consortium.app, name="consortium")
+app.add_typer(keys.app, name="keys")
 app.add_typer(sharing.dataset, name="dataset")
 app.add_typer(sharing.agreement, name="agreement")
 app.add_typer(proving.conformance, name="conformance")
