@@ -27,7 +27,7 @@ ADDING, MASKING = SETS["bfv-4096-40"], SETS["bfv-8192-41"]
 BOUND = 1 << 20
 
 
-@pytest.fixture(scope="module", params=SETS.values(), ids=SETS)
+@pytest.fixture(scope="module", params=list(SETS.values()), ids=list(SETS))
 def parameters(request: pytest.FixtureRequest) -> ParameterSet:
     found: ParameterSet = request.param
     return found

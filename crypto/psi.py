@@ -1,0 +1,155 @@
+"""Blinding identifiers so that two parties can compare them and learn no others.
+
+Each party hashes an identifier to a point of ristretto255 and multiplies it with a
+scalar of its own. Multiplied by both, in whichever order, one identifier gives one
+point; nobody who lacks one of the scalars can compute it, or test a guess. So two
+lists are compared without being shown (Diffie-Hellman private set intersection).
+
+Hashing is to the *group* (no scalar is known for which the generator gives the
+point), and belongs to one session: of two sessions, nothing can be joined.
+
+Lists of points are octets, 32 for each. Whatever comes from elsewhere is checked
+where it is multiplied: an encoding that is not canonical, or the identity, is refused.
+Libsodium, which computes, runs in constant time and without Python's lock, so that
+parts of a list can be multiplied in threads.
+
+What the comparison shows, and to whom, is the protocol's (`docs/protocols`): here
+are its steps.
+
+Sources: RFC 9496 (ristretto255); Meadows, 1986; libsodium through rbcl.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha512
+from typing import Final, NoReturn, TypeAlias
+
+import rbcl
+
+from crypto.encoding import tagged
+from crypto.errors import Malformed
+
+RandomBytes: TypeAlias = Callable[[int], bytes]
+POINT: Final = 32
+_REFUSAL: Final = "a blinding key is neither copied nor pickled"
+
+
+class BlindingKey:
+    """A scalar for one session and one side. It does not come out again."""
+
+    __slots__ = ("_scalar",)
+
+    def __init__(self, random_bytes: RandomBytes) -> None:
+        """Draw the scalar, uniformly.
+
+        Args:
+            random_bytes: Asked for 64 bytes once.
+        """
+        self._scalar = rbcl.crypto_core_ristretto255_scalar_reduce(random_bytes(64))
+        if not any(self._scalar):
+            raise ValueError("a random scalar of zero: there is no randomness")
+
+    def blind(self, session: bytes, identifiers: Iterable[str]) -> bytes:
+        """Hash identifiers to points, and multiply them.
+
+        Args:
+            session: 32 bytes that both parties use, in this session only.
+            identifiers: Normalised, so that both parties write them alike.
+
+        Returns:
+            The points, in the order of the identifiers.
+        """
+        return self._times(_hashed(session, each) for each in identifiers)
+
+    def multiply(self, points: bytes) -> bytes:
+        """Multiply points that the other party has blinded.
+
+        Raises:
+            Malformed: Not a list of canonical points other than the identity.
+        """
+        return self._times(split(points))
+
+    def _times(self, points: Iterable[bytes]) -> bytes:
+        multiply, scalar = rbcl.crypto_scalarmult_ristretto255, self._scalar
+        try:
+            return b"".join([multiply(scalar, point) for point in points])
+        except RuntimeError:
+            raise Malformed("not a point of ristretto255, or the identity") from None
+
+    def __repr__(self) -> str:
+        return "<BlindingKey>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(_REFUSAL)
+
+
+def split(points: bytes) -> list[bytes]:
+    """Return the points of a list, 32 bytes each, not yet known to be points.
+
+    Raises:
+        Malformed: Not a multiple of 32 bytes.
+    """
+    if len(points) % POINT:
+        raise Malformed("a list of points is a multiple of 32 bytes")
+    return [points[at : at + POINT] for at in range(0, len(points), POINT)]
+
+
+def dummies(count: int, random_bytes: RandomBytes) -> bytes:
+    """Return random points, which equal no identifier of anybody.
+
+    They fill a list up, so that its length tells only how long it is at most.
+    """
+    drawn = random_bytes(64 * count)
+    from_hash = rbcl.crypto_core_ristretto255_from_hash
+    return b"".join(from_hash(drawn[64 * n : 64 * (n + 1)]) for n in range(count))
+
+
+def bucket(size: int) -> int:
+    """Return the length to which a list of a size is filled up.
+
+    Powers of two, and half-way between them: 64, 96, 128, 192 … So a list is filled
+    up by half of itself at most, and its length tells a range.
+    """
+    power = 64
+    while power < size:
+        power *= 2
+    return min(each for each in (power * 3 // 4, power) if each >= max(size, 64))
+
+
+def order(count: int, random_bytes: RandomBytes) -> list[int]:
+    """Return a random order of so many things: the place from which each comes.
+
+    Uniform but for one chance in 2^128, times the square of the count, that two of
+    the drawn keys are the same.
+    """
+    drawn = random_bytes(16 * count)
+    return sorted(range(count), key=lambda n: drawn[16 * n : 16 * (n + 1)])
+
+
+def arranged(points: bytes, places: Sequence[int]) -> bytes:
+    """Return a list of points in an order, as `order` gives it."""
+    return b"".join(points[POINT * at : POINT * (at + 1)] for at in places)
+
+
+def matches(ours: bytes, theirs: bytes) -> list[int]:
+    """Return the places in our list of points that are in theirs too.
+
+    Both lists were multiplied by both parties.
+
+    Raises:
+        Malformed: A list that is none, or one that holds a point twice: a list of
+            customers has each once, and one that does not counts somebody twice.
+    """
+    held = split(theirs)
+    known = set(held)
+    mine = split(ours)
+    if len(known) != len(held) or len(set(mine)) != len(mine):
+        raise Malformed("a list that holds a point twice")
+    return [place for place, point in enumerate(mine) if point in known]
+
+
+def _hashed(session: bytes, identifier: str) -> bytes:
+    if len(session) != 32:
+        raise ValueError("a session is named by 32 bytes")
+    digest = sha512(tagged("psi-identifier", session + identifier.encode())).digest()
+    point: bytes = rbcl.crypto_core_ristretto255_from_hash(digest)
+    return point
