@@ -72,8 +72,9 @@ class Fork:
 
     @property
     def fork_id(self) -> str:
-        """Return the id by which the proof is kept, 64 hex digits."""
-        return sha256(tagged("stream-fork", canonical(self.to_json()))).hex()
+        """Return the id of what is proved: 64 hex digits, the same from each finder."""
+        place = [self.first.receipt.stream, self.first.receipt.sequence]
+        return sha256(tagged("stream-fork", canonical(place))).hex()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object, as it stands in a file."""

@@ -211,40 +211,31 @@ def denies(answer: StreamHead, newest: SignedReceipt) -> bool:
     return answer.place != Place(receipt.sequence + 1, receipt.receipt_id)
 
 
-Search = Generator[int, str | None, int | None]
-"""Yields numbers of receipts whose ids the other side shall tell; is sent each id,
-or None where it is not told; returns the number of the first that differs, or None.
-"""
+Search = Generator[int, bool, int | None]
+"""Yields numbers of receipts; is sent whether both sides have the same one there, or
+the other side does not tell; returns the first number that differs, or None."""
 
 
-def differing(
-    ours: Place, theirs: Place, known: Sequence[int], id_at: Callable[[int], str]
-) -> Search:
+def differing(ours: Place, theirs: Place, known: Sequence[int]) -> Search:
     """Search for the first receipt of a stream that two sides have differently.
 
-    Of n numbers that both know of it asks for log2(n) ids, rounded up; one more if
-    the other side's stream is the longer one. That the two differ at what it
-    returns, and agree at what was asked for before it, has been seen; where the
-    other side keeps to the law of a stream, no earlier one differs.
+    Of n numbers that both know of it asks for log2(n), rounded up, and for the last.
+    That the two differ at what it returns, and agree at what was asked for before
+    it, has been seen; where the other side keeps to the law of a stream, no earlier
+    one differs.
 
     Args:
         ours: How far we know the stream.
         theirs: What the other side's head says.
         known: Numbers of the receipts that we can compare, ascending.
-        id_at: Id of our receipt of such a number.
     """
     shared = known[: bisect_left(known, theirs.count)]
-    if not shared or ours == theirs:
-        return None
-    last = shared[-1]
-    told = theirs.head if last == theirs.count - 1 else (yield last)
-    if told in (None, id_at(last)):
+    if not shared or ours == theirs or (yield shared[-1]):
         return None
     low, high = 0, len(shared) - 1
     while low < high:
         middle = (low + high) // 2
-        told = yield shared[middle]
-        if told in (None, id_at(shared[middle])):
+        if (yield shared[middle]):
             low = middle + 1
         else:
             high = middle
@@ -258,12 +249,20 @@ def first_difference(
     id_at: Callable[[int], str],
     their_id_at: Callable[[int], str | None],
 ) -> int | None:
-    """Search as `differing` does, where both sides can be asked at once."""
-    search = differing(ours, theirs, known, id_at)
+    """Search as `differing` does, where both sides can be asked at once.
+
+    Args:
+        id_at: Id of our receipt of a number in `known`.
+        their_id_at: Id of the other side's, or None where it does not tell. It is
+            not asked for the newest, which its head tells.
+    """
+    search = differing(ours, theirs, known)
     try:
         asked = next(search)
         while True:
-            asked = search.send(their_id_at(asked))
+            newest = asked == theirs.count - 1
+            told = theirs.head if newest else their_id_at(asked)
+            asked = search.send(told in (None, id_at(asked)))
     except StopIteration as end:
         found: int | None = end.value
         return found

@@ -86,6 +86,14 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "The consumer did not sign this receipt back.",
         "使用方并未回签这份回执。",
     ),
+    "stream.lost": (
+        "The answer was lost on the way; its receipt was fetched, and tells our call.",
+        "答复在途中丢失；回执已补取，所述确为我方的调用。",
+    ),
+    "stream.never_asked": (
+        "We have no record of this call, and the provider shows no request of ours.",
+        "我方没有这次调用的记录，提供方也拿不出我方签名的请求。",
+    ),
     "stream.failed": (
         "The receipt contradicts one that the same provider signed before.",
         "该回执与同一提供方此前签署的回执相矛盾。",

@@ -50,6 +50,8 @@ from node.services.ask import Ask
 from node.services.check_suites import check_suites
 from node.services.collect_cosignatures import CollectCosignatures
 from node.services.commit import Commit
+from node.services.compare_as_consumer import CompareAsConsumer
+from node.services.compare_as_provider import CompareAsProvider
 from node.services.compare_keys import CompareKeys
 from node.services.countersign import Countersign
 from node.services.disclose import Disclose, check_whole
@@ -63,7 +65,9 @@ from node.services.prove import Prove
 from node.services.publish import Publish
 from node.services.read import Read
 from node.services.receive import Receive
+from node.services.reconcile import Reconcile
 from node.services.send import Send
+from node.services.tell_stream import TellStream
 from node.services.watch import Watch
 from node.services.witness import Witness
 
@@ -308,6 +312,28 @@ def _services(
             randomness=randomness,
         ),
         countersign=countersign,
+        reconcile=Reconcile(
+            store=store,
+            identity=identity,
+            clock=clock,
+            as_consumer=CompareAsConsumer(
+                store=store,
+                send=send,
+                countersign=countersign,
+                signer=signer,
+                clock=clock,
+            ),
+            as_provider=CompareAsProvider(
+                store=store,
+                send=send,
+                countersign=countersign,
+                signer=signer,
+                clock=clock,
+            ),
+        ),
+        tell_stream=TellStream(
+            store=store, identity=identity, clock=clock, signer=signer
+        ),
         evidence=GiveEvidence(
             store=store, identity=identity, peers=peers, signer=signer, align=align
         ),

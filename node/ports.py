@@ -1041,7 +1041,7 @@ class StreamEntry:
     """A receipt of a stream, as one side's copy has it.
 
     Attributes:
-        signed: None where its content was erased.
+        signed: None where its content was erased, or cannot be read.
         request: The consumer's token that came with the call, if it is here.
         verified: Whether all checks of the answer held; True for what we signed.
         delivered: Whether its provider is known to have our countersignature.
@@ -1227,6 +1227,10 @@ class Audit(Protocol):
 
     async def agreements(self, at: datetime.datetime) -> Sequence[Mapping[str, Any]]:
         """Return agreements with their use."""
+        ...
+
+    async def streams(self) -> Sequence[Mapping[str, Any]]:
+        """Return how the stream of each agreement stands."""
         ...
 
     async def received(self, before: int | None, most: int) -> Mapping[str, Any]:

@@ -111,6 +111,40 @@ class Countersignatures(_Body):
     ]
 
 
+_Number = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class StreamHead(_Body):
+    """What a partner says of a stream; the ledger checks more."""
+
+    agreement: Identifier
+    head: Annotated[dict[str, Any], BeforeValidator(_few)]
+    unacknowledged: Annotated[list[_Number], FailFast(), Field(max_length=256)]
+
+
+class StreamEntries(_Body):
+    """Which receipts of a stream a partner asks for."""
+
+    agreement: Identifier
+    sequence: _Number
+    most: Annotated[int, Field(ge=1, le=64)]
+
+
+class Reconcile(_Body):
+    """With whom streams shall be compared; all of them, or one agreement's."""
+
+    partner: Did
+    agreement: Identifier | None = None
+
+
+class ClearAlarm(_Body):
+    """Which alarm is mended, and why."""
+
+    code: Annotated[str, Field(pattern=r"^[a-z_]{1,32}\.[a-z_]{1,32}$")]
+    subject: Annotated[str, Field(max_length=256, pattern=r"^[ -~]*$")] = ""
+    why: Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]
+
+
 class Declaration(_Body):
     """The customers of a consumer, as tokens of one agreement."""
 

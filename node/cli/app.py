@@ -3,7 +3,7 @@
 import typer
 
 from ledger.verifier import verify
-from node.cli import asking, company, consortium, keys, proving, sharing
+from node.cli import asking, company, consortium, keys, proving, sharing, streams
 
 app = typer.Typer(
     name="fieldpact",
@@ -23,6 +23,7 @@ for command in (
     verify,
     proving.compare,
     proving.replay,
+    streams.reconcile,
 ):
     app.command()(command)
 app.command("deploy-contract")(company.deploy)
@@ -31,4 +32,5 @@ app.add_typer(consortium.app, name="consortium")
 app.add_typer(keys.app, name="keys")
 app.add_typer(sharing.dataset, name="dataset")
 app.add_typer(sharing.agreement, name="agreement")
+app.add_typer(streams.alarms, name="alarms")
 app.add_typer(proving.conformance, name="conformance")

@@ -20,6 +20,8 @@ from node.services.keep_log import KeepLog
 from node.services.keep_snapshots import KeepSnapshots
 from node.services.negotiate import Negotiate
 from node.services.publish import Publish
+from node.services.reconcile import Reconcile
+from node.services.tell_stream import TellStream
 from node.services.witness import Witness
 from node.services.reconcile import Reconcile
 from node.services.tell_stream import TellStream
@@ -40,6 +42,8 @@ class Services:
     disclose: Disclose
     ask: Ask
     countersign: Countersign
+    reconcile: Reconcile
+    tell_stream: TellStream
     evidence: GiveEvidence
     keep_log: KeepLog
     erase: Erase

@@ -17,6 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from node.adapters.sql import tables as t
+from node.adapters.sql.alarms import SqlAlarms
+from node.adapters.sql.audit_streams import streams
 from node.domain.agreement import Agreement, render_instant
 from node.domain.declaration import dataset_from_json
 from node.errors import Unavailable
@@ -74,11 +76,20 @@ class SqlAudit:
                 "receipts": _receipt_counts(connection),
                 "checkpoint": _checkpoint(connection),
                 "anchor": _anchor(connection),
+                "alarms": _alarms(connection),
                 "matrix": self._matrix(connection, agreements, window),
                 "trend": _trend(connection, since, until),
                 "denials": [{"code": code, "count": count} for code, count in codes],
                 "purposes": list(self._purposes),
             }
+
+    async def streams(self) -> Sequence[Mapping[str, Any]]:
+        """Return how the stream of each agreement stands."""
+        return await asyncio.to_thread(self._streams)
+
+    def _streams(self) -> Sequence[Mapping[str, Any]]:
+        with self._open() as connection:
+            return streams(connection, self._identity.me.did)
 
     def _matrix(
         self,
@@ -482,6 +493,19 @@ def _anchor(connection: Connection) -> dict[str, Any] | None:
         "transaction": row.transaction_hash,
         "state": "pending" if row.transaction_hash is None else "anchored",
     }
+
+
+def _alarms(connection: Connection) -> list[dict[str, Any]]:
+    """Return what a person must look at, oldest first."""
+    return [
+        {
+            "code": each.code,
+            "subject": each.subject,
+            "at": render_instant(each.at),
+            "stops": each.stops,
+        }
+        for each in SqlAlarms(connection).open()
+    ]
 
 
 def _trend(

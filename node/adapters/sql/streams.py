@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ledger.receipts import Countersignature
+from crypto.errors import CryptoError
+from ledger.receipts import Countersignature, SignedReceipt
 from node.adapters.sql import tables as t
 from node.adapters.sql.receipts import signed_receipt
 from node.domain.agreement import render_instant
@@ -138,10 +139,12 @@ class SqlStreams:
 def _entry(row: sa.Row[Any]) -> StreamEntry:
     erased = row.erased_at is not None
     given = row.countersignature
+    signed = None if erased else _readable(row)
     return StreamEntry(
         sequence=row.stream_sequence,
-        receipt_id=row.receipt_id,
-        signed=None if erased else signed_receipt(row),
+        # What a receipt says is the truth, and not the column beside it.
+        receipt_id=signed.receipt.receipt_id if signed else row.receipt_id,
+        signed=signed,
         request=getattr(row, "token", None),
         countersignature=None
         if given is None
@@ -152,6 +155,13 @@ def _entry(row: sa.Row[Any]) -> StreamEntry:
         if erased
         else None,
     )
+
+
+def _readable(row: sa.Row[Any]) -> SignedReceipt | None:
+    try:
+        return signed_receipt(row)
+    except (CryptoError, ValueError, TypeError):
+        return None
 
 
 def _instant(seconds: int) -> datetime.datetime:

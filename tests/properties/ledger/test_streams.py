@@ -47,6 +47,7 @@ def test_the_first_difference_is_found_in_logarithmically_many_questions(
     assert found == first
     shared = min(len(ours), len(theirs))
     assert len(asked) <= 1 + math.ceil(math.log2(max(shared, 1)))
+    assert len(set(asked)) == len(asked)
 
 
 @given(copies(), st.data())
@@ -76,6 +77,7 @@ def test_a_liar_is_still_caught_where_its_answers_change(
 
     def lie(number: int) -> str | None:
         honest = ours[number]
+        assert number < len(theirs) - 1, "the newest is told by the head"
         told[number] = data.draw(st.sampled_from([honest, theirs[number], None]))
         return told[number]
 

@@ -277,10 +277,10 @@ def test_a_proof_has_two_receipts_or_two_heads() -> None:
         _ = Fork(first=STREAM[2], second=other(2)).both
 
 
-def test_the_id_of_a_proof_is_that_of_what_it_shows() -> None:
+def test_the_id_of_a_proof_is_that_of_the_place_where_the_stream_parts() -> None:
     one, same, another = (
-        Fork(first=STREAM[2], second=other(2)),
-        Fork(first=STREAM[2], second=other(2)),
+        Fork(first=STREAM[3], second=other(3)),
         fork_of_heads(STREAM, []),
+        Fork(first=STREAM[2], second=other(2)),
     )
     assert one.fork_id == same.fork_id != another.fork_id
