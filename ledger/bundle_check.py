@@ -177,7 +177,7 @@ class _Tally:
         """Return the weakest, and how many there are like it."""
         if self.weakest is None:
             raise ValueError("nothing was added")
-        told = [f"{self.alike} of {self.total}"]
+        told = [f"{self.alike} / {self.total}"]
         if self.weakest.state is not State.CHECKED and self.number is not None:
             told.append(f"first at number {self.number}")
         if self.weakest.state is not State.CHECKED and self.weakest.detail:

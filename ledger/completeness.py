@@ -77,9 +77,9 @@ class Completeness:
         told = self.manifest
         here = f"{told.first} … {told.last}" if told.count else "0"
         if self.erased:
-            return "erased", f"{here}: {self.erased} of {self.taken}"
+            return "erased", f"{here}: {self.erased} / {self.taken}"
         if told.since is not None or told.until is not None:
-            return "part", f"{here} of {told.head.head.count}"
+            return "part", f"{here} / {told.head.head.count}"
         return "checked", here
 
     def _wrong_end(self) -> str | None:

@@ -226,9 +226,9 @@ class _Case:
         found = len(open_cosignatures(place.checkpoint, others))
         if found < (self.trust.quorum or 0):
             raise InvalidProof(
-                f"{found} of {len(others)}, {self.trust.quorum} asked for"
+                f"{found} / {len(others)}, {self.trust.quorum} asked for"
             )
-        return "checked", f"{found} of {len(others)}"
+        return "checked", f"{found} / {len(others)}"
 
     def keys(self) -> Outcome:
         carried = {each.did: each for each in self.evidence.histories}

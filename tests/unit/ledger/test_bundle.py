@@ -61,7 +61,7 @@ def test_a_whole_stream_is_checked_in_every_step() -> None:
         *("inclusion", "checkpoint", "consistency", "anchor", "chain"),
         *("request_signature", "complete"),
     ]
-    assert bundled.detail(steps, "receipt") == "10 of 10"
+    assert bundled.detail(steps, "receipt") == "10 / 10"
     assert bundled.detail(steps, "complete") == "0 … 9"
     assert conclude(steps) is Verdict.VERIFIED
 
@@ -177,7 +177,7 @@ def test_an_excerpt_says_that_it_is_one() -> None:
     steps = bundled.check(bundled.lines(first, part), STORY.trust)
     assert bundled.weak(steps) == {}
     [found] = [step for step in steps if step.name == "complete"]
-    assert (found.outcome, found.detail) == ("part", "3 … 6 of 10")
+    assert (found.outcome, found.detail) == ("part", "3 … 6 / 10")
     assert why([*part[:1], *part[2:]], first) == "missing: 4"
     late = bundled.manifest(part, NEWEST, since=since["since"])
     assert why(part, late) == "missing: 7 … 9"
@@ -192,7 +192,7 @@ def test_what_was_erased_is_told_and_not_called_checked() -> None:
     ]
     assert check(erased) == {"complete": "not_checked"}
     steps = bundled.check(bundled.lines(FIRST, erased), STORY.trust)
-    assert bundled.detail(steps, "complete") == "0 … 9: 1 of 10"
+    assert bundled.detail(steps, "complete") == "0 … 9: 1 / 10"
     assert conclude(steps) is Verdict.UNKNOWN
 
 
@@ -207,7 +207,7 @@ def test_one_wrong_signature_among_many_is_named() -> None:
     steps = bundled.check(bundled.lines(FIRST, file), STORY.trust)
     assert bundled.weak(steps)["provider_signature"] == "failed"
     detail = bundled.detail(steps, "provider_signature")
-    assert detail.startswith("1 of 10: first at number 6: ")
+    assert detail.startswith("1 / 10: first at number 6: ")
 
 
 def test_what_does_not_exist_yet_is_pending() -> None:

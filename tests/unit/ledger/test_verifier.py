@@ -145,7 +145,7 @@ def test_a_bundle_is_checked_and_its_gap_is_named(files: Path) -> None:
     whole = verify(files, "bundle.jsonl", "--offline")
     assert whole.exit_code == 0
     assert "Complete: every receipt of the stream is here" in whole.stdout
-    assert "10 of 10" in whole.stdout
+    assert "10 / 10" in whole.stdout
     short = verify(files, "short.jsonl", "--offline")
     assert short.exit_code == 4
     assert "missing: 4" in short.stdout
@@ -180,7 +180,7 @@ def test_spacing_does_not_matter(files: Path) -> None:
 def test_a_quorum_that_was_not_met_is_not_verified(files: Path) -> None:
     result = verify(files, "evidence.json", "--quorum", "1")
     assert result.exit_code == 4
-    assert "0 of 1, 1 asked for" in result.stdout
+    assert "0 / 1, 1 asked for" in result.stdout
 
 
 @pytest.mark.parametrize(
