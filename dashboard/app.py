@@ -37,7 +37,9 @@ from dashboard.security import SecurityHeaders
 from dashboard.settings import Settings, believed, read_token
 from dashboard.system import Clock, SystemClock
 from ledger.ports import ChainReader
+from ledger.registry import Registry as KeyRegistry
 from ledger.rpc_reader import RpcChainReader
+from ledger.rpc_registry import RpcRegistry
 
 
 def create_app(
@@ -46,6 +48,7 @@ def create_app(
     clock: Clock | None = None,
     http: httpx.AsyncClient | None = None,
     chain: ChainReader | None = None,
+    keys: KeyRegistry | None = None,
     assets: Assets | None = None,
 ) -> Starlette:
     """Put a dashboard together.
@@ -55,6 +58,7 @@ def create_app(
         clock: Tells the time; the machine's clock by default.
         http: Reaches the node; closed with the application.
         chain: Asked for anchors; by default the chain of the settings, or none.
+        keys: Asked which keys held; by default the registry of the settings, or none.
         assets: Built files; by default those of `python -m dashboard.build`.
 
     Raises:
@@ -69,6 +73,7 @@ def create_app(
         registry=read_registry(settings.registry),
         client=AuditClient(http, clock),
         chain=chain or _chain(settings),
+        keys=keys or _keys(settings),
         assets=assets or built_assets(),
         clock=clock,
         door=AccessKey(sha256=settings.access_key_sha256),
@@ -132,6 +137,16 @@ def _chain(settings: Settings) -> ChainReader | None:
     return RpcChainReader(
         settings.chain.rpc_url,
         settings.chain.contract,
+        timeout_s=settings.chain.timeout_s,
+    )
+
+
+def _keys(settings: Settings) -> KeyRegistry | None:
+    if settings.chain is None or settings.chain.registry is None:
+        return None
+    return RpcRegistry(
+        settings.chain.rpc_url,
+        settings.chain.registry,
         timeout_s=settings.chain.timeout_s,
     )
 

@@ -24,6 +24,8 @@ public_url = "https://audit.example"       # where readers reach it, if elsewher
 [chain]                                    # leave out: anchors are not checked
 rpc_url = "http://127.0.0.1:8545"
 contract = "0x…"                           # the consortium's anchor contract
+registry = "0x…"                           # its registry of keys; leave out: since
+                                           # when keys held is only stated
 ```
 """
 
@@ -109,6 +111,7 @@ class ChainSettings(_Strict):
 
     rpc_url: HttpUrl
     contract: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
+    registry: str | None = Field(default=None, pattern=r"^0x[0-9a-fA-F]{40}$")
     timeout_s: float = Field(default=3, gt=0, le=60)
 
 

@@ -10,6 +10,12 @@ in too, so that both can be laid side by side:
     anchor      consistency, anchor, chain
     snapshot    snapshot, of an allowed call (`dashboard.snapshots`)
 
+and, where the evidence tells, as lines that only the server fills in:
+
+    request     request_signature
+    witnesses   witnesses
+    keys        keys
+
 A line is as weak as its weakest step, the whole as its weakest line.
 """
 
@@ -28,6 +34,7 @@ from ledger.errors import ChainUnavailable
 from ledger.evidence import parse_evidence, parse_place
 from ledger.ports import ChainReader
 from ledger.receipts import Receipt
+from ledger.registry import Registry as KeyRegistry
 from ledger.steps import State, Step, verdict
 from ledger.verify import verify_evidence
 
@@ -37,7 +44,13 @@ LINES: Final[Mapping[str, Sequence[str]]] = {
     "signature": ("provider_signature", "countersignature"),
     "anchor": ("consistency", "anchor", "chain"),
     "snapshot": ("snapshot",),
+    "request": ("request_signature",),
+    "witnesses": ("witnesses",),
+    "keys": ("keys",),
 }
+_ALWAYS: Final = ("record", "log", "signature", "anchor")
+_TOLD: Final = ("request", "witnesses", "keys")
+"""Lines that are there only where the evidence tells something of them."""
 _FIRST: Final = (
     *("at", "provider", "consumer", "dataset", "fields", "where", "purpose"),
     *("decision", "denials", "customers", "records", "statement", "snapshot"),
@@ -82,6 +95,7 @@ def check_on_server(
     *,
     registry: Registry,
     chain: ChainReader | None,
+    keys: KeyRegistry | None,
     speech: Speech,
     grants: proofs.Grants,
 ) -> Checked:
@@ -92,13 +106,18 @@ def check_on_server(
         receipt_id: What was asked for; the record must hash to it.
         registry: The dashboard's own pins.
         chain: Asks the chain, or None: then the anchor is only stated.
+        keys: Asks the registry on the chain, or None: then since when keys held is
+            only stated.
         speech: The language of the words.
         grants: Units of what was to be proved, as the node states them.
     """
-    steps, receipt = _checked(answer, receipt_id, registry, chain)
-    lines = tuple(_line(name, steps, speech) for name in LINES if name != "snapshot")
+    steps, receipt = _checked(answer, receipt_id, registry, chain, keys)
+    lines = tuple(_line(name, steps, speech) for name in _ALWAYS)
     if steps[-1].name == "snapshot":
         lines += (_snapshot_line(steps[-1], answer, speech),)
+    here = {step.name for step in steps}
+    told = (name for name in _TOLD if not here.isdisjoint(LINES[name]))
+    lines += tuple(_line(name, steps, speech) for name in told)
     states = {line.name: line.state for line in lines}
     signed = states["signature"] in {"checked", "pending"}
     if not signed or "failed" in states.values():
@@ -172,10 +191,13 @@ def _checked(
     receipt_id: str,
     registry: Registry,
     chain: ChainReader | None,
+    keys: KeyRegistry | None,
 ) -> tuple[tuple[Step, ...], Receipt | None]:
     """Return every step, and the receipt unless it is another one, or none."""
     data = json.dumps(file_of(answer)).encode()
-    steps = verify_evidence(data, registry.pins, chain, receipt_id=receipt_id)
+    steps = verify_evidence(
+        data, registry.pins, chain, registry=keys, receipt_id=receipt_id
+    )
     if steps[0].state is not State.CHECKED:
         return steps, None
     receipt = parse_evidence(data).signed.receipt
@@ -195,6 +217,8 @@ def _line(name: str, steps: Sequence[Step], speech: Speech) -> Line:
     words = space.join(
         step.words[speech.language] for step in own if step.state is weakest
     )
+    if name == "witnesses" and weakest is State.CHECKED:
+        words = f"{words} {own[0].detail}"
     return Line(name=name, state=_name(weakest), words=words)
 
 

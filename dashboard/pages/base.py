@@ -29,6 +29,7 @@ from dashboard.settings import Settings
 from dashboard.statements import Summary
 from dashboard.system import Clock
 from ledger.ports import ChainReader
+from ledger.registry import Registry as KeyRegistry
 
 _WISHES: Final = {
     "lang": LANGUAGES,
@@ -59,6 +60,7 @@ class Desk:
     registry: Registry
     client: AuditClient
     chain: ChainReader | None
+    keys: KeyRegistry | None
     assets: Assets
     clock: Clock
     door: Door

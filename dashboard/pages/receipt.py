@@ -55,6 +55,7 @@ async def receipt(request: Request, person: Person) -> Response:
             receipt_id,
             registry=desk.registry,
             chain=desk.chain,
+            keys=desk.keys,
             speech=reader.speech,
             grants=_grants(labels, evidence),
         )
