@@ -169,7 +169,10 @@ class RegistryIdentity:
         known = self.participant(issuer)
         if known is None:
             raise _Problem("token.issuer_unknown")
-        if jwt.get_unverified_header(token).get("kid") != known.key_id("ed25519"):
+        named = jwt.get_unverified_header(token).get("kid")
+        if named in (past.key_id(issuer) for past in known.token_verifiers[1:]):
+            raise _Problem("token.key_revoked")
+        if named != known.key_id("ed25519"):
             raise _Problem("token.signature")
         key = Ed25519PublicKey.from_public_bytes(known.keys["ed25519"])
         try:

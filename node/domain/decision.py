@@ -145,8 +145,8 @@ DENIALS: Final[Mapping[str, Denial]] = MappingProxyType(
             "请由联盟登记您的参与方记录。",
         ),
         "token.key_revoked": _denial(
-            "The consortium's registry does not hold the key that signed the token.",
-            "联盟登记合约中，签署令牌的密钥已不再有效。",
+            "The key that signed the token holds no more, or was never registered.",
+            "签署令牌的密钥已失效，或未在联盟登记合约中登记。",
             "Register the key that you sign with, and have partners pin your record.",
             "请登记您用于签名的密钥，并请合作方更新您的登记记录。",
         ),

@@ -333,3 +333,17 @@ def test_a_node_does_not_show_its_key(me: RegistryIdentity) -> None:
     secret = ME.ljust(32).encode()
     assert secret.hex() not in repr(vars(me))
     assert b64u(secret) not in repr(vars(me))
+
+
+def test_a_token_under_a_past_key_is_refused_and_names_nobody(
+    registry: Path, clock: FixedClock
+) -> None:
+    changed = record(YOU)
+    old = {"suite": "ed25519", "public": changed["keys"]["ed25519"]}
+    changed["keys"]["ed25519"] = b64u(KEYS[OTHER].public_bytes)
+    changed["past_keys"] = [old | {"until": "2026-11-22T18:00:00Z"}]
+    registry.write_text(json.dumps([record(ME), changed]))
+    me = RegistryIdentity(registry, did=ME, signer=KEYS[ME], clock=clock)
+    assert ask(me, token()) == Caller(did=None, problem="token.key_revoked", nonce=None)
+    new = token(head=header(kid=KEYS[OTHER].key_id(YOU)), key=KEYS[OTHER])
+    assert ask(me, new) == Caller(did=YOU, problem="", nonce=NONCE)
