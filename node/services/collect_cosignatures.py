@@ -171,20 +171,32 @@ class CollectCosignatures:
     async def _submit(
         self, witness: Participant, goal: StoredCheckpoint, old: int
     ) -> TextReply:
-        def _proof(view: UnitOfWork) -> Sequence[bytes]:
-            if not 0 < old < goal.size:
-                return ()
-            hashing = self.identity.me.hashing
-            return over_nodes(
-                view,
-                lambda read: merkle.consistency_proof(
-                    old, goal.size, read, hashing=hashing
-                ),
+        proof = await self.consistency(old, goal.size) if old else ()
+        if proof is None:
+            raise Unavailable("witness.ahead", "It holds more than our log has.")
+        request = Request(old=old, proof=proof, note=goal.note)
+        return await self.peers.text(witness, _SUBMIT, request.render())
+
+    async def consistency(self, first: int, second: int) -> tuple[bytes, ...] | None:
+        """Return the proof that leads from one size of our tree to another.
+
+        None where the tree has never been of these sizes, or not in this order.
+        """
+        hashing = self.identity.me.hashing
+
+        def _prove(view: UnitOfWork) -> tuple[bytes, ...] | None:
+            if not 0 < first <= second <= view.log.size():
+                return None
+            return tuple(
+                over_nodes(
+                    view,
+                    lambda read: merkle.consistency_proof(
+                        first, second, read, hashing=hashing
+                    ),
+                )
             )
 
-        proof = await self.store.read(_proof)
-        request = Request(old=old, proof=tuple(proof), note=goal.note)
-        return await self.peers.text(witness, _SUBMIT, request.render())
+        return await self.store.read(_prove)
 
     async def _keep(
         self, witness: Participant, goal: StoredCheckpoint, lines: str

@@ -15,7 +15,7 @@ Spec: c2sp.org/tlog-witness; `docs/protocols/witnesses.md`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from crypto.encoding import sha256
@@ -62,12 +62,15 @@ class Witness:
 
     Attributes:
         signer: This node's signing key, which also cosigns.
+        unlinked: Of each log, by its DID, a checkpoint that we met and that nobody has
+            shown yet to fit what we cosigned (`node.services.compare_logs`).
     """
 
     store: Store
     identity: Identity
     signer: Signer
     clock: Clock
+    unlinked: dict[str, Witnessed] = field(default_factory=dict)
 
     async def __call__(self, body: bytes) -> Answer:
         """Answer a request for a cosignature (`add-checkpoint`).
@@ -144,18 +147,31 @@ class Witness:
             Inconsistent: They show two histories. The proof is kept.
         """
         notes = [told.checkpoint for told in (place.inclusion, place.anchor) if told]
-        if not notes or provider.did == self.identity.me.did:
-            return
-        met = [
-            self._met(provider, self._opened(provider, note), note)
-            for note in dict.fromkeys(notes)
-        ]
-        if await self.store.read(lambda view: _all_known(view, met)):
-            return
-        forked = await self.store.write(
-            lambda work: self._remember(work, provider, met)
-        )
-        if forked:
+        if notes and provider.did != self.identity.me.did:
+            await self.meet(provider, list(dict.fromkeys(notes)))
+
+    async def meet(self, provider: Participant, notes: Sequence[str]) -> None:
+        """Compare checkpoints of a partner's log with those remembered of it.
+
+        One of a size that is not remembered is left in `unlinked`.
+
+        Raises:
+            CryptoError: One of them is not that partner's.
+            Inconsistent: They show two histories. The proof is kept.
+        """
+        for note in notes:
+            await self._meet(provider, note)
+
+    async def _meet(self, provider: Participant, note: str) -> None:
+        met = self._met(provider, self._opened(provider, note), note)
+        known, held = await self.store.read(lambda view: _look(view, met))
+        if known is None and held is None:
+            # Nobody asks us to witness this log. Then the first of a size counts.
+            await self.store.write(lambda work: work.witness.meet(met))
+        elif known is None:
+            self.unlinked.setdefault(provider.did, met)
+        elif known.root != met.root:
+            await self.store.write(lambda work: self._accuse(work, provider, met))
             raise Inconsistent("the provider's log has two roots at one size")
 
     @staticmethod
@@ -164,28 +180,12 @@ class Witness:
             note, origin=origin_of(provider.did), keys=provider.verifiers
         )
 
-    def _remember(
-        self, work: UnitOfWork, provider: Participant, met: Sequence[Witnessed]
-    ) -> bool:
-        """Remember checkpoints; say whether one proves a fork.
-
-        What is larger than the newest that we cosigned is not remembered: nobody has
-        shown that it has so many entries, and it would push the others out.
-        """
-        forked = False
-        for each in met:
-            held = work.witness.newest(each.origin)
-            forked |= self._accuse(work, provider, each)
-            if held is None or each.size <= held.size:
-                work.witness.meet(each)
-        return forked
-
-    def _accuse(self, work: UnitOfWork, log: Participant, met: Witnessed) -> bool:
+    def _accuse(self, work: UnitOfWork, log: Participant, met: Witnessed) -> None:
         """Keep the proof, and sound the alarm, if a checkpoint shows a fork."""
         first = work.witness.met(met.origin, met.size)
         proof = equivocation(log, first.note, met.note) if first else None
         if proof is None:
-            return False
+            return
         work.faults.keep(
             Fault(
                 id=proof.fault_id,
@@ -197,7 +197,6 @@ class Witness:
         )
         detail = f"Two checkpoints of {met.size} entries, one fault: {proof.fault_id}."
         work.alarms.sound(Alarm(code=FORKED, subject=log.did, detail=detail, at=met.at))
-        return True
 
     def _met(self, log: Participant, seen: Checkpoint, note: str) -> Witnessed:
         return Witnessed(
@@ -220,12 +219,11 @@ class Witness:
         return found
 
 
-def _all_known(view: UnitOfWork, met: Sequence[Witnessed]) -> bool:
-    found = (view.witness.met(each.origin, each.size) for each in met)
-    return all(
-        known is not None and known.root == each.root
-        for known, each in zip(found, met, strict=True)
-    )
+def _look(
+    view: UnitOfWork, met: Witnessed
+) -> tuple[Witnessed | None, Witnessed | None]:
+    """Return what is remembered of that size, and what we cosigned last."""
+    return view.witness.met(met.origin, met.size), view.witness.newest(met.origin)
 
 
 def _answer(decision: Decision, line: str = "") -> Answer:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from crypto import merkle
+from crypto.encoding import unb64u
 from crypto.notes import Checkpoint, sign_checkpoint
 from crypto.signing import Signer
 from ledger.checkpoint import open_checkpoint, origin_of
@@ -17,7 +18,7 @@ from ledger.cosignature import open_cosignatures, without_cosignatures
 from ledger.equivocation import verify_equivocation
 from ledger.steps import State, verdict
 from ledger.witness import Request
-from node.ports import Alarm, StoredCheckpoint
+from node.ports import Alarm, Reply, StoredCheckpoint
 from node.services.collect_cosignatures import CollectCosignatures
 from tests.support.node import (
     PURPOSE,
@@ -374,6 +375,122 @@ async def test_an_older_size_with_another_root_proves_it_too(world: World) -> No
     liar = Liar(world, first.size)
     assert (await liar.show(world.charger, first.size, first.size))[0] == 409
     assert len(await faults(world.charger)) == 1
+
+
+# --- comparing what others were shown
+
+
+async def test_partners_who_were_shown_the_same_have_nothing_to_tell(
+    world: World,
+) -> None:
+    for calls in (2, 3):
+        await grow(world, calls)
+        await collector(world)()
+        await world.supplier.services.compare_logs()
+    await grow(world, 1)  # newer than what anybody has cosigned
+    await world.supplier.services.compare_logs()
+    witness = world.supplier.services.witness
+    assert not witness.unlinked
+    assert await alarms(world.supplier) == []
+    assert await faults(world.supplier) == []
+
+
+async def test_one_size_shown_differently_to_two_partners_is_proved(
+    world: World,
+) -> None:
+    stored = await grow(world, 4)
+    liar = Liar(world, stored.size)
+    assert (await liar.show(world.charger, stored.size))[0] == 200
+    await collector(world, dids=(world.supplier.did,))()
+    await world.supplier.services.compare_logs()
+    (alarm,) = await alarms(world.supplier)
+    assert (alarm.code, alarm.subject) == ("partner.forked", world.maker.did)
+    (fault,) = await faults(world.supplier)
+    proof = await world.supplier.manage(f"/audit/faults/{fault['id']}")
+    assert verdict(verify_equivocation(proof, pins(world))) is State.CHECKED
+
+
+async def test_histories_that_never_meet_at_one_size_cannot_be_linked(
+    world: World,
+) -> None:
+    """A careful liar: no two partners are ever shown the same size."""
+    stored = await grow(world, 4)
+    liar = Liar(world, stored.size)
+    assert (await liar.show(world.charger, stored.size - 1))[0] == 200
+    await collector(world, dids=(world.supplier.did,))()
+    await world.supplier.services.compare_logs()
+    (alarm,) = await alarms(world.supplier)
+    assert (alarm.code, alarm.subject) == ("partner.forked", world.maker.did)
+    assert "does not link" in alarm.detail
+    assert await faults(world.supplier) == []
+
+
+@pytest.mark.parametrize("body", [None, {}, {"proof": [""]}, {"proof": ["!"] * 3}])
+async def test_an_answer_that_is_no_proof_links_nothing(
+    world: World, body: Any
+) -> None:
+    await grow(world, 2)
+    await collector(world)()
+    await grow(world, 2)
+    world.wire.forge["/log/consistency"] = Reply(status=200, body=body)
+    await world.supplier.services.compare_logs()
+    (alarm,) = await alarms(world.supplier)
+    assert alarm.code == "partner.forked"
+
+
+async def test_a_log_that_links_nothing_for_an_hour_is_told_of(world: World) -> None:
+    await grow(world, 2)
+    await collector(world)()
+    await grow(world, 2)
+    world.wire.forge["/log/consistency"] = Reply(status=503, body={})
+    compare = world.supplier.services.compare_logs
+    await compare()
+    world.clock.advance(minutes=50)
+    await compare()
+    assert await alarms(world.supplier) == []
+    world.wire.cut.add("/log/consistency")
+    world.clock.advance(minutes=50)
+    await compare()
+    assert await alarms(world.supplier) == []  # it may be down: that is no fault
+    world.wire.cut.clear()
+    await compare()
+    (alarm,) = await alarms(world.supplier)
+    assert (alarm.code, alarm.subject) == ("partner.unlinked", world.maker.did)
+    world.wire.forge.clear()
+    await compare()
+    assert not world.supplier.services.witness.unlinked
+
+
+async def test_what_somebody_else_signed_proves_nothing(world: World) -> None:
+    stored = await grow(world, 2)
+    await collector(world)()
+    forged = sign_checkpoint(
+        Liar(world, stored.size).checkpoint(stored.size),
+        world.charger.services.keep_log.signer,
+    )
+    for said in ((200, forged), (200, "nonsense"), (404, ""), (500, "")):
+        world.wire.say["/witness/checkpoint"] = said
+        await world.supplier.services.compare_logs()
+    assert await alarms(world.supplier) == []
+
+
+async def test_a_log_proves_that_it_continues_itself(world: World) -> None:
+    first, second = await grow(world, 3), await grow(world, 4)
+    client = world.maker.client
+    path = f"/log/consistency?first={first.size}&second={second.size}"
+    proof = tuple(unb64u(step) for step in (await client.get(path)).json()["proof"])
+    merkle.verify_consistency(
+        size1=first.size,
+        size2=second.size,
+        proof=proof,
+        root1=first.root,
+        root2=second.root,
+    )
+    for one, other in [(second.size, first.size), (1, second.size + 1)]:
+        path = f"/log/consistency?first={one}&second={other}"
+        assert (await client.get(path)).status_code == 404
+    for wrong in ("first=0&second=1", "first=1", f"first=1&second={2**63}"):
+        assert (await client.get(f"/log/consistency?{wrong}")).status_code == 400
 
 
 # --- our own log, as a witness knows it
