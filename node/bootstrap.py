@@ -53,6 +53,7 @@ from node.services.commit import Commit
 from node.services.compare_as_consumer import CompareAsConsumer
 from node.services.compare_as_provider import CompareAsProvider
 from node.services.compare_keys import CompareKeys
+from node.services.compare_logs import CompareLogs
 from node.services.countersign import Countersign
 from node.services.disclose import Disclose, check_whole
 from node.services.draft_snapshot import DraftSnapshot
@@ -74,6 +75,8 @@ from node.services.witness import Witness
 _log = logging.getLogger("fieldpact")
 _PROVING_THREADS, _READING_THREADS = 2, 8
 _POLICY_CHECK_S, _FORGET_S, _PUBLISH_S, _SNAPSHOTS_S = 10.0, 60.0, 10.0, 5.0
+_ANCHORING_S = 2.0
+_COMPARE_S = 60.0
 _DELIVER_S = 3.0
 SECRETS = "FIELDPACT_KEY_"
 _OURS = "FIELDPACT_"
@@ -346,6 +349,9 @@ def _services(
             randomness=randomness,
         ),
         witness=witness,
+        compare_logs=CompareLogs(
+            store=store, identity=identity, peers=peers, witness=witness, clock=clock
+        ),
         cosignatures=CollectCosignatures(
             store=store,
             identity=identity,
@@ -469,6 +475,7 @@ async def _background(
         group.create_task(repeat(keeper.anchor, settings.epoch_s))
         cosign_every_s = settings.witnesses.every_s
         group.create_task(repeat(services.cosignatures, cosign_every_s))
+        group.create_task(repeat(services.compare_logs, _COMPARE_S))
         group.create_task(repeat(deliver, _DELIVER_S))
         group.create_task(repeat(policy.ready, _POLICY_CHECK_S))
         if settings.chain and settings.chain.registry:

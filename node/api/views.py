@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import Field
 
 from node.api.access import bearer, found, partner, services
 from node.api.models import Countersignatures, Declaration, Digest, Identifier, Query
@@ -13,6 +14,7 @@ from node.domain import disclosure
 from node.services.collect_cosignatures import cosigned_checkpoint
 
 router = APIRouter(tags=["partners"])
+_Size = Annotated[int, Field(ge=1, le=2**62)]
 _FEW = 256
 """Customers in a request that is read at once; of more it takes milliseconds."""
 
@@ -50,6 +52,13 @@ async def checkpoint(request: Request) -> str:
     """Return the newest checkpoint of this node's log, with who cosigned it."""
     note = await services(request).store.read(cosigned_checkpoint)
     return str(found(note, "checkpoint"))
+
+
+@router.get("/log/consistency")
+async def consistency(request: Request, first: _Size, second: _Size) -> Any:
+    """Return the proof that the log's tree of one size continues that of another."""
+    proof = await services(request).cosignatures.consistency(first, second)
+    return {"proof": [b64u(step) for step in found(proof, "checkpoint")]}
 
 
 @router.get("/log/proof/{receipt_id}")

@@ -12,6 +12,7 @@ from node.services.align import Align
 from node.services.ask import Ask
 from node.services.collect_cosignatures import CollectCosignatures
 from node.services.compare_keys import CompareKeys
+from node.services.compare_logs import CompareLogs
 from node.services.countersign import Countersign
 from node.services.disclose import NONCE_KEPT, Disclose
 from node.services.erase import Erase
@@ -49,6 +50,7 @@ class Services:
     erase: Erase
     registry: KeyRegistry | None
     witness: Witness
+    compare_logs: CompareLogs
     cosignatures: CollectCosignatures
     compare_keys: CompareKeys
     ready: Callable[[], Awaitable[None]]
