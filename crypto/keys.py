@@ -162,6 +162,28 @@ class X25519Key(SecretHandle):
         Raises:
             Malformed: `peer_public` is not 32 bytes, or of small order.
         """
+        names = canonical([agreement_id, direction])
+        return self._agreed(peer_public, "customer-token-key", names)
+
+    def mask_key(
+        self, peer_public: bytes, round_id: bytes, roster: bytes, low: str, high: str
+    ) -> bytes:
+        """Derive the key under which two parties of a round mask their rows.
+
+        Args:
+            peer_public: The other's key for this round, signed by it, 32 bytes.
+            round_id: 32 bytes, of this round only.
+            roster: Hash of all parties and keys of the round, 32 bytes.
+            low: The lesser of the two parties' names.
+            high: The greater.
+
+        Raises:
+            Malformed: `peer_public` is not 32 bytes, or of small order.
+        """
+        names = canonical([round_id.hex(), roster.hex(), low, high])
+        return self._agreed(peer_public, "mask-key", names)
+
+    def _agreed(self, peer_public: bytes, thing: str, names: bytes) -> bytes:
         if len(peer_public) != 32:
             raise Malformed("an X25519 public key has 32 bytes")
         try:
@@ -171,6 +193,5 @@ class X25519Key(SecretHandle):
             raise Malformed("an X25519 public key of small order") from None
         # Both public keys go in (RFC 7748, section 6.1), in an order both know.
         pair = b"".join(sorted((self._public, peer_public)))
-        names = canonical([agreement_id, direction])
-        info = tagged("customer-token-key", pair + names)
+        info = tagged(thing, pair + names)
         return HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(shared)

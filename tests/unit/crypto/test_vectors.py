@@ -1,26 +1,83 @@
-"""The vectors made here are those the code would make today."""
+"""Commitments to rows: they add up, and to nothing else."""
 
-import json
+import secrets
 
-from crypto.bbs import SUITES, BbsKey, verify
+import pytest
+
+from crypto import vectors
 from crypto.bbs.backends.pyecc import PYECC
-from crypto.encoding import unb64u
-from tests.vectors import generate_identities
+from crypto.bbs.suite import ORDER
+from crypto.errors import InvalidProof, Malformed
+
+ROWS = [[1, 2, 3, 0], [10, 0, 2**40, 7], [5, 5, 5, 5]]
 
 
-def test_no_wire_format_of_keys_tokens_notes_or_records_has_changed() -> None:
-    assert generate_identities.FILE.read_text() == generate_identities.render()
+def blinding() -> int:
+    return int.from_bytes(secrets.token_bytes(64)) % ORDER
 
 
-def test_the_independent_library_verifies_the_record_signatures() -> None:
-    case = json.loads(generate_identities.FILE.read_text())["cases"][0]
-    for name, signature in case["record_signatures"].items():
-        key = BbsKey.generate(bytes.fromhex(case["secret"]), suite=SUITES[name])
-        verify(
-            key.public_bytes,
-            unb64u(signature),
-            header=b"header",
-            messages=[b"one", b""],
-            suite=SUITES[name],
-            backend=PYECC,
-        )
+def test_commitments_add_up_as_their_rows_do() -> None:
+    hidden = [blinding() for _ in ROWS]
+    commitments = [vectors.commit(row, r) for row, r in zip(ROWS, hidden, strict=True)]
+    total = [sum(each) for each in zip(*ROWS, strict=True)]
+    vectors.check_sum(commitments, total, sum(hidden) % ORDER)
+    for cell in range(4):
+        changed = list(total)
+        changed[cell] += 1
+        with pytest.raises(InvalidProof):
+            vectors.check_sum(commitments, changed, sum(hidden) % ORDER)
+    with pytest.raises(InvalidProof):
+        vectors.check_sum(commitments, total, (sum(hidden) + 1) % ORDER)
+    with pytest.raises(InvalidProof):
+        vectors.check_sum(commitments[:2], total, sum(hidden) % ORDER)
+    with pytest.raises(InvalidProof):
+        vectors.check_sum(commitments, total[:3], sum(hidden) % ORDER)
+
+
+def test_a_shorter_row_is_one_with_zeros_after_it() -> None:
+    r = blinding()
+    assert vectors.commit([4, 0, 0], r) == vectors.commit([4], r)
+    assert vectors.commit([], r) == vectors.commit([0], r)
+
+
+def test_rows_longer_than_one_part_have_points_of_their_own() -> None:
+    r = blinding()
+    places = [0, 511, 512, 1023, 1024]
+    found = {
+        vectors.commit([int(at == place) for at in range(1025)], r) for place in places
+    }
+    assert len(found) == len(places)
+
+
+def test_the_blinding_hides() -> None:
+    assert vectors.commit([1, 2], blinding()) != vectors.commit([1, 2], blinding())
+
+
+def test_both_curve_libraries_commit_alike() -> None:
+    r = blinding()
+    assert vectors.commit([3, 2**41], r) == vectors.commit([3, 2**41], r, backend=PYECC)
+
+
+@pytest.mark.parametrize("wrong", [[-1], [2**48], [0, 2**60]])
+def test_numbers_out_of_range_are_refused(wrong: list[int]) -> None:
+    with pytest.raises(Malformed):
+        vectors.commit(wrong, 1)
+    with pytest.raises(Malformed):
+        vectors.check_sum([vectors.commit([1], 1)], wrong, 1)
+
+
+@pytest.mark.parametrize("wrong", [-1, ORDER])
+def test_a_blinding_out_of_range_is_refused(wrong: int) -> None:
+    with pytest.raises(Malformed):
+        vectors.commit([1], wrong)
+
+
+def test_a_row_that_is_too_long_is_refused() -> None:
+    with pytest.raises(Malformed):
+        vectors.commit([0] * (vectors.MOST + 1), 1)
+
+
+@pytest.mark.parametrize("wrong", [b"", bytes(48), b"\xc0" + bytes(47), b"\xff" * 48])
+def test_what_is_no_commitment_is_refused(wrong: bytes) -> None:
+    with pytest.raises(Malformed):
+        vectors.check_sum([wrong], [1], 1)

@@ -1,0 +1,104 @@
+"""Masks cancel out over a roster, in one round, and look like nothing alone."""
+
+import secrets
+
+import pytest
+
+from crypto.bbs.suite import ORDER
+from crypto.errors import Malformed
+from crypto.keys import X25519Key
+from crypto.masking import masks
+
+T = 1099511480321
+ROUND, ROSTER = bytes(range(32)), b"r" * 32
+NAMES = ["did:web:a", "did:web:b", "did:web:c", "did:web:d"]
+
+
+@pytest.fixture(scope="module")
+def keys() -> dict[str, X25519Key]:
+    return {name: X25519Key.from_bytes(secrets.token_bytes(32)) for name in NAMES}
+
+
+def mask(
+    keys: dict[str, X25519Key],
+    me: str,
+    *,
+    round_id: bytes = ROUND,
+    roster: bytes = ROSTER,
+    count: int = 50,
+) -> tuple[list[int], int]:
+    others = {name: key.public_bytes for name, key in keys.items() if name != me}
+    return masks(
+        keys[me],
+        me,
+        others,
+        round_id=round_id,
+        roster=roster,
+        count=count,
+        modulus=T,
+    )
+
+
+def test_masks_of_a_roster_add_up_to_zero(keys: dict[str, X25519Key]) -> None:
+    found = [mask(keys, name) for name in NAMES]
+    rows = [row for row, _ in found]
+    assert all(sum(each) % T == 0 for each in zip(*rows, strict=True))
+    assert sum(blinding for _, blinding in found) % ORDER == 0
+    assert all(0 <= number < T for row in rows for number in row)
+
+
+def test_without_one_party_nothing_adds_up(keys: dict[str, X25519Key]) -> None:
+    rows = [mask(keys, name)[0] for name in NAMES[:-1]]
+    assert not any(sum(each) % T == 0 for each in zip(*rows, strict=True))
+
+
+def test_a_mask_looks_uniform(keys: dict[str, X25519Key]) -> None:
+    row, _ = mask(keys, NAMES[0], count=20_000)
+    tenths = [0] * 10
+    for number in row:
+        tenths[number * 10 // T] += 1
+    assert all(1_700 < count < 2_300 for count in tenths)  # seven standard deviations
+
+
+def test_another_round_or_roster_has_other_masks(keys: dict[str, X25519Key]) -> None:
+    row, blinding = mask(keys, NAMES[0])
+    for changed in (
+        mask(keys, NAMES[0], round_id=bytes(32)),
+        mask(keys, NAMES[0], roster=bytes(32)),
+    ):
+        assert not any(a == b for a, b in zip(changed[0], row, strict=True))
+        assert changed[1] != blinding
+
+
+def test_two_parties_alone_know_each_others_mask(keys: dict[str, X25519Key]) -> None:
+    # Two cancel out, and hide nothing from each other: a roster has three at least.
+    two = {name: keys[name] for name in NAMES[:2]}
+    one, other = mask(two, NAMES[0]), mask(two, NAMES[1])
+    assert [-number % T for number in one[0]] == other[0]
+
+
+def test_who_is_alone_or_among_the_others_gets_none(
+    keys: dict[str, X25519Key],
+) -> None:
+    me = keys[NAMES[0]]
+    for others in ({}, {NAMES[0]: me.public_bytes}):
+        with pytest.raises(Malformed):
+            masks(
+                me, NAMES[0], others, round_id=ROUND, roster=ROSTER, count=1, modulus=T
+            )
+
+
+@pytest.mark.parametrize("wrong", [b"", bytes(32), b"\x01" + bytes(31), b"x" * 31])
+def test_a_key_that_is_none_is_refused(
+    keys: dict[str, X25519Key], wrong: bytes
+) -> None:
+    with pytest.raises(Malformed):
+        masks(
+            keys[NAMES[0]],
+            NAMES[0],
+            {NAMES[1]: wrong},
+            round_id=ROUND,
+            roster=ROSTER,
+            count=1,
+            modulus=T,
+        )
