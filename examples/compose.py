@@ -36,6 +36,12 @@ from node import offline
 from node.config import Settings
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / ".compose"
+_CHAIN: Final = """\
+chain:
+  url: "{chain}"
+  contract: "{contract}"
+  registry: "{registry}"
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +95,7 @@ def write(folder: Path, companies: tuple[Company, ...], *, chain: str) -> None:
 
     Args:
         folder: Must not be there yet.
-        companies: The first one's account creates the anchor contract.
+        companies: The first one's account creates both contracts.
         chain: Address of the chain's JSON-RPC.
     """
     folder.mkdir(mode=0o700)
@@ -97,12 +103,12 @@ def write(folder: Path, companies: tuple[Company, ...], *, chain: str) -> None:
     _secret(folder / "authority.key", authority.key_pem)
     (folder / "env").write_text(f"FIELDPACT_USER={os.getuid()}:{os.getgid()}\n")
     nodes = [_node(folder, company, authority) for company in companies]
-    contract = _first_contract(nodes[0])
+    contract, registry = (_contract(nodes[0], nonce) for nonce in (0, 1))
     for company, settings in zip(companies, nodes, strict=True):
         home = folder / company.folder
         pin(settings.participants, nodes)
         with (home / "node" / "node.yaml").open("a") as file:
-            file.write(f'chain: {{url: "{chain}", contract: "{contract}"}}\n')
+            file.write(_CHAIN.format(chain=chain, contract=contract, registry=registry))
         _dashboard(home, company, settings, chain, contract)
 
 
@@ -171,14 +177,17 @@ contract = "{contract}"
     )
 
 
-def _first_contract(settings: Settings) -> str:
-    """Return the address of the first contract that a node's account creates.
+def _contract(settings: Settings, nonce: int) -> str:
+    """Return the address of a contract that a node's account will create.
 
     Source: Ethereum Yellow Paper, section 7: the last 20 bytes of the hash of
-    RLP(sender, nonce), here with the nonce 0.
+    RLP(sender, nonce).
+
+    Args:
+        nonce: How many transactions the account has sent before.
     """
     sender = bytes.fromhex(offline.own_record(settings).chain_address[2:])
-    return "0x" + keccak(rlp.encode([sender, b""]))[12:].hex()
+    return "0x" + keccak(rlp.encode([sender, nonce]))[12:].hex()
 
 
 def _secret(path: Path, content: bytes) -> None:

@@ -10,7 +10,7 @@ listens behind its tap (`examples.tap`), which has the company's address.
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +24,7 @@ from examples import processes
 from examples.desk import Desk
 from examples.supervisor import NotStarted, Supervisor
 from examples.tap import Tap
+from ledger import consortium
 from ledger.participants import Pins
 from ledger.rpc_reader import RpcChainReader
 from node import offline
@@ -31,6 +32,7 @@ from node.config import Settings, load
 
 START_S: Final = 60.0
 TIMES: Final = {"epoch_s": 2.0, "integrate_every_s": 0.2}
+COMPARED: Final = {"registry_every_s": 2.0}
 """Far more often than a company would: nobody wants to wait here."""
 
 
@@ -65,7 +67,7 @@ class Federation:
         self.folder, self.supervisor, self._stack = folder, supervisor, stack
         self.registry = folder / "registry.json"
         self.nodes: dict[str, Node] = {}
-        self.chain_url, self.contract = "", ""
+        self.chain_url, self.contract, self.consortium = "", "", ""
 
     def start_chain(self, port: int) -> None:
         """Start a chain, without waiting for it. Before `pin`, if at all."""
@@ -108,7 +110,10 @@ class Federation:
         return self.nodes[key]
 
     def pin(self) -> None:
-        """Have all pin each other, and agree on a contract if there is a chain.
+        """Have all pin each other, and found a consortium if there is a chain.
+
+        It has both contracts: for anchors, and the registry in which every node's
+        keys are.
 
         Raises:
             NotStarted: The chain did not come up.
@@ -119,9 +124,15 @@ class Federation:
             return
         self.wait("chain", self._chain_answers)
         self.contract = offline.deploy_contract(settings[0], self.chain_url)
+        self.consortium = found(settings, self.chain_url)
         for node in self.nodes.values():
-            chain = {"url": self.chain_url, "contract": self.contract}
-            configure(node.folder, chain=chain)
+            chain = {
+                "url": self.chain_url,
+                "contract": self.contract,
+                "registry": self.consortium,
+                **COMPARED,
+            }
+            join(configure(node.folder, chain=chain))
 
     def start(self, *keys: str) -> None:
         """Start nodes, without waiting for them."""
@@ -225,6 +236,26 @@ def configure(folder: Path, **more: Any) -> Settings:
     values.update(more)
     yaml.dump(values, file)
     return load(file)
+
+
+def found(founders: Sequence[Settings], url: str) -> str:
+    """Create the registry of a consortium; return its address.
+
+    Args:
+        founders: The first members; the first one's account sends.
+        url: Of the chain's JSON-RPC.
+    """
+    records = map(offline.own_record, founders)
+    accounts = [(each.did, each.chain_address) for each in records]
+    with offline.account(founders[0], url) as sender:
+        return consortium.create(sender, accounts, majority=50)
+
+
+def join(member: Settings) -> None:
+    """Register a member's keys in the registry that its settings name."""
+    own = offline.own_record(member)
+    with offline.account(member) as sender, offline.registry(member) as registry:
+        consortium.register(sender, registry, did=own.did, keys=own.keys)
 
 
 def pin(registry: Path, members: Iterable[Settings]) -> None:

@@ -36,6 +36,23 @@ def contract(*, chain: str, settings: Path) -> list[str]:
     return [sys.executable, "-m", "node", *words]
 
 
+def registry(*, founders: Path, settings: Path) -> list[str]:
+    """Give the command that creates the registry of participants; as `contract`.
+
+    Args:
+        founders: File with the first members' records.
+        settings: Of the node whose account creates it.
+    """
+    words = ["consortium", "create", "--founder", str(founders)]
+    return [sys.executable, "-m", "node", *words, "--settings", str(settings)]
+
+
+def register(*, settings: Path) -> list[str]:
+    """Give the command that registers a node's keys, unless they are; it ends."""
+    words = ["consortium", "keys", "--settings", str(settings)]
+    return [sys.executable, "-m", "node", *words]
+
+
 def node(*, settings: Path) -> list[str]:
     """Give one company's node: its API and its background worker."""
     return [sys.executable, "-m", "node", "serve", "--settings", str(settings)]

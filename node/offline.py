@@ -328,6 +328,18 @@ def _told(
         return True
 
 
+def registry_there(settings: Settings) -> str | None:
+    """Return the registry that the settings name, if it is on the chain; or None."""
+    if settings.chain is None or settings.chain.registry is None:
+        return None
+    with registry(settings) as reader:
+        try:
+            _ = reader.chain_id
+        except ChainUnavailable:
+            return None
+        return reader.contract
+
+
 def _is_there(url: str, contract: str) -> bool:
     """Tell whether a chain holds our contract at an address."""
     with closing(RpcChainReader(url, contract)) as reader:

@@ -80,12 +80,16 @@ def create(
     """Create the registry of a consortium, once, and print its address.
 
     Members decide by more than half of their votes, or by more than `--majority`
-    percent; or an operator decides alone. It cannot be changed afterwards.
+    percent; or an operator decides alone. It cannot be changed afterwards. Where the
+    registry of the settings is on the chain already, nothing is created.
     """
     if operator and majority is not None:
         raise typer.BadParameter("give an operator or a majority, not both")
     with on_chain():
         settings = load(settings_file)
+        if there := offline.registry_there(settings):
+            out.print(there)
+            return
         founders = [each for file in founder or () for each in _records(file)]
         with offline.account(settings, chain) as sender:
             made = acts.create(

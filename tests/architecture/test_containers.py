@@ -28,6 +28,8 @@ HERE = Path("somewhere")
 PLAIN = {
     "chain": processes.chain(path=HERE, port=1),
     "contract": processes.contract(chain="http://somewhere", settings=HERE),
+    "registry": processes.registry(founders=HERE, settings=HERE),
+    "register": processes.register(settings=HERE),
     "node": processes.node(settings=HERE),
     "dashboard": processes.dashboard(settings=HERE),
     "opa": processes.opa(port=1),
@@ -42,7 +44,7 @@ def shape(command: list[str]) -> list[str]:
     program = re.sub(r"^python[0-9.]*$", "python", Path(command[0]).name)
     words, rest = [program], iter(command[1:])
     for word in rest:
-        if word in {"--settings", "--path", "--port"}:
+        if word in {"--settings", "--path", "--port", "--founder"}:
             next(rest)
             words.append(word)
         elif word == "--host":
@@ -71,13 +73,13 @@ def test_a_container_runs_a_command_that_ci_runs_as_a_process(name: str) -> None
 def test_each_company_has_a_database_a_policy_server_a_node_and_a_dashboard(
     company: str,
 ) -> None:
-    for part in ("node", "dashboard", "opa"):
+    for part in ("node", "dashboard", "opa", "register"):
         assert shape(argv(SERVICES[f"{company}-{part}"])) == shape(PLAIN[part])
     assert SERVICES[f"{company}-database"]["image"].startswith("postgres:")
 
 
-@pytest.mark.parametrize("part", ["chain", "contract"])
-def test_there_is_one_chain_and_one_contract(part: str) -> None:
+@pytest.mark.parametrize("part", ["chain", "contract", "registry"])
+def test_there_is_one_chain_and_one_contract_of_each_kind(part: str) -> None:
     found = [
         name
         for name in set(SERVICES) - DATABASES
@@ -86,10 +88,13 @@ def test_there_is_one_chain_and_one_contract(part: str) -> None:
     assert found == [part]
 
 
-def test_no_node_serves_before_the_contract_is_there() -> None:
+def test_no_node_serves_before_the_contracts_are_there_and_hold_its_keys() -> None:
+    done = {"condition": "service_completed_successfully"}
+    assert SERVICES["registry"]["depends_on"] == {"contract": done}
     for company in ("maker", "supplier"):
+        assert SERVICES[f"{company}-register"]["depends_on"] == {"registry": done}
         waits = SERVICES[f"{company}-node"]["depends_on"]
-        assert waits["contract"] == {"condition": "service_completed_successfully"}
+        assert waits[f"{company}-register"] == done
 
 
 def test_ports_are_published_on_loopback_only() -> None:
@@ -108,7 +113,10 @@ def test_databases_and_policy_servers_are_on_their_companys_own_network() -> Non
             assert "ports" not in service
 
 
-@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"contract"}))
+ONCE = {"contract", "registry", "maker-register", "supplier-register"}
+
+
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - ONCE))
 def test_a_container_says_when_it_is_healthy(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
 

@@ -144,15 +144,16 @@ def trial(
             name = company.folder
             supervisor.start(f"{name}-opa", processes.opa(port=policy, binary=opa))
         wait(supervisor, "chain", rpc, trial)
+        first = trial.settings(companies[0])
+        everybody = first.parent / "participants.json"
         for _ in range(2):  # containers may be restarted
-            made = subprocess.run(
-                processes.contract(chain=rpc, settings=trial.settings(companies[0])),
-                capture_output=True,
-                text=True,
-                check=True,
-                cwd=REPOSITORY,
-            )
-            assert made.stdout.strip() in trial.settings(companies[0]).read_text()
+            for command in (
+                processes.contract(chain=rpc, settings=first),
+                processes.registry(founders=everybody, settings=first),
+            ):
+                assert run(command).strip() in first.read_text()
+            for company in companies:
+                run(processes.register(settings=trial.settings(company)))
         for company in companies:
             name, settings = company.folder, trial.settings(company)
             wait(supervisor, f"{name}-opa", f"{company.policy}/health", trial)
@@ -179,6 +180,14 @@ def trial(
                 supervisor, f"{name}-dashboard", f"{company.public}/health/live", trial
             )
         yield trial
+
+
+def run(command: list[str]) -> str:
+    """Run a command that ends; return what it printed."""
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=REPOSITORY
+    )
+    return done.stdout
 
 
 def wait(supervisor: Supervisor, name: str, address: str, trial: Trial) -> None:

@@ -207,6 +207,8 @@ def test_wrong_words_are_refused_in_a_sentence(
     world: World, words: tuple[str, ...], why: str
 ) -> None:
     world.found("maker")
+    if words[0] == "create":
+        world.set("maker")  # it names no registry yet
     paths = [
         str(world.folder / word) if word.endswith((".json", ".yaml")) else word
         for word in words
@@ -292,3 +294,10 @@ def test_a_genesis_file_is_printed() -> None:
     few = run("genesis", *words[:4], "--chain-id", "4242")
     assert few.exit_code == 1
     assert "4 validators at least" in said(few)
+
+
+def test_a_registry_that_is_there_is_not_created_again(world: World) -> None:
+    address = world.found("maker", "supplier")
+    again = world.run("maker", "create", "--founder", world.record("maker"))
+    assert again.exit_code == 0
+    assert again.stdout.strip() == address
