@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import Field
 
+from crypto.encoding import b64u
 from node.api.access import bearer, found, partner, services
 from node.api.models import Countersignatures, Declaration, Digest, Identifier, Query
 from node.domain import disclosure
