@@ -38,6 +38,7 @@ from crypto.notes import parse_checkpoint, split_note
 from ledger import log
 from ledger.checkpoint import open_checkpoint, origin_of
 from ledger.cosignature import open_cosignatures
+from ledger.evidence import Evidence
 from ledger.participants import Participant
 from ledger.place import Inclusion
 
@@ -93,6 +94,22 @@ def parse_tlog_proof(text: str) -> TlogProof:
         raise Malformed("a tlog-proof with a line that is not a hash")
     return TlogProof(
         index=int(index[1]), proof=steps, checkpoint=checkpoint, extra=extra
+    )
+
+
+def tlog_proof_from(evidence: Evidence) -> TlogProof:
+    """Return the proof that evidence holds: that the receipt is in the log.
+
+    Raises:
+        Malformed: The receipt is not under a checkpoint yet; the file does not say who
+            its provider is; or see `tlog_proof_of`.
+    """
+    did = evidence.signed.receipt.provider
+    providers = [party for party in evidence.participants if party.did == did]
+    if evidence.inclusion is None or not providers:
+        raise Malformed("evidence of a receipt that is under no checkpoint yet")
+    return tlog_proof_of(
+        evidence.signed, evidence.salt, evidence.inclusion, providers[0]
     )
 
 
