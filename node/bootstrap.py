@@ -61,6 +61,7 @@ from node.services.erase import Erase
 from node.services.give_evidence import GiveEvidence
 from node.services.keep_log import KeepLog
 from node.services.keep_snapshots import KeepSnapshots
+from node.services.give_bundle import GiveBundle
 from node.services.negotiate import Negotiate
 from node.services.prove import Prove
 from node.services.publish import Publish
@@ -253,7 +254,6 @@ def _services(
         store=store, identity=identity, send=send, signer=signer, clock=clock
     )
     company = Company(**settings.company.model_dump())
-    witness = Witness(store=store, identity=identity, signer=signer, clock=clock)
 
     return Services(
         identity=identity,
@@ -337,8 +337,13 @@ def _services(
         tell_stream=TellStream(
             store=store, identity=identity, clock=clock, signer=signer
         ),
-        evidence=GiveEvidence(
-            store=store, identity=identity, peers=peers, signer=signer, align=align
+        evidence=evidence,
+        bundle=GiveBundle(
+            store=store,
+            identity=identity,
+            evidence=evidence,
+            signer=signer,
+            clock=clock,
         ),
         keep_log=KeepLog(
             store=store,

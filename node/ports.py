@@ -595,13 +595,18 @@ class Agreements(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
-    """A receipt in the log's order, and where it stands in the tree."""
+    """A receipt in the log's order, and where it stands in the tree.
+
+    Attributes:
+        token: The caller's, as it came with the call; None where there was none.
+    """
 
     sequence: int
     signed: SignedReceipt
     salt: bytes
     index: int | None
     countersignature: Countersignature | None
+    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -781,6 +786,10 @@ class Content:
     """All that a receipt of ours says and that opens it: what erasure takes away.
 
     Attributes:
+    def entries(self, receipts: Collection[str]) -> Mapping[str, LogEntry]:
+        """Return the log entries of receipts by id, of those that are not erased."""
+        ...
+
         token: The caller's token, or None.
         question: The policy's input, canonical JSON.
     """

@@ -2,13 +2,16 @@
 
 import datetime
 import json
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import StreamingResponse
 
 from crypto.encoding import b64u
+from ledger.bundle import render_line
 from node.api.access import found, operator, services
-from node.api.models import Digest, Instant
+from node.api.models import Digest, Identifier, Instant
 from node.domain.agreement import instant, render_instant
 from node.ports import Fault
 
@@ -94,6 +97,22 @@ async def agreements(request: Request) -> Any:
     """Return every agreement with its use."""
     node = services(request)
     return {"items": await node.audit.agreements(node.clock.now())}
+
+
+@router.get("/agreements/{agreement}/evidence")
+async def bundle(
+    agreement: Identifier, request: Request, since: _From = None, until: _To = None
+) -> StreamingResponse:
+    """Return all receipts of an agreement with their proofs, as lines of JSON."""
+    start = instant(since) if since else None
+    end = instant(until) if until else None
+    lines = await services(request).bundle(agreement, start, end)
+
+    async def _rendered() -> AsyncIterator[bytes]:
+        async for line in lines:
+            yield render_line(line)
+
+    return StreamingResponse(_rendered(), media_type="application/jsonl")
 
 
 @router.get("/received")

@@ -2,11 +2,11 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import httpx
 import typer
@@ -141,6 +141,22 @@ class Management:
         """Return what the node answers; end with its problem if it is one."""
         return self._answer("GET", path, None)
 
+    def lines(self, path: str, query: Mapping[str, str]) -> Iterator[bytes]:
+        """Give what the node answers line by line, ends included, as it comes."""
+        try:
+            with self._client.stream("GET", path, params=dict(query)) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    self._refused(response.json())
+                rest = b""
+                for data in response.iter_bytes():
+                    *whole, rest = (rest + data).split(b"\n")
+                    yield from (line + b"\n" for line in whole)
+                if rest:
+                    yield rest
+        except (httpx.HTTPError, ValueError) as error:
+            self._unreachable(error)
+
     def post(self, path: str, body: Any) -> Any:
         """Return what the node answers; end with its problem if it is one."""
         return self._answer("POST", path, body)
@@ -150,11 +166,17 @@ class Management:
             response = self._client.request(method, path, json=body)
             answer = response.json()
         except (httpx.HTTPError, ValueError) as error:
-            err.print("[red]✗ node.unreachable[/red]")
-            err.print(f"The node at {self._client.base_url} does not answer: is it up?")
-            raise typer.Exit(Exit.ERROR) from error
+            self._unreachable(error)
         if response.status_code >= 400:
-            err.print(f"[red]✗ {answer.get('code')}[/red]")
-            err.print(answer.get("detail", ""), markup=False)
-            raise typer.Exit(Exit.ERROR)
+            self._refused(answer)
         return answer
+
+    def _unreachable(self, error: Exception) -> NoReturn:
+        err.print("[red]✗ node.unreachable[/red]")
+        err.print(f"The node at {self._client.base_url} does not answer: is it up?")
+        raise typer.Exit(Exit.ERROR) from error
+
+    def _refused(self, problem: Any) -> NoReturn:
+        err.print(f"[red]✗ {problem.get('code')}[/red]")
+        err.print(problem.get("detail", ""), markup=False)
+        raise typer.Exit(Exit.ERROR)

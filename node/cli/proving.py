@@ -3,19 +3,24 @@
 `verify` is not here: it is the ledger's own program (`ledger.verifier`).
 """
 
+import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Final
+from urllib.parse import quote
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from crypto.bbs import SUITES
 from crypto.errors import CryptoError
 from ledger.contradiction import Contradiction, contradictions
-from ledger.evidence import parse_evidence
+from ledger.evidence import evidence_of, parse_evidence
 from ledger.participants import pins_of
+from ledger.tlog_proof import tlog_proof_from
 from node import offline
 from node.cli.asking import Rule, key_of
 from node.cli.output import (
@@ -36,8 +41,10 @@ if TYPE_CHECKING:
 
 
 def evidence(
-    receipt: Annotated[str, typer.Argument(help="The receipt's id.")],
     settings_file: SettingsFile,
+    receipt: Annotated[
+        str | None, typer.Argument(help="The receipt's id.", show_default=False)
+    ] = None,
     open_: Annotated[
         list[str] | None,
         typer.Option(
@@ -46,17 +53,101 @@ def evidence(
         ),
     ] = None,
     rule: Rule = "exact",
+    agreement: Annotated[
+        str | None, typer.Option(help="All receipts of this agreement, as one file.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="From this time on: 2026-11-22T18:20:00Z.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Up to this time.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="Write to this file, not to stdout.")
+    ] = None,
+    tlog_proof: Annotated[
+        Path | None,
+        typer.Option(help="Also write a tlog-proof of the receipt, for other tools."),
+    ] = None,
 ) -> None:
-    """Print all the evidence there is for a receipt, as a file to hand on."""
+    """Print all the evidence there is for a receipt, as a file to hand on.
+
+    With --agreement, write every receipt of its stream with its proofs: a file that
+    shows by itself that none is missing.
+    """
+    if (receipt is None) == (agreement is None):
+        raise typer.BadParameter("name a receipt, or an --agreement")
+    if agreement is None and (since or until):
+        raise typer.BadParameter("--since and --until go with --agreement")
+    if agreement is not None and (open_ or tlog_proof):
+        raise typer.BadParameter("--open and --tlog-proof go with a receipt")
     api = Management.of(settings_file)
+    if agreement is not None:
+        window = {"from": since, "to": until}
+        asked = {name: value for name, value in window.items() if value}
+        lines = api.lines(
+            f"/audit/agreements/{quote(agreement, safe='')}/evidence", asked
+        )
+        _write_bundle(lines, to)
+        return
     if open_:
         opened = {"customers": [key_of(rule, each) for each in open_]}
-        print_json(api.post(f"/management/receipts/{receipt}/evidence", opened))
+        found = api.post(f"/management/receipts/{receipt}/evidence", opened)
+    else:
+        found = api.get(f"/audit/receipts/{receipt}")
+        for shown_beside in ("canonical", "committed"):
+            found.pop(shown_beside)
+    if tlog_proof is not None:
+        _write_tlog_proof(found, tlog_proof)
+    with _opened(to) as file:
+        file.write((json.dumps(found, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+def _write_tlog_proof(found: object, to: Path) -> None:
+    try:
+        proof = tlog_proof_from(evidence_of(found))
+    except CryptoError as error:
+        err.print(f"[red]✗ there is no tlog-proof of this[/red]: {error}")
+        raise typer.Exit(Exit.ERROR) from error
+    to.write_text(proof.render(), encoding="utf-8")
+
+
+def _write_bundle(lines: Iterator[bytes], to: Path | None) -> None:
+    """Write lines as they come, and show on stderr how many receipts there were."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with (
+        _opened(to) as file,
+        Progress(
+            *columns, console=err, transient=True, disable=not err.is_terminal
+        ) as bars,
+    ):
+        task = bars.add_task("receipts", total=None)
+        for number, line in enumerate(lines):
+            file.write(line)
+            if number == 0:
+                bars.update(task, total=json.loads(line)["manifest"]["count"])
+            elif line.startswith(_ENTRIES):
+                bars.advance(task)
+
+
+_ENTRIES: Final = (b'{"countersignature":', b'{"erased":')
+"""How the lines of receipts begin: names of canonical JSON are in order."""
+
+
+@contextmanager
+def _opened(to: Path | None) -> Iterator[BinaryIO]:
+    """Give stdout, or a file that appears whole or not at all."""
+    if to is None:
+        yield sys.stdout.buffer
         return
-    found = api.get(f"/audit/receipts/{receipt}")
-    for shown_beside in ("canonical", "committed"):
-        found.pop(shown_beside)
-    print_json(found)
+    draft = to.with_name(to.name + ".part")
+    try:
+        with draft.open("wb") as file:
+            yield file
+        draft.replace(to)
+    except OSError as error:
+        err.print(f"[red]✗ cannot be written[/red]: {error}")
+        raise typer.Exit(Exit.ERROR) from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def compare(

@@ -17,6 +17,7 @@ from node.services.countersign import Countersign
 from node.services.disclose import NONCE_KEPT, Disclose
 from node.services.erase import Erase
 from node.services.give_evidence import GiveEvidence
+from node.services.give_bundle import GiveBundle
 from node.services.keep_log import KeepLog
 from node.services.keep_snapshots import KeepSnapshots
 from node.services.negotiate import Negotiate
@@ -45,6 +46,7 @@ class Services:
     countersign: Countersign
     reconcile: Reconcile
     tell_stream: TellStream
+    bundle: GiveBundle
     evidence: GiveEvidence
     keep_log: KeepLog
     erase: Erase

@@ -1,23 +1,24 @@
 """Give evidence: all there is to show for one call, in one value.
 
-For a call that we answered: receipt, both signatures, its place in our log, the
-anchor. For an answer that we received: the receipt, our signature, what was
-disclosed, and the place in the provider's log as the provider shows it.
+For a call that we answered: receipt, both signatures, the consumer's request, its
+place in our log, the anchor. For an answer that we received: the receipt, our request
+and our signature, what was disclosed, and the place in the provider's log as the
+provider shows it. With either goes what the registry says of both parties' keys.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crypto import merkle
-from crypto.errors import Malformed
+from crypto.errors import CryptoError, Malformed
 from crypto.signing import Signer
 from crypto.tokens import customer_opening, customer_token
 from ledger.disclosure import parse_disclosure
+from ledger.errors import ChainUnavailable, Inconsistent
 from ledger.evidence import (
-    Anchor,
     Evidence,
-    Inclusion,
     Opening,
     Place,
     evidence_of,
@@ -25,29 +26,40 @@ from ledger.evidence import (
 )
 from ledger.participants import Participant
 from ledger.receipts import Countersignature, Receipt, countersign
+from ledger.registry import History
+from ledger.request import verify_request
 from node.errors import BadRequest, NotFound, Unavailable
 from node.ports import (
     Identity,
+    KeyRegistry,
     LogEntry,
     Peers,
     Received,
     Store,
-    StoredAnchor,
     UnitOfWork,
 )
 from node.services.align import Align
-from node.services.keep_log import over_nodes
+from node.services.places import Places
+from node.services.watch import Compare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GiveEvidence:
-    """Puts together what the store holds about a receipt."""
+    """Puts together what the store holds about a receipt.
+
+    Attributes:
+        registry: The consortium's registry of keys, where there is one.
+        compare: Compares the checkpoints that a partner shows with those that were
+            seen of its log (`node.services.witness`).
+    """
 
     store: Store
     identity: Identity
     peers: Peers
     signer: Signer
     align: Align
+    registry: KeyRegistry | None = None
+    compare: Compare | None = None
 
     async def __call__(self, receipt_id: str, openings: Sequence[str] = ()) -> Evidence:
         """Return the evidence for a receipt that this node wrote or received.
@@ -62,7 +74,11 @@ class GiveEvidence:
             BadRequest: A customer to be opened is not in an answer that we hold.
         """
         found = await self.store.read(lambda view: self._look(view, receipt_id))
-        evidence = found if isinstance(found, Evidence) else await self._received(found)
+        evidence = (
+            found if isinstance(found, Evidence) else await self._received(*found)
+        )
+        parties = [party.did for party in self.parties(evidence.signed.receipt)]
+        evidence = replace(evidence, histories=await self.histories(parties))
         if not openings:
             return evidence
         return replace(evidence, openings=await self._open(evidence, openings))
@@ -124,25 +140,50 @@ class GiveEvidence:
 
         return await self.store.read(_look)
 
-    def _look(self, view: UnitOfWork, receipt_id: str) -> Evidence | Received:
-        found = self._written(view, receipt_id) or view.receipts.received(receipt_id)
-        if found is None:
+    def _look(
+        self, view: UnitOfWork, receipt_id: str
+    ) -> Evidence | tuple[Received, str | None]:
+        if (written := self._written(view, receipt_id)) is not None:
+            return written
+        received = view.receipts.received(receipt_id)
+        if received is None:
             raise _unknown()
-        return found
+        sent = view.receipts.sent(received.signed.receipt.nonce or "")
+        return received, sent.token if sent else None
+
+    async def histories(self, dids: Sequence[str]) -> tuple[History, ...]:
+        """Return what the registry says of participants, as far as it was read.
+
+        What was read in the background is good enough: a reader who wants to rest on
+        it asks the chain, and compares.
+        """
+        found = [await asyncio.to_thread(self._history, did) for did in dids]
+        return tuple(each for each in found if each is not None)
+
+    def _history(self, did: str) -> History | None:
+        if self.registry is None:
+            return None
+        if (last := self.registry.last(did)) is not None:
+            return last.history
+        try:
+            return self.registry.history(did)
+        except ChainUnavailable:
+            return None
 
     def _written(self, view: UnitOfWork, receipt_id: str) -> Evidence | None:
         entry = view.receipts.entry(receipt_id)
         return None if entry is None else self._own(view, entry)
 
-    async def _received(self, received: Received) -> Evidence:
+    async def _received(self, received: Received, token: str | None) -> Evidence:
         """Join what we hold with the proofs that the provider gives out for it."""
         receipt = received.signed.receipt
         mine: dict[str, Any] = {
             **Evidence(
                 signed=received.signed,
                 salt=bytes(32),
-                participants=self._parties(receipt),
+                participants=self.parties(receipt),
                 countersignature=self._countersignature(received),
+                request=self.request_beside(receipt, token),
                 disclosure=parse_disclosure(received.disclosure)
                 if received.disclosure
                 else None,
@@ -155,9 +196,16 @@ class GiveEvidence:
             path = f"/log/snapshots/{receipt.snapshot}"
             if place := await self._told(provider, path):
                 mine["snapshot_place"] = place.to_json()
-        if place := await self._told(provider, f"/log/proof/{receipt.receipt_id}"):
+        if place := await self.proof_of(provider, receipt.receipt_id):
             mine |= place.to_json()
         return evidence_of(mine)
+
+    async def proof_of(self, provider: Participant, receipt_id: str) -> Place | None:
+        """Return where a receipt stands in its provider's log, as the provider tells.
+
+        None where it does not answer, or does not answer with that.
+        """
+        return await self._told(provider, f"/log/proof/{receipt_id}")
 
     async def _told(self, provider: Participant, path: str) -> Place | None:
         """Return where an entry stands, as its provider tells.
@@ -166,12 +214,20 @@ class GiveEvidence:
         hold ourselves is not its to replace.
         """
         try:
-            return parse_place((await self.peers.get(provider, path)).body)
+            place = parse_place((await self.peers.get(provider, path)).body)
         except (Unavailable, Malformed):
             return None
+        if self.compare is not None:
+            # What is false in it, the reader of the evidence sees; that the log has
+            # two histories is kept as a proof of its own.
+            with contextlib.suppress(CryptoError, Inconsistent):
+                await self.compare(provider, place)
+        return place
 
     def _countersignature(self, received: Received) -> Countersignature | None:
-        """Return our signature over the receipt; Ed25519 gives the same each time."""
+        """Return our signature over the receipt, where we have checked it."""
+        if received.countersignature is not None:
+            return received.countersignature
         signed_for_us = received.signed.receipt.consumer == self.identity.me.did
         if not received.verified or not signed_for_us:
             return None
@@ -182,55 +238,35 @@ class GiveEvidence:
         return Evidence(
             signed=entry.signed,
             salt=place.salt,
-            participants=self._parties(entry.signed.receipt),
+            participants=self.parties(entry.signed.receipt),
             countersignature=entry.countersignature,
             inclusion=place.inclusion,
             anchor=place.anchor,
+            request=self.request_beside(entry.signed.receipt, entry.token),
         )
 
     def _place(self, view: UnitOfWork, salt: bytes, index: int | None) -> Place:
-        """Return the place under the newest checkpoint that an anchor continues.
+        places = Places(view=view, hashing=self.identity.me.hashing)
+        return places.place(salt, index)
 
-        Once the entry is anchored, the anchored checkpoint itself is shown: then
-        nothing is needed to lead from the one to the other.
+    def request_beside(self, receipt: Receipt, token: str | None) -> str | None:
+        """Return the consumer's request as it goes with a receipt, None if it does not.
+
+        A call may be refused for its token: then the receipt tells what was presented,
+        and the token does not say the same.
         """
-        if index is None:
-            return Place(salt=salt)
-        stored = view.log.anchor_covering(index)
-        checkpoint = view.log.checkpoint(stored.size if stored else None)
-        if checkpoint is None or checkpoint.size <= index:
-            return Place(salt=salt)
-        proof = over_nodes(
-            view,
-            lambda read: merkle.inclusion_proof(
-                index, checkpoint.size, read, hashing=self.identity.me.hashing
-            ),
-        )
-        return Place(
-            salt=salt,
-            inclusion=Inclusion(
-                index=index, proof=tuple(proof), checkpoint=checkpoint.note
-            ),
-            anchor=self._anchor(stored) if stored else None,
-        )
-
-    def _anchor(self, stored: StoredAnchor) -> Anchor | None:
-        if stored.anchored is None:
+        consumer = self.identity.participant(receipt.consumer or "")
+        if token is None or consumer is None:
             return None
-        return Anchor(
-            chain_id=stored.chain_id,
-            contract=stored.contract,
-            member=self.identity.me.chain_address.lower(),
-            epoch=stored.epoch,
-            commitment=stored.commitment,
-            salt=stored.salt,
-            checkpoint=stored.note,
-            consistency=(),
-            transaction=stored.anchored.transaction,
-            block=stored.anchored.block,
-        )
+        if receipt.decision == "deny":
+            try:
+                verify_request(token, receipt, consumer)
+            except CryptoError:
+                return None
+        return token
 
-    def _parties(self, receipt: Receipt) -> tuple[Participant, ...]:
+    def parties(self, receipt: Receipt) -> tuple[Participant, ...]:
+        """Return the pinned records of both parties, as far as they are pinned."""
         known = (
             self.identity.participant(did)
             for did in (receipt.provider, receipt.consumer)

@@ -344,6 +344,16 @@ class SqlReceipts:
         row = (self._connection.execute(statement)).one_or_none()
         return None if row is None else log_entry(_unerased(row))
 
+    def entries(self, receipts: Collection[str]) -> Mapping[str, LogEntry]:
+        """Return the log entries of receipts by id, of those that are not erased."""
+        c = t.receipts.c
+        rows = self._connection.execute(
+            sa.select(t.receipts)
+            .where(c.receipt_id.in_(receipts), c.erased_at.is_(None))
+            .order_by(c.sequence)
+        )
+        return {row.receipt_id: log_entry(row) for row in rows}
+
     def question(self, receipt_id: str) -> str | None:
         """Return the policy's input behind a receipt, or None."""
         c = t.receipts.c
@@ -447,6 +457,7 @@ def log_entry(row: sa.Row[Any]) -> LogEntry:
         salt=row.salt,
         index=row.log_index,
         countersignature=_countersignature(row),
+        token=row.token,
     )
 
 
