@@ -253,6 +253,16 @@ def _services(
     countersign = Countersign(
         store=store, identity=identity, send=send, signer=signer, clock=clock
     )
+    witness = Witness(store=store, identity=identity, signer=signer, clock=clock)
+    evidence = GiveEvidence(
+        store=store,
+        identity=identity,
+        peers=peers,
+        signer=signer,
+        align=align,
+        registry=registry,
+        compare=witness.compare,
+    )
     company = Company(**settings.company.model_dump())
 
     return Services(
