@@ -105,9 +105,10 @@ class Ours:
 
     def lacking(self, count: int, most: int) -> list[int]:
         """Return the first numbers below a count that are not in our copy."""
-        if len(self.numbers) >= count and self.numbers[count - 1] == count - 1:
+        numbers = self.numbers
+        if not count or (len(numbers) >= count and numbers[count - 1] == count - 1):
             return []
-        here = set(self.numbers)
+        here = set(numbers)
         found = []
         for number in range(count):
             if number not in here:
