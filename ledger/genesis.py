@@ -1,7 +1,7 @@
 """The first block of a consortium's chain: a genesis file for Besu with QBFT.
 
-Validators take turns to propose blocks; a block needs the signatures of more than two
-thirds of them and is final then. Who they are at first stands in the first block's
+Validators take turns to propose blocks; a block needs the signatures of two thirds of
+them at least, and is final then. Who they are at first stands in the first block's
 `extraData`, as
 
     RLP([vanity, validators, vote, round, seals])

@@ -1,10 +1,13 @@
 """The first block of a Besu chain. The encoder was compared with Besu's own example."""
 
+import json
+
 import pytest
 import rlp  # type: ignore[import-untyped]
 
 from crypto.errors import Malformed
 from ledger.genesis import extra_data, genesis
+from tests.support import REPOSITORY
 
 FOUR = ["0x" + f"{number:02x}" * 20 for number in (0x0A, 0x1B, 0x2C, 0x3D)]
 
@@ -49,3 +52,11 @@ def test_wrong_validators_are_refused(validators: list[str], why: str) -> None:
 def test_numbers_below_one_are_refused(numbers: dict[str, int]) -> None:
     with pytest.raises(Malformed, match="1 at least"):
         genesis(FOUR, **{"chain_id": 7} | numbers)
+
+
+def test_the_documented_genesis_file_is_the_one_that_is_made() -> None:
+    text = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
+    _, _, shown = text.partition("<!-- genesis:")
+    _, _, block = shown.partition("```json\n")
+    told, _, _ = block.partition("```")
+    assert json.loads(told) == genesis(FOUR, chain_id=20261123)
