@@ -3,7 +3,16 @@
 import typer
 
 from ledger.verifier import verify
-from node.cli import asking, company, consortium, keys, proving, sharing, streams
+from node.cli import (
+    asking,
+    company,
+    consortium,
+    keeping,
+    keys,
+    proving,
+    sharing,
+    streams,
+)
 
 app = typer.Typer(
     name="fieldpact",
@@ -24,6 +33,7 @@ for command in (
     proving.compare,
     proving.replay,
     streams.reconcile,
+    keeping.fsck,
 ):
     app.command()(command)
 app.command("deploy-contract")(company.deploy)
@@ -33,4 +43,5 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(sharing.dataset, name="dataset")
 app.add_typer(sharing.agreement, name="agreement")
 app.add_typer(streams.alarms, name="alarms")
+app.add_typer(keeping.receipt, name="receipt")
 app.add_typer(proving.conformance, name="conformance")

@@ -19,13 +19,13 @@ from node.errors import Conflict
 from node.ports import Content, Erasable
 
 _BATCH: Final = 500
-_WRITTEN: Final = (
+WRITTEN: Final = (
     *("core", "signature", "salt", "token", "question", "partner", "agreement"),
     *("dataset", "purpose", "decision", "customers", "records", "took_ms"),
     *("countersigner", "countersignature"),
 )
 """Columns of `receipts` that are content. What is not here stays."""
-_RECEIVED: Final = (
+RECEIVED: Final = (
     *("core", "signature", "nonce", "checks", "disclosure"),
     *("countersigner", "countersignature"),
 )
@@ -78,7 +78,7 @@ class SqlErasure:
                 self._connection.execute(beside)
             answered = t.asked.c.receipt_id.in_(some)
             self._connection.execute(sa.delete(t.asked).where(answered))
-            for table, columns in ((t.receipts, _WRITTEN), (t.received, _RECEIVED)):
+            for table, columns in ((t.receipts, WRITTEN), (t.received, RECEIVED)):
                 gone = dict.fromkeys(columns) | {"erased_at": now, "erased_why": why}
                 rows = numbers if table is t.receipts else self._unerased(table, some)
                 these = table.c.sequence.in_(rows)

@@ -36,7 +36,7 @@ from node.errors import Unavailable
 _READERS = 4
 _PATIENCE_S = 10
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
-_BEGIN_READING: Final = {
+BEGIN_READING: Final = {
     "sqlite": "BEGIN DEFERRED",
     "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
 }
@@ -107,7 +107,7 @@ class SqlStore:
         self._engine = engine
         self._reading = ThreadPoolExecutor(_READERS, thread_name_prefix="read")
         sqlite = engine.dialect.name == "sqlite"
-        self._begin = _BEGIN_READING[engine.dialect.name]
+        self._begin = BEGIN_READING[engine.dialect.name]
         self._writers: Writers = (
             GroupedWriters(engine) if sqlite else SeparateWriters(engine)
         )

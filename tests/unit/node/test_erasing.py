@@ -57,7 +57,7 @@ async def old(world: World, calls: int = 1) -> list[str]:
     """Make some calls, have them logged and anchored, and let half a year pass."""
     made = [await ask(world) for _ in range(calls)]
     await world.maker.services.keep_log.integrate()
-    await world.maker.services.keep_log.anchor()
+    await world.maker.services.anchoring()
     world.clock.advance(days=184)
     return made
 

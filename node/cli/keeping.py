@@ -1,0 +1,126 @@
+"""`fsck`, `receipt`, `archive`: looking after what the store keeps."""
+
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from ledger.errors import LedgerError
+from node import keeping
+from node.cli.output import (
+    AsJson,
+    Exit,
+    Management,
+    SettingsFile,
+    err,
+    out,
+    print_json,
+    reported,
+)
+from node.config import Settings, load
+
+
+def fsck(
+    settings_file: SettingsFile,
+    chain: Annotated[
+        bool, typer.Option("--chain", help="Compare every anchor with the chain, too.")
+    ] = False,
+    alarm: Annotated[
+        bool,
+        typer.Option(
+            "--alarm", help="If something is wrong, have the node stop disclosing."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Derive the whole log again from the database, and name every row that is wrong.
+
+    It reads the store itself, in one state, and may run beside the node.
+    """
+    with reported():
+        settings = load(settings_file)
+        try:
+            found = _check(settings, chain=chain, as_json=as_json)
+        except LedgerError as error:
+            err.print(f"[red]✗ chain.unavailable[/red] {error}")
+            raise typer.Exit(Exit.ERROR) from error
+        if found and alarm:
+            first = f"fsck found {len(found)} wrong. First: {found[0]}"
+            keeping.sound(settings, first)
+            err.print(f"Sounded {keeping.CORRUPT}: see `fieldpact alarms`.")
+    if found:
+        raise typer.Exit(Exit.NOT_VERIFIED)
+
+
+def _check(settings: Settings, *, chain: bool, as_json: bool) -> list[str]:
+    """Print findings as they come; return them."""
+    found: list[str] = []
+    with Progress(console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task("log entries", total=None)
+
+        def tell(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        with keeping.checking(settings, ask_chain=chain, progress=tell) as (
+            basis,
+            all_,
+        ):
+            for finding in all_:
+                found.append(str(finding))
+                if not as_json:
+                    out.print(f"✗ {finding}", markup=False)
+    counts = basis.counts() | {"chain": chain, "unknown": sorted(basis.unknown)}
+    if as_json:
+        print_json({"findings": found, "checked": counts})
+        return found
+    for did in sorted(basis.unknown):
+        err.print(
+            f"○ {did} is not pinned: its signatures are not checked", markup=False
+        )
+    words = ", ".join(f"{counts[name]} {name}" for name in basis.counts())
+    anchored = "the chain agrees" if chain else "the chain was not asked"
+    if not found:
+        out.print(f"✓ {words}; {anchored}")
+    else:
+        out.print(f"✗ {len(found)} wrong in {words}")
+    return found
+
+
+receipt = typer.Typer(help="What receipts say, and for how long it is kept.")
+
+
+@receipt.command("erase")
+def erase(
+    receipt_id: Annotated[str, typer.Argument(help="The receipt's id.")],
+    settings_file: SettingsFile,
+    why: Annotated[str, typer.Option(help="For whoever looks for it later.")],
+) -> None:
+    """Erase what a receipt says, ours or one that we received, once it is old enough.
+
+    Its place in the log and in its stream stays, and both still verify.
+    """
+    api = Management.of(settings_file)
+    told = api.post(f"/management/receipts/{receipt_id}/erase", {"why": why})
+    out.print(f"✓ erased {told['erased']['at']}: {told['erased']['why']}", markup=False)
+
+
+@receipt.command("expire")
+def expire(
+    settings_file: SettingsFile,
+    yes: Annotated[bool, typer.Option("--yes", help="Erase without asking.")] = False,
+) -> None:
+    """Erase all that is older than `retention_days`, ours and what we received."""
+    with reported():
+        days = load(settings_file).retention_days
+    if not yes:
+        typer.confirm(
+            f"Erase what all receipts older than {days} days say?", abort=True
+        )
+    api, erased, more = Management.of(settings_file), 0, True
+    with Progress(console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task("receipts erased", total=None)
+        while more:
+            told = api.post("/management/receipts/expire", {})
+            erased, more = erased + told["erased"], told["more"]
+            bar.update(task, completed=erased)
+    out.print(f"✓ erased {erased}")
