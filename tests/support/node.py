@@ -442,12 +442,22 @@ async def start(
 
 
 def found(
-    folder: Path, name: str, port: int, registry: Path, database: str | None = None
+    folder: Path,
+    name: str,
+    port: int,
+    registry: Path,
+    *,
+    database: str | None = None,
+    suite: Any = "ed25519",
 ) -> None:
     """Make a node's folder and add its record to the registry."""
     url = f"http://127.0.0.1:{port}"
     settings = offline.new_node(
-        folder, name={"en": name, "zh": name}, url=url, listen=f"127.0.0.1:{port}"
+        folder,
+        name={"en": name, "zh": name},
+        url=url,
+        listen=f"127.0.0.1:{port}",
+        suite=suite,
     )
     text = settings.read_text().replace(
         "participants: participants.json", f"participants: {registry}"
@@ -970,6 +980,7 @@ async def open_world(
     database: str | None = None,
     clock: FixedClock | None = None,
     ports: Sequence[int] = (8101, 8102, 8103),
+    suites: Mapping[str, str] | None = None,
     **terms: Any,
 ) -> AsyncIterator[World]:
     """Start three companies; publish, agree and align.
@@ -981,6 +992,7 @@ async def open_world(
         database: Address of the provider's store; an SQLite file without it.
         clock: Another clock than one that stands still.
         ports: In the companies' addresses; nobody listens there.
+        suites: What a company signs receipts with, by its short name; else Ed25519.
         terms: Changes to the usual terms of the agreement.
     """
     clock, wire = clock or FixedClock(), Wire()
@@ -988,7 +1000,15 @@ async def open_world(
     names = ("maker", "supplier", "charger")
     for name, port in zip(names, ports, strict=True):
         place = database if name == "maker" else None
-        found(folder / name, name.capitalize(), port, registry, place)
+        suite = (suites or {}).get(name, "ed25519")
+        found(
+            folder / name,
+            name.capitalize(),
+            port,
+            registry,
+            database=place,
+            suite=suite,
+        )
     if "company:" not in settings:
         # Whoever asks through `World.query` signs no receipt back.
         settings += "company: {max_unacknowledged: 1000000}\n"
@@ -1045,9 +1065,10 @@ def check_log(engine: sa.Engine, provider: Participant) -> int:
     The newest checkpoint must be signed for this log and have that size and
     root, and every older one the root of its own size.
     """
+    hashing = provider.hashing
     with engine.connect() as connection:
         entries = [
-            (row.log_index, log.leaf(signed(row), row.salt))
+            (row.log_index, log.leaf(signed(row), row.salt, hashing=hashing))
             for table, signed in (
                 (t.receipts, signed_receipt),
                 (t.snapshots, signed_snapshot),
@@ -1069,7 +1090,7 @@ def check_log(engine: sa.Engine, provider: Participant) -> int:
             keys=provider.verifiers,
         )
         assert (checkpoint.size, checkpoint.root) == (row.size, row.root)
-        assert merkle.root(leaves[: row.size]) == checkpoint.root
+        assert merkle.root(leaves[: row.size], hashing=hashing) == checkpoint.root
     assert not leaves or (notes and notes[-1].size == len(leaves))
     return receipts or 0
 
