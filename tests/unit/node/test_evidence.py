@@ -11,6 +11,7 @@ from crypto.encoding import b64u
 from crypto.tokens import check_opening
 from ledger.evidence import Place, evidence_of, parse_place
 from ledger.receipts import SignedReceipt, parse_receipt, stream_id
+from ledger.request import verify_request
 from ledger.standing import verify_place
 from node.ports import Received, Reply
 from tests.support.node import PURPOSE, SHARED, START, World, open_world
@@ -93,7 +94,7 @@ async def test_the_place_of_a_snapshot_is_given_by_who_signed_it_and_grows(
     integrated = await place()
     assert integrated.inclusion is not None
     assert integrated.anchor is None
-    await world.maker.services.keep_log.anchor()
+    await world.maker.services.anchoring()
     anchored = await place()
     assert anchored.anchor is not None
     for each in (integrated, anchored):
@@ -186,3 +187,27 @@ async def test_auditors_open_nothing(world: World) -> None:
         headers=world.supplier.operator("audit"),
     )
     assert reply.status_code == 401
+
+
+async def test_evidence_holds_the_request_on_either_side(world: World) -> None:
+    receipt = await _ask(world)
+    for node in (world.maker, world.supplier):
+        found = await node.manage(f"/audit/receipts/{receipt}")
+        core = parse_receipt(found["receipt"])
+        key_id = verify_request(found["request"], core, world.supplier.me)
+        assert key_id == world.supplier.me.key_id("ed25519")
+
+
+async def test_a_token_that_a_call_was_refused_for_is_not_shown(world: World) -> None:
+    body = world.body()
+    other = {**body, "purpose": "another"}
+    token = world.supplier.token(
+        world.maker.did, "projects", other, agreement=body["agreement"]
+    )
+    refused = await world.query(token=token)
+    assert refused.receipt.denials == ("token.request_mismatch",)
+    path = f"/audit/receipts/{refused.receipt.receipt_id}"
+    assert "request" not in await world.maker.manage(path)
+    told = await world.query(purpose="another")
+    path = f"/audit/receipts/{told.receipt.receipt_id}"
+    assert "request" in await world.maker.manage(path)
