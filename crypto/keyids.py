@@ -56,6 +56,20 @@ def fragment(suite: Suite, public: bytes) -> str:
     return f"{suite}-{digest[:16]}"
 
 
+def suite_of(named: str) -> Suite:
+    """Return the suite that a key id speaks of, without knowing the key.
+
+    Raises:
+        Malformed: It speaks of none.
+    """
+    owner, _, own = named.rpartition("#")
+    name, _, digest = own.partition("-")
+    for suite in _SIZES:
+        if owner and digest and name == suite:
+            return suite
+    raise Malformed("a key id that names no suite")
+
+
 def thumbprint(suite: Suite, public: bytes) -> str:
     """Hash a public key as RFC 7638 does: b64u(SHA-256) of its required members."""
     members = jwk(suite, public)

@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,14 +116,12 @@ def checked(
     """
     if signed.receipt.consumer != consumer.did:
         raise _wrong()
-    try:
-        given = Countersignature(
-            key_id=consumer.signing.key_id(consumer.did), signature=signature
-        )
-        verify_countersignature(signed, given, consumer)
-    except CryptoError as error:
-        raise _wrong() from error
-    return given
+    for key in consumer.verifiers:  # it may have signed before it changed its key
+        given = Countersignature(key_id=key.key_id(consumer.did), signature=signature)
+        with suppress(CryptoError):
+            verify_countersignature(signed, given, consumer)
+            return given
+    raise _wrong()
 
 
 def _item(received: Received) -> dict[str, str]:

@@ -349,3 +349,21 @@ async def test_a_store_with_datasets_does_not_become_one_without(
     sm2_world.maker = await start(
         maker.folder, clock=sm2_world.clock, wire=sm2_world.wire
     )
+
+
+async def test_a_consumer_that_changes_its_key_is_still_known_by_the_one_before(
+    tmp_path: Path,
+) -> None:
+    """Its record lists the past key, so what it has signed and not sent yet counts."""
+    async with open_world(tmp_path, suites=MIXED["consumer"]) as world:
+        receipt = await _asked(world)
+        settings = load(world.supplier.folder / "node.yaml")
+        rotated = offline.rotate_key(settings, "sm2")
+        assert "#sm2-" in rotated.was
+        assert rotated.was != rotated.now
+        evidence = await _anchored(world, receipt)
+        assert evidence["countersignature"]["key_id"] == rotated.was
+        found = _states(evidence, _pins(world), world)
+        assert found["countersignature"] == (State.CHECKED, rotated.was)
+        kept = await world.maker.manage(f"/audit/receipts/{receipt}")
+        assert kept["countersignature"]["key_id"] == rotated.was

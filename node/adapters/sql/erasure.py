@@ -11,6 +11,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from crypto.keyids import suite_of
+from crypto.signing import HASHING
 from ledger import log
 from node.adapters.sql import tables as t
 from node.adapters.sql.receipts import SqlReceipts
@@ -114,7 +116,8 @@ class SqlErasure:
                 t.log_nodes.c.level == 0, t.log_nodes.c.position == content.index
             )
         )
-        if leaf != log.leaf(content.signed, content.salt):
+        hashing = HASHING[suite_of(receipt.key_id)]
+        if leaf != log.leaf(content.signed, content.salt, hashing=hashing):
             raise _other("holds another leaf at its place")
         self._put_back(row, content)
         return True

@@ -16,6 +16,7 @@ from crypto.bbs import BbsKey
 from crypto.encoding import b64u, unb64u
 from crypto.errors import CryptoError, InvalidSignature, Malformed
 from crypto.handles import SecretHandle
+from crypto.keyids import suite_of
 from crypto.sm import Sm2Key
 from tests.support import shared
 
@@ -275,3 +276,15 @@ def test_what_is_no_key_of_its_suite_has_no_id() -> None:
             keys.key_id("did:web:a", suite, public)  # type: ignore[arg-type]
     with pytest.raises(Malformed, match="JOSE has no"):
         keys.jwk("bls12381g2", bytes(96))
+
+
+@pytest.mark.parametrize("kind", HANDLES)
+def test_a_key_id_says_its_suite(kind: type[Any]) -> None:
+    key = kind.from_bytes(SECRET)
+    assert suite_of(key.key_id("did:web:127.0.0.1%3A8101")) == key.suite
+
+
+@pytest.mark.parametrize("named", ["", "did:web:a", "did:web:a#rsa-AAAA", "#-", "sm2"])
+def test_a_key_id_that_names_no_suite_is_refused(named: str) -> None:
+    with pytest.raises(Malformed, match="no suite"):
+        suite_of(named)
