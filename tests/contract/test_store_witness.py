@@ -91,12 +91,12 @@ def _forget(work: UnitOfWork) -> None:
 
 
 async def test_the_first_checkpoint_of_a_size_is_remembered(store: SqlStore) -> None:
-    assert await store.write(lambda work: work.witness.meet(seen(3))) == seen(3)
-    other = seen(3, b"x")
-    assert await store.write(lambda work: work.witness.meet(other)) == seen(3)
-    elsewhere = dataclasses.replace(other, origin=_OTHER)
-    found = await store.write(lambda work: work.witness.meet(elsewhere))
-    assert found == elsewhere
+    elsewhere = dataclasses.replace(seen(3, b"x"), origin=_OTHER)
+    for each in (seen(3), seen(3, b"x"), seen(4), elsewhere):
+        await store.write(lambda work, it=each: work.witness.meet(it))  # type: ignore[misc]
+    places = [(_LOG, 3), (_LOG, 4), (_OTHER, 3), (_OTHER, 4)]
+    found = await store.read(lambda view: [view.witness.met(*at) for at in places])
+    assert found == [seen(3), seen(4), elsewhere, None]
 
 
 async def test_a_thousand_checkpoints_of_a_log_are_remembered(
@@ -130,6 +130,7 @@ async def test_lines_stay_with_anchored_checkpoints_and_the_newest(
     store: SqlStore, engine: sa.Engine
 ) -> None:
     anchor = StoredAnchor(
+        member="0x" + "aa" * 20,
         epoch=1,
         size=7,
         note="note",
@@ -138,7 +139,6 @@ async def test_lines_stay_with_anchored_checkpoints_and_the_newest(
         chain_id=1337,
         contract="0x" + "cc" * 20,
         at=_AT,
-        anchored=None,
     )
     await store.write(lambda work: work.log.keep_anchor(anchor))
     for size in range(1, 101):

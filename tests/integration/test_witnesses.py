@@ -213,7 +213,7 @@ async def test_what_is_being_anchored_is_cosigned_before_what_is_newer(
     world: World,
 ) -> None:
     anchored = await grow(world, 2)
-    await world.maker.services.keep_log.anchor()
+    await world.maker.services.anchoring()
     later = await grow(world, 2)
     await collector(world)()
     store = world.maker.services.store
@@ -231,7 +231,7 @@ async def test_evidence_carries_the_cosignatures_of_its_checkpoint(
 ) -> None:
     answer = await world.query()
     await world.maker.services.keep_log.integrate()
-    await world.maker.services.keep_log.anchor()
+    await world.maker.services.anchoring()
     await collector(world)()
     path = f"/audit/receipts/{answer.receipt.receipt_id}"
     told = await world.maker.manage(path)
@@ -569,7 +569,7 @@ async def test_a_cosignature_of_the_far_future_is_not_kept(world: World) -> None
 
 async def test_the_node_tells_when_an_anchor_lacks_its_quorum(world: World) -> None:
     stored = await grow(world)
-    await world.maker.services.keep_log.anchor()
+    await world.maker.services.anchoring()
     two = collector(world, quorum=2)
     assert await two.warnings() == []  # they are still being collected
     world.clock.advance(minutes=2)
@@ -590,7 +590,7 @@ async def test_readiness_tells_it_and_the_node_goes_on(tmp_path: Path) -> None:
         ready = await world.maker.client.get("/health/ready")
         assert (ready.status_code, ready.json()) == (200, {"ready": True})
         await grow(world)
-        await world.maker.services.keep_log.anchor()
+        await world.maker.services.anchoring()
         world.clock.advance(minutes=2)
         ready = await world.maker.client.get("/health/ready")
         assert ready.status_code == 200
