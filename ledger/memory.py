@@ -11,7 +11,7 @@ between threads.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from crypto import merkle
 from crypto.signing import Signer
@@ -22,10 +22,10 @@ from ledger.checkpoint import (
     origin_of,
     sign_checkpoint,
 )
-from ledger.errors import ChainUnavailable, Inconsistent
 from ledger.evidence import Anchor, Evidence, Inclusion, Place
+from ledger.memory_chain import MemoryChain
 from ledger.participants import Participant
-from ledger.ports import Anchored, Anchors
+from ledger.ports import Anchored
 from ledger.receipts import SignedReceipt
 from ledger.snapshots import SignedSnapshot
 
@@ -45,66 +45,6 @@ class MemoryNodes:
         for level, index, node in nodes:
             if self._nodes.setdefault((level, index), node) != node:
                 raise ValueError("a stored node changes")
-
-
-@dataclass(kw_only=True)
-class MemoryChain:
-    """The anchor contract of a consortium, and one member's account on it.
-
-    Attributes:
-        member: The account that anchors; see `as_member`.
-        answers: Whether the chain answers. Tests take it away.
-        started: When it had no block yet, seconds since 1970; a block takes one.
-    """
-
-    member: str
-    chain_id: int = 1337
-    contract: str = "0x" + "cc" * 20
-    answers: bool = True
-    started: int = 1_800_000_000
-    _held: dict[tuple[str, int], Anchored] = field(default_factory=dict)
-
-    def as_member(self, member: str) -> "MemoryChain":
-        """Return the same contract, used from another account."""
-        return replace(self, member=member)
-
-    def commitment(self, member: str, epoch: int) -> bytes | None:
-        """Return what a member anchored for an epoch. See `ports.ChainReader`."""
-        held = self._asked().get((member.lower(), epoch))
-        return held.commitment if held else None
-
-    def anchored_at(self, member: str, epoch: int) -> int | None:
-        """Return when a member anchored for an epoch. See `ports.ChainReader`."""
-        held = self._asked().get((member.lower(), epoch))
-        return self.started + held.block if held else None
-
-    def latest_epoch(self, member: str) -> int:
-        """Return a member's newest epoch. See `ports.ChainReader`."""
-        epochs = (epoch for who, epoch in self._asked() if who == member.lower())
-        return max(epochs, default=0)
-
-    def anchor(self, *, epoch: int, commitment: bytes) -> Anchored:
-        """Anchor for this member. See `ports.Anchors`."""
-        held = self._asked().get((self.member, epoch))
-        if held is None:
-            if epoch != self.latest_epoch(self.member) + 1:
-                raise Inconsistent("the epoch is not the next one")
-            block = len(self._held) + 1
-            held = Anchored(
-                epoch=epoch,
-                commitment=commitment,
-                transaction=f"0x{block:064x}",
-                block=block,
-            )
-            self._held[self.member, epoch] = held
-        if held.commitment != commitment:
-            raise Inconsistent("the chain holds something else for this epoch")
-        return held
-
-    def _asked(self) -> dict[tuple[str, int], Anchored]:
-        if not self.answers:
-            raise ChainUnavailable("the chain does not answer")
-        return self._held
 
 
 class MemoryLog:
@@ -149,7 +89,7 @@ class MemoryLog:
         self._notes.append((self.size, note))
         return note
 
-    def anchor(self, chain: Anchors, *, salt: bytes) -> Anchored:
+    def anchor(self, chain: MemoryChain, *, salt: bytes) -> Anchored:
         """Anchor the newest published checkpoint under the next epoch."""
         size, note = self._notes[-1]
         anchored = chain.anchor(

@@ -27,25 +27,12 @@ from eth_utils.crypto import keccak
 from crypto.keys import Secp256k1Key
 from ledger.errors import ChainUnavailable, Refused
 from ledger.jsonrpc import Rpc, data, quantity
+from ledger.ports import Signed
 
 _PAUSE_S: Final = 0.05
+_MOST_TIMES: Final = 10
 _DYNAMIC: Final = b"\x02"
 """The type of EIP-1559 transactions, their first byte."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signed:
-    """A transaction that is signed, sent or not.
-
-    Attributes:
-        raw: What a node is given.
-        transaction: Its hash, `0x` and 64 hex digits.
-        nonce: Its number among those of its account, from 0.
-    """
-
-    raw: bytes
-    transaction: str
-    nonce: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +103,15 @@ class Sender:
         """
         return quantity(self._rpc.ask("eth_getTransactionCount", self.account, as_of))
 
-    def sign(self, call: bytes, *, to: str | None, gas: int, nonce: int) -> Signed:
+    def sign(
+        self,
+        call: bytes,
+        *,
+        to: str | None,
+        gas: int,
+        nonce: int,
+        instead_of: bytes | None = None,
+    ) -> Signed:
         """Sign a transaction for the chain that the node serves; send nothing.
 
         Signing is deterministic: the same values give the same bytes while the
@@ -127,11 +122,16 @@ class Sender:
             to: The contract's address; None creates one.
             gas: Most that it may use; unused gas costs nothing.
             nonce: See `nonce`.
+            instead_of: A transaction of ours with this nonce that waits. A quarter
+                more is offered, so that nodes take it in its place, but never more
+                than ten times what the chain asks now: then the same comes out again.
 
         Raises:
             ChainUnavailable: No answer, or another chain than expected.
         """
-        tip, most = self._fees()
+        tip, most = fees = self._fees()
+        if instead_of is not None:
+            tip, most = _outbid(_offered(instead_of), fees)
         account = bytes.fromhex(to[2:]) if to else b""
         head = [self.chain_id(), nonce, tip, most, gas, account, 0, call, []]
         signature = self._key.sign_digest(keccak(_DYNAMIC + rlp.encode(head)))
@@ -219,3 +219,19 @@ class Sender:
         base = quantity(block.get("baseFeePerGas", "0x0"))
         tip = quantity(self._rpc.ask("eth_maxPriorityFeePerGas")) if base else 0
         return tip, tip + 2 * base
+
+
+def _offered(raw: bytes) -> tuple[int, int]:
+    """Return the tip and the most that a transaction offers for a unit of gas."""
+    fields = rlp.decode(raw.removeprefix(_DYNAMIC))
+    tip, most = (int.from_bytes(fields[at], "big") for at in (2, 3))
+    return tip, most
+
+
+def _outbid(offered: tuple[int, int], asked: tuple[int, int]) -> tuple[int, int]:
+    """Return fees to offer instead; the same as before where they are enough."""
+    tip, most = (
+        max(-(-old * 5 // 4), new) for old, new in zip(offered, asked, strict=True)
+    )
+    enough = tip > _MOST_TIMES * asked[0] or most > _MOST_TIMES * asked[1]
+    return offered if enough else (tip, most)

@@ -9,7 +9,6 @@ import datetime
 import hashlib
 import logging
 import stat
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,8 +18,11 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from crypto.errors import CryptoError
+from crypto.signing import HASHING
+from ledger.chain import RpcAnchors
 from ledger.checkpoint import origin_of
 from ledger.errors import LedgerError
+from ledger.finality import parse_finality
 from ledger.participants import Participant
 from ledger.ports import Anchors
 from ledger.rpc_registry import RpcRegistry
@@ -46,6 +48,7 @@ from node.ports import Clock, Identity, PolicyDecisionPoint, Store
 from node.services import Services
 from node.services.acknowledge import Acknowledge
 from node.services.align import Align
+from node.services.anchor import Anchoring
 from node.services.ask import Ask
 from node.services.check_suites import check_suites
 from node.services.collect_cosignatures import CollectCosignatures
@@ -76,6 +79,7 @@ from node.services.witness import Witness
 _log = logging.getLogger("fieldpact")
 _PROVING_THREADS, _READING_THREADS = 2, 8
 _POLICY_CHECK_S, _FORGET_S, _PUBLISH_S, _SNAPSHOTS_S = 10.0, 60.0, 10.0, 5.0
+_ANCHORING_S = 2.0
 _ANCHORING_S = 2.0
 _COMPARE_S = 60.0
 _DELIVER_S = 3.0
@@ -359,9 +363,15 @@ def _services(
             store=store,
             signer=signer,
             origin=origin_of(settings.did),
+            clock=clock,
+        ),
+        anchoring=Anchoring(
+            store=store,
             anchors=anchors,
+            hashing=HASHING[signer.suite],
             clock=clock,
             randomness=randomness,
+            epoch_s=settings.epoch_s,
         ),
         witness=witness,
         compare_logs=CompareLogs(
@@ -414,18 +424,12 @@ def _anchors(
 ) -> Anchors | None:
     if settings.chain is None:
         return None
-    # web3 takes a second and a half to import; a node without a chain need not. It
-    # also raises the process's recursion limit a hundredfold, under which a deeply
-    # nested JSON body would overflow the stack instead of being refused.
-    limit = sys.getrecursionlimit()
-    from ledger.chain import Web3Anchors  # noqa: PLC0415
-
-    sys.setrecursionlimit(limit)
-    anchors = Web3Anchors(
+    anchors = RpcAnchors(
         settings.chain.url,
         key=keys.secp256k1,
         contract=settings.chain.contract,
         chain_id=settings.chain.chain_id,
+        finality=parse_finality(settings.chain.finality),
     )
     stack.callback(anchors.close)
     return anchors
@@ -465,11 +469,16 @@ async def _background(
     """
 
     async def repeat(action: Callable[[], Awaitable[object]], pause_s: float) -> None:
+        said = ""
         while True:
             try:
                 await action()
+                said = ""
             except (NodeError, LedgerError, CryptoError) as error:
-                _log.warning("%s", error)
+                # What lasts is said once: an hour without a chain is one line.
+                if str(error) != said:
+                    _log.warning("%s", error)
+                said = str(error)
             except Exception:  # noqa: BLE001  # a bug here must not end the log
                 _log.exception("background work failed; it goes on")
             await asyncio.sleep(pause_s)
@@ -487,7 +496,7 @@ async def _background(
             group.create_task(_publish(services, file))
         group.create_task(repeat(services.snapshots.keep, _SNAPSHOTS_S))
         group.create_task(repeat(keeper.integrate, settings.integrate_every_s))
-        group.create_task(repeat(keeper.anchor, settings.epoch_s))
+        group.create_task(repeat(services.anchoring.keep, _ANCHORING_S))
         cosign_every_s = settings.witnesses.every_s
         group.create_task(repeat(services.cosignatures, cosign_every_s))
         group.create_task(repeat(services.compare_logs, _COMPARE_S))

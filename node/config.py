@@ -51,6 +51,7 @@ class Chain(_Strict):
 
     Attributes:
         chain_id: EIP-155; another chain at this address is then refused.
+        finality: When a block stays: `immediate`, `depth:N`, `safe` or `finalized`.
         registry: Address of the registry of participants (`fieldpact consortium`);
             None: what the file pins is not compared with anything.
         registry_every_s: Time between two comparisons.
@@ -60,6 +61,10 @@ class Chain(_Strict):
     url: str = Field(repr=False)
     contract: str
     chain_id: int | None = None
+    finality: str = Field(
+        default="immediate",
+        pattern=r"^(immediate|depth:(0|[1-9]\d{0,5})|safe|finalized)$",
+    )
     registry: str | None = Field(default=None, pattern=r"^0x[0-9a-fA-F]{40}$")
     registry_every_s: float = Field(default=60.0, ge=1, le=3600)
     registry_stale_s: float = Field(default=3600.0, ge=1, le=604_800)

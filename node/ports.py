@@ -18,10 +18,10 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from ledger.participants import Participant
-from ledger.ports import Anchored
+from ledger.ports import Account
 from ledger.receipts import Countersignature, Receipt, SignedReceipt
 from ledger.records import Schema
 from ledger.registry import Registry
@@ -632,19 +632,49 @@ class StoredCheckpoint:
     at: datetime.datetime
 
 
+AnchorState: TypeAlias = Literal[
+    "queued", "signed", "sent", "mined", "final", "adopted"
+]
+"""How far an anchor has come (`docs/protocols/anchoring.md`)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAnchor:
-    """One epoch's anchor; `anchored` is None until the chain holds it."""
+    """One epoch's anchor, and how far it has come.
 
+    Attributes:
+        member: The address that anchors.
+        size: Of the tree that is anchored; 0 where the chain's word was adopted.
+        at: When it was begun.
+        nonce: Of the transaction that was signed last.
+        raw: That transaction, kept before it is sent.
+        transaction: Its hash; once the chain holds the anchor, of the one that did it.
+        signed_at: When it was signed, or was seen to be gone.
+        block: Number of the block that holds it.
+        block_hash: And its hash, `0x` and 64 hex digits.
+    """
+
+    chain_id: int
+    contract: str
+    member: str
     epoch: int
     size: int
     note: str
     salt: bytes
     commitment: bytes
-    chain_id: int
-    contract: str
     at: datetime.datetime
-    anchored: Anchored | None
+    state: AnchorState = "queued"
+    nonce: int | None = None
+    raw: bytes | None = field(default=None, repr=False)
+    transaction: str | None = None
+    signed_at: datetime.datetime | None = None
+    block: int | None = None
+    block_hash: str | None = None
+
+    @property
+    def account(self) -> Account:
+        """Return whose epochs these are, at which contract of which chain."""
+        return Account(self.chain_id, self.contract, self.member)
 
 
 class Receipts(Protocol):
@@ -882,12 +912,42 @@ class Log(Protocol):
         """Insert or replace an epoch's anchor."""
         ...
 
-    def anchor(self) -> StoredAnchor | None:
-        """Return the newest epoch's anchor, whatever its state."""
+    def anchor(
+        self, account: Account | None = None, epoch: int | None = None
+    ) -> StoredAnchor | None:
+        """Return the newest anchor, whatever its state; or the one of an epoch.
+
+        Args:
+            account: Of this one; without it, of the one that was begun with last.
+            epoch: Of an account.
+        """
+        ...
+
+    def anchors(
+        self,
+        account: Account,
+        *,
+        states: Collection[AnchorState] = (),
+        after: int = 0,
+        most: int = 1000,
+    ) -> Sequence[StoredAnchor]:
+        """Return an account's anchors by epoch, at most so many.
+
+        Args:
+            states: In one of these; in any, if none is named.
+            after: Only of later epochs.
+        """
+        ...
+
+    def unanchor(self, account: Account, after: int, at: datetime.datetime) -> None:
+        """Have the anchors beyond an epoch sent again: the chain holds them no more."""
         ...
 
     def anchor_covering(self, index: int) -> StoredAnchor | None:
-        """Return the first anchor on chain whose tree holds this index."""
+        """Return the first final anchor whose tree holds this index.
+
+        One of the account that anchors now, where there is one.
+        """
         ...
 
 

@@ -9,6 +9,7 @@ from node.domain.negotiation import Role
 from node.errors import Conflict, NotFound, Unauthenticated
 from node.ports import Audit, Clock, Identity, KeyRegistry, Store, UnitOfWork
 from node.services.align import Align
+from node.services.anchor import Anchoring
 from node.services.ask import Ask
 from node.services.collect_cosignatures import CollectCosignatures
 from node.services.compare_keys import CompareKeys
@@ -49,6 +50,7 @@ class Services:
     bundle: GiveBundle
     evidence: GiveEvidence
     keep_log: KeepLog
+    anchoring: Anchoring
     erase: Erase
     registry: KeyRegistry | None
     witness: Witness

@@ -1,29 +1,22 @@
-"""Keep the log: integrate, publish, anchor.
+"""Keep the log: integrate, publish.
 
 A receipt is *sequenced* in the request's own transaction. Everything here comes
-later and without the caller: entries are *integrated* into the tree, the tree is
-*published* as a signed checkpoint, and once an epoch a salted commitment to the
-newest checkpoint is *anchored* on the chain, in idle epochs too, so that the
-chain shows no call volume. Each step can be stopped at any instruction and done
-again.
+later and without the caller: entries are *integrated* into the tree, and the tree is
+*published* as a signed checkpoint. Each step can be stopped at any instruction and
+done again. The newest checkpoint is then *anchored* (`node.services.anchor`).
 """
 
-import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from crypto import merkle
 from crypto.notes import Checkpoint, sign_checkpoint
 from crypto.signing import HASHING, Signer
 from ledger import log
-from ledger.checkpoint import anchor_commitment
-from ledger.ports import Anchors
 from node.ports import (
     Clock,
-    Randomness,
     Store,
-    StoredAnchor,
     StoredCheckpoint,
     UnitOfWork,
 )
@@ -44,15 +37,12 @@ class KeepLog:
 
     Attributes:
         origin: Name of the log, in its checkpoints.
-        anchors: The chain, or None for a node without one.
     """
 
     store: Store
     signer: Signer
     origin: str
-    anchors: Anchors | None
     clock: Clock
-    randomness: Randomness
 
     async def integrate(self) -> int:
         """Integrate what waits, and publish a checkpoint of the new tree.
@@ -87,59 +77,3 @@ class KeepLog:
             )
         )
         return len(waiting)
-
-    async def anchor(self) -> StoredAnchor | None:
-        """Anchor the newest checkpoint for the next epoch.
-
-        What is to be anchored is durable before the chain is asked, so that a
-        crash in between repeats the same anchor instead of making another.
-
-        Returns:
-            The anchor that the chain now holds; None without chain or checkpoint.
-
-        Raises:
-            ChainUnavailable: The chain did not answer; call again.
-            Inconsistent: The chain holds something else for this epoch.
-        """
-        anchors = self.anchors
-        if anchors is None:
-            return None
-        chain_id = await asyncio.to_thread(lambda: anchors.chain_id)
-        pending = await self.store.write(
-            lambda work: self._pending(work, chain_id, anchors.contract)
-        )
-        if pending is None:
-            return None
-        anchored = await asyncio.to_thread(
-            anchors.anchor, epoch=pending.epoch, commitment=pending.commitment
-        )
-        done = replace(pending, anchored=anchored)
-        await self.store.write(lambda work: work.log.keep_anchor(done))
-        return done
-
-    def _pending(
-        self, work: UnitOfWork, chain_id: int, contract: str
-    ) -> StoredAnchor | None:
-        """Return the anchor to write: the one begun, or a new one kept first."""
-        last = work.log.anchor()
-        if last is not None and last.anchored is None:
-            return last
-        checkpoint = work.log.checkpoint()
-        if checkpoint is None:
-            return None
-        salt = self.randomness(32)
-        pending = StoredAnchor(
-            epoch=last.epoch + 1 if last else 1,
-            size=checkpoint.size,
-            note=checkpoint.note,
-            salt=salt,
-            commitment=anchor_commitment(
-                checkpoint.note, salt, hashing=HASHING[self.signer.suite]
-            ),
-            chain_id=chain_id,
-            contract=contract,
-            at=self.clock.now(),
-            anchored=None,
-        )
-        work.log.keep_anchor(pending)
-        return pending

@@ -10,7 +10,7 @@ import pytest
 
 from ledger.chain import Web3Anchors, deploy
 from ledger.errors import ChainUnavailable, Inconsistent
-from ledger.memory import MemoryChain
+from ledger.memory_chain import MemoryChain
 from ledger.ports import Anchors, ChainReader
 from ledger.rpc_reader import RpcChainReader
 from tests.support.chain import anvil, member_key, node, opened

@@ -10,12 +10,11 @@ import sqlalchemy as sa
 
 from crypto import merkle
 from ledger import log
-from ledger.ports import Anchored
 from ledger.receipts import SignedReceipt
 from ledger.snapshots import SignedSnapshot
 from node.adapters.sql.store import SqlStore, engine_for
 from node.errors import Unavailable
-from node.ports import StoredAnchor, StoredCheckpoint, UnitOfWork, Waiting
+from node.ports import StoredCheckpoint, UnitOfWork, Waiting
 from node.services.keep_log import over_nodes
 from tests.contract.samples import NOW, append, dump, snapshot
 
@@ -221,51 +220,3 @@ class TestLog:
         with pytest.raises(Unavailable):
             await store.write(lambda w: w.log.publish(other))
         assert await store.read(lambda view: view.log.checkpoint()) == first
-
-    async def test_an_anchor_is_begun_then_held(self, store: SqlStore) -> None:
-        assert await store.read(lambda view: view.log.anchor()) is None
-        begun = anchor(1, 4)
-        await store.write(lambda w: w.log.keep_anchor(begun))
-        assert await store.read(lambda view: view.log.anchor()) == begun
-        assert await store.read(lambda view: view.log.anchor_covering(0)) is None
-        held = dataclasses.replace(begun, anchored=anchored(1))
-        await store.write(lambda w: w.log.keep_anchor(held))
-        assert await store.read(lambda view: view.log.anchor()) == held
-
-    async def test_an_entry_is_covered_by_the_first_anchor_that_holds_it(
-        self, store: SqlStore
-    ) -> None:
-        sizes = {1: 4, 2: 4, 3: 9}
-        for epoch, size in sizes.items():
-            held = dataclasses.replace(anchor(epoch, size), anchored=anchored(epoch))
-            await store.write(lambda w, h=held: w.log.keep_anchor(h))  # type: ignore[misc]
-        await store.write(lambda w: w.log.keep_anchor(anchor(4, 20)))
-        expected: dict[int, int | None] = {0: 1, 3: 1, 4: 3, 8: 3, 9: None}
-        for index, wanted in expected.items():
-            found = await store.read(
-                lambda view, i=index: view.log.anchor_covering(i)  # type: ignore[misc]
-            )
-            assert (found and found.epoch) == wanted
-
-
-def anchor(epoch: int, size: int) -> StoredAnchor:
-    return StoredAnchor(
-        epoch=epoch,
-        size=size,
-        note="note",
-        salt=b"s" * 32,
-        commitment=bytes([epoch]) * 32,
-        chain_id=1337,
-        contract="0x" + "cc" * 20,
-        at=NOW,
-        anchored=None,
-    )
-
-
-def anchored(epoch: int) -> Anchored:
-    return Anchored(
-        epoch=epoch,
-        commitment=bytes([epoch]) * 32,
-        transaction=f"0x{epoch:064x}",
-        block=epoch,
-    )

@@ -82,7 +82,7 @@ async def call(world: World) -> None:
     await world.query(fields=["contact_phone"])
     await world.query(token=None)
     await world.maker.services.keep_log.integrate()
-    await world.maker.services.keep_log.anchor()
+    await world.maker.services.anchoring()
     await world.query(purpose="credit-scoring")
     await world.query(customers=[world.customer(name) for name in SHARED])
 

@@ -407,8 +407,9 @@ async def test_no_canary_is_in_what_auditors_and_the_chain_hold(
     await world.query()
     watch = Watch(world, logged)
     keeper = world.maker.services.keep_log
+    anchoring = world.maker.services.anchoring
     await keeper.integrate()
-    await keeper.anchor()
+    await anchoring()
     ids = [signed.receipt.receipt_id for signed in world.maker.receipts()]
     for path in (
         "/audit/summary",
@@ -429,7 +430,7 @@ async def test_no_canary_is_in_what_auditors_and_the_chain_hold(
         assert reply.is_success
     await world.maker.client.get("/log/checkpoint")
     await world.maker.client.get("/openapi.json")
-    held = repr(world.chain._held).encode()
+    held = repr(world.chain.blocks).encode()
     assert b"commitment" in held
     assert watch.spilled(held) == []
 

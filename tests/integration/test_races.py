@@ -311,11 +311,12 @@ async def test_a_record_that_changes_during_calls_is_shown_as_committed_to(
 async def test_the_log_grows_while_calls_are_answered(world: World) -> None:
     stop = asyncio.Event()
     keeper = world.maker.services.keep_log
+    anchoring = world.maker.services.anchoring
 
     async def keep() -> None:
         while not stop.is_set():
             await keeper.integrate()
-            await keeper.anchor()
+            await anchoring()
             await asyncio.sleep(0.005)
 
     keeping = asyncio.create_task(keep())
@@ -325,7 +326,7 @@ async def test_the_log_grows_while_calls_are_answered(world: World) -> None:
     for answer in answers:
         world.check(answer)
     await keeper.integrate()
-    held = await keeper.anchor()
+    held = await anchoring()
     assert held is not None
     assert world.chain.commitment(world.chain.member, held.epoch) == held.commitment
     receipt = answers[-1].receipt.receipt_id
@@ -337,17 +338,18 @@ async def test_a_keeper_that_loses_the_chain_goes_on_where_it_was(
     world: World,
 ) -> None:
     keeper = world.maker.services.keep_log
+    anchoring = world.maker.services.anchoring
     world.check(await world.query())
     await keeper.integrate()
     world.chain.answers = False
     for _ in range(2):
         with pytest.raises(Exception, match="does not answer"):
-            await keeper.anchor()
+            await anchoring()
     world.check(await world.query())
     await keeper.integrate()
     world.chain.answers = True
-    first = await keeper.anchor()
-    second = await keeper.anchor()
+    first = await anchoring()
+    second = await anchoring()
     assert first is not None
     assert second is not None
     assert (second.epoch, second.size) == (first.epoch + 1, first.size + 1)

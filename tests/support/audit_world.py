@@ -18,7 +18,8 @@ from crypto.keys import Ed25519Key
 from crypto.typed import Field, Kind, Schema, schema_hash, size
 from ledger.conditions import Condition, Value, ordered
 from ledger.disclosure import statement_of
-from ledger.memory import MemoryChain, MemoryLog
+from ledger.memory import MemoryLog
+from ledger.memory_chain import MemoryChain
 from ledger.participants import Participant
 from ledger.receipts import (
     FIRST,

@@ -437,9 +437,9 @@ def _agreement_counts(agreements: Sequence[Mapping[str, Any]]) -> dict[str, int]
 
 
 def _anchored_size(connection: Connection) -> int:
-    """Return how many log entries the chain's anchors cover."""
+    """Return how many log entries the chain's anchors cover for good."""
     statement = sa.select(sa.func.max(t.anchors.c.size)).where(
-        t.anchors.c.transaction_hash.is_not(None)
+        t.anchors.c.state == "final"
     )
     return connection.scalar(statement) or 0
 
@@ -481,7 +481,7 @@ def _checkpoint(connection: Connection) -> dict[str, Any] | None:
 
 def _anchor(connection: Connection) -> dict[str, Any] | None:
     c = t.anchors.c
-    statement = sa.select(t.anchors).order_by(c.epoch.desc()).limit(1)
+    statement = sa.select(t.anchors).order_by(c.row.desc()).limit(1)
     row = (connection.execute(statement)).one_or_none()
     if row is None:
         return None
@@ -491,7 +491,7 @@ def _anchor(connection: Connection) -> dict[str, Any] | None:
         "at": render_instant(_instant(row.at)),
         "block": row.block,
         "transaction": row.transaction_hash,
-        "state": "pending" if row.transaction_hash is None else "anchored",
+        "state": row.state,
     }
 
 

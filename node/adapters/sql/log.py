@@ -5,16 +5,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
-from ledger.ports import Anchored
 from ledger.receipts import SignedReceipt
 from ledger.snapshots import SignedSnapshot
 from node.adapters.sql import tables as t
+from node.adapters.sql.anchors import SqlAnchors
 from node.adapters.sql.receipts import signed_receipt
 from node.adapters.sql.snapshots import signed_snapshot
-from node.ports import StoredAnchor, StoredCheckpoint, Waiting
+from node.ports import StoredCheckpoint, Waiting
 
 _LEADER: Final = 0x6C6F67
 """Of the lock that the keeper of the log holds: "log". Migrations have another."""
@@ -26,11 +24,8 @@ _ENTRIES: Final[Mapping[str, tuple[sa.Table, sa.Column[int], _Read]]] = {
 """What the log is about: table, what numbers its rows, how to read one."""
 
 
-class SqlLog:
+class SqlLog(SqlAnchors):
     """Implements `node.ports.Log`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
     def lead(self) -> bool:
         """Tell whether this transaction may keep the log.
@@ -145,69 +140,6 @@ class SqlLog:
             return None
         return StoredCheckpoint(
             size=row.size, root=row.root, note=row.note, at=_instant(row.at)
-        )
-
-    def keep_anchor(self, anchor: StoredAnchor) -> None:
-        """Insert or replace an epoch's anchor."""
-        held = anchor.anchored
-        values = {
-            "size": anchor.size,
-            "note": anchor.note,
-            "salt": anchor.salt,
-            "commitment": anchor.commitment,
-            "chain_id": anchor.chain_id,
-            "contract": anchor.contract,
-            "at": int(anchor.at.timestamp()),
-            "state": "final" if held else "queued",
-            "transaction_hash": held.transaction if held else None,
-            "block": held.block if held else None,
-        }
-        sqlite_ = self._connection.dialect.name == "sqlite"
-        upsert = sqlite.insert if sqlite_ else postgresql.insert
-        self._connection.execute(
-            upsert(t.anchors)
-            .values(epoch=anchor.epoch, **values)
-            .on_conflict_do_update(index_elements=["epoch"], set_=values)
-        )
-
-    def anchor(self) -> StoredAnchor | None:
-        """Return the newest epoch's anchor, whatever its state."""
-        statement = sa.select(t.anchors).order_by(t.anchors.c.epoch.desc()).limit(1)
-        return self._anchor(statement)
-
-    def anchor_covering(self, index: int) -> StoredAnchor | None:
-        """Return the first anchor on chain whose tree holds this index."""
-        c = t.anchors.c
-        statement = (
-            sa.select(t.anchors)
-            .where(c.size > index, c.transaction_hash.is_not(None))
-            .order_by(c.size, c.epoch)
-            .limit(1)
-        )
-        return self._anchor(statement)
-
-    def _anchor(self, statement: sa.Select[Any]) -> StoredAnchor | None:
-        row = (self._connection.execute(statement)).one_or_none()
-        if row is None:
-            return None
-        anchored = None
-        if row.transaction_hash is not None:
-            anchored = Anchored(
-                epoch=row.epoch,
-                commitment=row.commitment,
-                transaction=row.transaction_hash,
-                block=row.block,
-            )
-        return StoredAnchor(
-            epoch=row.epoch,
-            size=row.size,
-            note=row.note,
-            salt=row.salt,
-            commitment=row.commitment,
-            chain_id=row.chain_id,
-            contract=row.contract,
-            at=_instant(row.at),
-            anchored=anchored,
         )
 
 

@@ -384,20 +384,33 @@ checkpoints = sa.Table(
 anchors = sa.Table(
     "anchors",
     metadata,
-    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    # The account that was begun with last is the one that anchors now.
+    Column("row", _serial, primary_key=True, autoincrement=True),
+    Column("chain_id", BigInteger, nullable=False),
+    Column("contract", String(42), nullable=False),
+    Column("member", String(42), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("note", Text, nullable=False),
     Column("salt", LargeBinary(32), nullable=False),
     Column("commitment", LargeBinary(32), nullable=False),
-    Column("chain_id", BigInteger, nullable=False),
-    Column("contract", String(42), nullable=False),
     Column("at", BigInteger, nullable=False),
     # queued → signed → sent → mined → final. What was signed is kept before it is sent.
     Column("state", String(8), nullable=False),
     Column("nonce", BigInteger, nullable=True),
     Column("raw", LargeBinary, nullable=True),
     Column("transaction_hash", String(66), nullable=True),
+    Column("signed_at", BigInteger, nullable=True),
     Column("block", BigInteger, nullable=True),
     Column("block_hash", String(66), nullable=True),
+    sa.UniqueConstraint("chain_id", "contract", "member", "epoch"),
     Index("anchors_by_size", "size"),
+    # Few anchors are under way, however many there are.
+    Index(
+        "anchors_open",
+        "epoch",
+        sqlite_where=sa.text("state NOT IN ('final', 'adopted')"),
+        postgresql_where=sa.text("state NOT IN ('final', 'adopted')"),
+    ),
+    sqlite_autoincrement=True,
 )

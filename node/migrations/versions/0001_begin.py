@@ -51,24 +51,41 @@ def upgrade() -> None:
 
     op.create_table(
         "anchors",
-        sa.Column("epoch", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "row",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("chain_id", sa.BigInteger(), nullable=False),
+        sa.Column("contract", sa.String(length=42), nullable=False),
+        sa.Column("member", sa.String(length=42), nullable=False),
+        sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("salt", sa.LargeBinary(length=32), nullable=False),
         sa.Column("commitment", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("chain_id", sa.BigInteger(), nullable=False),
-        sa.Column("contract", sa.String(length=42), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.String(length=8), nullable=False),
         sa.Column("nonce", sa.BigInteger(), nullable=True),
         sa.Column("raw", sa.LargeBinary(), nullable=True),
         sa.Column("transaction_hash", sa.String(length=66), nullable=True),
+        sa.Column("signed_at", sa.BigInteger(), nullable=True),
         sa.Column("block", sa.BigInteger(), nullable=True),
         sa.Column("block_hash", sa.String(length=66), nullable=True),
-        sa.PrimaryKeyConstraint("epoch"),
+        sa.PrimaryKeyConstraint("row"),
+        sa.UniqueConstraint("chain_id", "contract", "member", "epoch"),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("anchors", schema=None) as batch_op:
         batch_op.create_index("anchors_by_size", ["size"], unique=False)
+        batch_op.create_index(
+            "anchors_open",
+            ["epoch"],
+            unique=False,
+            sqlite_where=sa.text("state NOT IN ('final', 'adopted')"),
+            postgresql_where=sa.text("state NOT IN ('final', 'adopted')"),
+        )
 
     op.create_table(
         "asked",
@@ -520,6 +537,11 @@ def downgrade() -> None:
 
     op.drop_table("asked")
     with op.batch_alter_table("anchors", schema=None) as batch_op:
+        batch_op.drop_index(
+            "anchors_open",
+            sqlite_where=sa.text("state NOT IN ('final', 'adopted')"),
+            postgresql_where=sa.text("state NOT IN ('final', 'adopted')"),
+        )
         batch_op.drop_index("anchors_by_size")
 
     op.drop_table("anchors")

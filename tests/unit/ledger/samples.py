@@ -6,7 +6,7 @@ from crypto.bbs import BbsKey
 from crypto.encoding import b64u, sha256
 from crypto.keys import Ed25519Key
 from ledger import receipts
-from ledger.memory import MemoryChain
+from ledger.memory_chain import MemoryChain
 from ledger.participants import Participant
 from ledger.receipts import PolicyReference, Receipt, SignedReceipt, sign_receipt
 

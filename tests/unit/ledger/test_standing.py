@@ -7,7 +7,8 @@ import pytest
 from crypto.errors import CryptoError, InvalidProof
 from ledger.errors import ChainUnavailable, Inconsistent
 from ledger.evidence import Place
-from ledger.memory import MemoryChain, MemoryLog
+from ledger.memory import MemoryLog
+from ledger.memory_chain import MemoryChain
 from ledger.standing import Standing, verify_place
 from tests.unit.ledger import samples, world
 

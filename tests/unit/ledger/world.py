@@ -25,7 +25,8 @@ from ledger.disclosure import (
     statement_of,
 )
 from ledger.evidence import Evidence, Opening
-from ledger.memory import MemoryChain, MemoryLog
+from ledger.memory import MemoryLog
+from ledger.memory_chain import MemoryChain
 from ledger.presentation import prove_record
 from ledger.receipts import SignedReceipt, sign_receipt
 from ledger.records import Value

@@ -11,7 +11,7 @@ import pytest
 
 from ledger.disclosure import Disclosure
 from ledger.errors import Inconsistent
-from ledger.memory import MemoryChain
+from ledger.memory_chain import MemoryChain
 from ledger.snapshots import Age, SignedSnapshot, sign_snapshot
 from node.adapters.sql.store import SqlStore, engine_for
 from node.ports import Reply
