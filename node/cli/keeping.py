@@ -1,11 +1,14 @@
 """`fsck`, `receipt`, `archive`: looking after what the store keeps."""
 
-from typing import Annotated
+import datetime
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress
 
 from ledger.errors import LedgerError
+from ledger.receipts import parse_receipt
 from node import keeping
 from node.cli.output import (
     AsJson,
@@ -124,3 +127,92 @@ def expire(
             erased, more = erased + told["erased"], told["more"]
             bar.update(task, completed=erased)
     out.print(f"✓ erased {erased}")
+
+
+archive = typer.Typer(help="Receipts taken out of the store, to be put back if needed.")
+_File = Annotated[Path, typer.Argument(help="The archive.")]
+
+
+@archive.command("write")
+def write(
+    file: Annotated[Path, typer.Argument(help="A new file.")],
+    settings_file: SettingsFile,
+    before: Annotated[str, typer.Option(help="Receipts from before this day, UTC.")],
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Then erase what they say in the store.")
+    ] = False,
+) -> None:
+    """Write receipts of ours to a file, with everything that opens them.
+
+    The file is read back and checked before it gets its name.
+    """
+    with reported():
+        settings = load(settings_file)
+        manifest = keeping.write_archive(settings, file, _day(before))
+    _tell(manifest.to_json())
+    if remove:
+        _remove(file, settings, settings_file)
+
+
+@archive.command("verify")
+def verify(file: _File, settings_file: SettingsFile) -> None:
+    """Check an archive, and each of its receipts against its leaf in the log."""
+    with reported():
+        manifest = keeping.verify_archive(load(settings_file), file)
+    _tell(manifest.to_json())
+
+
+@archive.command("remove")
+def remove(file: _File, settings_file: SettingsFile) -> None:
+    """Erase in the store what an archive holds, once it is checked.
+
+    Stopped half way, it is run again: what is erased already stays so.
+    """
+    with reported():
+        settings = load(settings_file)
+    _remove(file, settings, settings_file)
+
+
+@archive.command("restore")
+def restore(file: _File, settings_file: SettingsFile) -> None:
+    """Put back into the store what an archive holds, each receipt against its leaf."""
+    with reported():
+        settings = load(settings_file)
+        keeping.verify_archive(settings, file)
+    api, restored = Management.of(settings_file), 0
+    for lines in keeping.archived(settings, file):
+        told = api.post("/management/receipts/restore", {"receipts": lines})
+        restored += told["restored"]
+    out.print(f"✓ put back {restored}")
+
+
+def _remove(file: Path, settings: Settings, settings_file: Path) -> None:
+    with reported():
+        manifest = keeping.verify_archive(settings, file)
+    api, erased = Management.of(settings_file), 0
+    for lines in keeping.archived(settings, file):
+        ids = [_id_of(each) for each in lines]
+        body = {"receipts": ids, "archive": manifest.sha256}
+        erased += api.post("/management/receipts/archived", body)["erased"]
+    out.print(f"✓ erased {erased}")
+
+
+def _id_of(line: dict[str, Any]) -> str:
+    """Return the id of the receipt that a line of an archive holds."""
+    return parse_receipt(line["receipt"]).receipt_id
+
+
+def _day(text: str) -> datetime.datetime:
+    """Return the first instant of a day. Raises `BadParameter`."""
+    try:
+        day = datetime.date.fromisoformat(text)
+    except ValueError as error:
+        message = f"{text}: write a day, as in 2026-05-31"
+        raise typer.BadParameter(message) from error
+    return datetime.datetime.combine(day, datetime.time(), datetime.UTC)
+
+
+def _tell(manifest: dict[str, Any]) -> None:
+    count, first, last = (manifest[name] for name in ("count", "first", "last"))
+    out.print(f"✓ {count} receipts, {first} to {last} in the log")
+    out.print(f"  SHA-256 {manifest['sha256']}")
