@@ -25,6 +25,7 @@ Ed25519 is the specification's type 0x04; SM2 has a type of ours, of the same fo
 Spec: c2sp.org/tlog-cosignature; `docs/protocols/witnesses.md`.
 """
 
+import datetime
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -88,7 +89,8 @@ def open_cosignatures(
 
     Args:
         note: A signed checkpoint.
-        witnesses: Participants as *pinned*. Keys of their past count, too.
+        witnesses: Participants as *pinned*. A key of their past counts for the time
+            in which it was theirs; a later line of it is passed over.
 
     Returns:
         The newest time of each, seconds since 1970, by DID.
@@ -145,14 +147,25 @@ def _cosigned(
     """Yield each line of a known witness, with who and when. Verified."""
     text, lines = split_note(note)
     known = {
-        (witness_name(witness.did), key_hash(witness.did, key)): (witness.did, key)
+        (witness_name(witness.did), key_hash(witness.did, key)): (witness.did, key, end)
         for witness in witnesses
-        for key in witness.verifiers
+        for key, end in _keys(witness)
     }
     for line in lines:
         if (line.name, line.key_hash) in known:
-            did, key = known[line.name, line.key_hash]
-            yield did, _opened(line, text, key), line
+            did, key, end = known[line.name, line.key_hash]
+            at = _opened(line, text, key)
+            if at <= end:
+                yield did, at, line
+
+
+def _keys(witness: Participant) -> Iterator[tuple[Verifier, int]]:
+    """Yield the keys of a witness, and until when each of them counts."""
+    ends = {past.key: past.until for past in witness.past_keys}
+    for key in witness.verifiers:
+        end = ends.get(key) if key != witness.signing else None
+        until = datetime.datetime.fromisoformat(end).timestamp() if end else _LATEST
+        yield key, int(until)
 
 
 def _opened(line: SignatureLine, text: str, key: Verifier) -> int:

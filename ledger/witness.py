@@ -136,13 +136,16 @@ def open_request(
 ) -> tuple[Participant, Checkpoint] | Refused:
     """Verify that a request's checkpoint is that of a known log.
 
+    Signed with its key of now: what only a key of its past signed may come from
+    whoever has that key today.
+
     Args:
         logs: Whose logs are witnessed, as *pinned*, by their origins.
     """
     log = logs.get(request.origin)
     if log is None:
         return Refused(status=404, why="no log of this origin is known here")
-    origin, keys = origin_of(log.did), log.verifiers
+    origin, keys = origin_of(log.did), [log.signing]
     try:
         return log, open_checkpoint(request.note, origin=origin, keys=keys)
     except (InvalidSignature, Malformed) as error:

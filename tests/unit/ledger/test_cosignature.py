@@ -1,6 +1,7 @@
 """Cosignatures: their bytes, whose they are, and what makes a note refused."""
 
 import base64
+import datetime
 import hashlib
 from dataclasses import replace
 
@@ -8,7 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from crypto.errors import InvalidSignature, Malformed
+from crypto.keys import Ed25519Key
 from crypto.notes import Checkpoint, SignatureLine, sign_checkpoint, split_note
+from crypto.sm import Sm2Key
 from ledger.checkpoint import open_checkpoint, origin_of
 from ledger.cosignature import (
     cosign,
@@ -19,6 +22,7 @@ from ledger.cosignature import (
     without_cosignatures,
     witness_name,
 )
+from ledger.participants import PastKey
 from tests.unit.ledger import samples
 
 AT = 1_795_395_600
@@ -149,3 +153,34 @@ def test_the_newest_line_of_one_witness_is_taken_out() -> None:
     assert line_of(note, LOG) is None
     with pytest.raises(InvalidSignature):
         line_of(noted(replace(line(), signature=bytes(72))), WITNESS)
+
+
+def test_a_witness_may_sign_with_sm2() -> None:
+    key = Sm2Key.from_bytes(samples.seed("sm2"))
+    other = replace(
+        WITNESS, keys={**WITNESS.keys, "sm2": key.public_bytes}, suite="sm2"
+    )
+    made = cosign(POINT.render(), did=WITNESS.did, signer=key, at=AT)
+    name, kind = b"127.0.0.1:8102/witness\n", b"\xfffieldpact/cosignature-sm2/1\0"
+    digest = hashlib.sha256(name + kind + key.public_bytes).digest()
+    assert made.key_hash == digest[:4]
+    assert open_cosignatures(noted(made), [other]) == {WITNESS.did: AT}
+    assert open_cosignatures(noted(made), [WITNESS]) == {}
+    with pytest.raises(InvalidSignature):
+        open_cosignatures(noted(replace(made, signature=bytes(72))), [other])
+
+
+def test_a_key_of_the_past_counts_for_its_own_time() -> None:
+    """Whoever has the old key today may sign with it, and name any time."""
+    new = Ed25519Key.from_bytes(samples.seed("new"))
+    until = datetime.datetime.fromtimestamp(AT, datetime.UTC)
+    past = PastKey(key=WITNESS.signing, until=until.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    now = replace(
+        WITNESS, keys={**WITNESS.keys, "ed25519": new.public_bytes}, past_keys=(past,)
+    )
+    assert open_cosignatures(noted(line(AT)), [now]) == {WITNESS.did: AT}
+    assert open_cosignatures(noted(line(AT + 1)), [now]) == {}
+    fresh = cosign(POINT.render(), did=WITNESS.did, signer=new, at=AT + 9)
+    assert open_cosignatures(noted(line(AT + 1), fresh), [now]) == {WITNESS.did: AT + 9}
+    with pytest.raises(InvalidSignature):
+        open_cosignatures(noted(replace(line(AT + 1), signature=bytes(72))), [now])

@@ -1,13 +1,16 @@
 """The law of a witness: each sentence of `add-checkpoint`, and its status."""
 
+from dataclasses import replace
 from typing import Final
 
 import pytest
 
 from crypto import merkle
 from crypto.errors import Malformed
+from crypto.keys import Ed25519Key
 from crypto.notes import Checkpoint, sign_checkpoint
 from ledger.checkpoint import origin_of
+from ledger.participants import PastKey
 from ledger.witness import (
     Conflict,
     Cosign,
@@ -141,6 +144,19 @@ def test_only_the_logs_own_signature_opens_a_request() -> None:
         refused = open_request(Request(old=0, proof=(), note=note), LOGS)
         assert isinstance(refused, Refused)
         assert refused.status == 403
+
+
+def test_a_key_of_the_past_signs_no_new_checkpoint() -> None:
+    new = Ed25519Key.from_bytes(samples.seed("new"))
+    past = PastKey(key=LOG.signing, until="2026-11-23T00:00:00Z")
+    now = replace(
+        LOG, keys={**LOG.keys, "ed25519": new.public_bytes}, past_keys=(past,)
+    )
+    refused = open_request(request(), {ORIGIN: now})
+    assert isinstance(refused, Refused)
+    assert refused.status == 403
+    fresh = replace(request(), note=sign_checkpoint(at(12), new))
+    assert open_request(fresh, {ORIGIN: now}) == (now, at(12))
 
 
 def test_one_false_line_of_the_log_spoils_the_others() -> None:
