@@ -61,10 +61,10 @@ from node.services.countersign import Countersign
 from node.services.disclose import Disclose, check_whole
 from node.services.draft_snapshot import DraftSnapshot
 from node.services.erase import Erase
+from node.services.give_bundle import GiveBundle
 from node.services.give_evidence import GiveEvidence
 from node.services.keep_log import KeepLog
 from node.services.keep_snapshots import KeepSnapshots
-from node.services.give_bundle import GiveBundle
 from node.services.negotiate import Negotiate
 from node.services.prove import Prove
 from node.services.publish import Publish
@@ -79,7 +79,6 @@ from node.services.witness import Witness
 _log = logging.getLogger("fieldpact")
 _PROVING_THREADS, _READING_THREADS = 2, 8
 _POLICY_CHECK_S, _FORGET_S, _PUBLISH_S, _SNAPSHOTS_S = 10.0, 60.0, 10.0, 5.0
-_ANCHORING_S = 2.0
 _ANCHORING_S = 2.0
 _COMPARE_S = 60.0
 _DELIVER_S = 3.0
@@ -254,9 +253,6 @@ def _services(
         agreeing=keys.x25519,
         snapshots=snapshots,
     )
-    countersign = Countersign(
-        store=store, identity=identity, send=send, signer=signer, clock=clock
-    )
     witness = Witness(store=store, identity=identity, signer=signer, clock=clock)
     evidence = GiveEvidence(
         store=store,
@@ -266,6 +262,9 @@ def _services(
         align=align,
         registry=registry,
         compare=witness.compare,
+    )
+    countersign = Countersign(
+        store=store, identity=identity, send=send, signer=signer, clock=clock
     )
     company = Company(**settings.company.model_dump())
 

@@ -786,6 +786,10 @@ class Receipts(Protocol):
         """Return a receipt's log entry, or None."""
         ...
 
+    def entries(self, receipts: Collection[str]) -> Mapping[str, LogEntry]:
+        """Return the log entries of receipts by id, of those that are not erased."""
+        ...
+
     def receive(self, received: Received) -> None:
         """Keep what a partner's node answered us."""
         ...
@@ -816,10 +820,6 @@ class Content:
     """All that a receipt of ours says and that opens it: what erasure takes away.
 
     Attributes:
-    def entries(self, receipts: Collection[str]) -> Mapping[str, LogEntry]:
-        """Return the log entries of receipts by id, of those that are not erased."""
-        ...
-
         token: The caller's token, or None.
         question: The policy's input, canonical JSON.
     """

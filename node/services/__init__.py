@@ -17,8 +17,8 @@ from node.services.compare_logs import CompareLogs
 from node.services.countersign import Countersign
 from node.services.disclose import NONCE_KEPT, Disclose
 from node.services.erase import Erase
-from node.services.give_evidence import GiveEvidence
 from node.services.give_bundle import GiveBundle
+from node.services.give_evidence import GiveEvidence
 from node.services.keep_log import KeepLog
 from node.services.keep_snapshots import KeepSnapshots
 from node.services.negotiate import Negotiate
@@ -26,8 +26,6 @@ from node.services.publish import Publish
 from node.services.reconcile import Reconcile
 from node.services.tell_stream import TellStream
 from node.services.witness import Witness
-from node.services.reconcile import Reconcile
-from node.services.tell_stream import TellStream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +45,15 @@ class Services:
     countersign: Countersign
     reconcile: Reconcile
     tell_stream: TellStream
-    bundle: GiveBundle
     evidence: GiveEvidence
+    bundle: GiveBundle
     keep_log: KeepLog
     anchoring: Anchoring
-    erase: Erase
-    registry: KeyRegistry | None
     witness: Witness
     compare_logs: CompareLogs
     cosignatures: CollectCosignatures
+    erase: Erase
+    registry: KeyRegistry | None
     compare_keys: CompareKeys
     ready: Callable[[], Awaitable[None]]
 

@@ -55,7 +55,7 @@ async def change(world: World, row: int = 0) -> None:
 
 async def anchor(world: World) -> None:
     await world.maker.services.keep_log.integrate()
-    await world.maker.services.keep_log.anchor()
+    await world.maker.services.anchoring()
 
 
 def watching(world: World) -> Watch:
@@ -93,7 +93,7 @@ async def test_a_snapshot_is_not_yet_anchored_until_an_anchor_covers_it(
     )
     await world.maker.services.keep_log.integrate()
     assert (await ask(world))["snapshot"]["state"] == "not_yet_anchored"
-    await world.maker.services.keep_log.anchor()
+    await world.maker.services.anchoring()
     third = await ask(world)
     assert third["verified"]
     assert third["snapshot"] == first["snapshot"] | {
