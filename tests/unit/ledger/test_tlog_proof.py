@@ -14,6 +14,7 @@ from ledger.memory import MemoryLog
 from ledger.tlog_proof import (
     TlogProof,
     parse_tlog_proof,
+    tlog_proof_from,
     tlog_proof_of,
     verify_tlog_proof,
 )
@@ -173,3 +174,19 @@ def test_a_log_that_is_hashed_otherwise_has_no_such_proof() -> None:
     with pytest.raises(Malformed, match="sm3"):
         tlog_proof_of(signed, bytes(32), inclusion, Other())  # type: ignore[arg-type]
     assert found.proof
+
+
+def test_evidence_holds_what_the_file_holds() -> None:
+    kept = MemoryLog(LOG, samples.PROVIDER_KEY)
+    for number, signed in enumerate(samples.stream(5)):
+        kept.sequence(signed, salt=samples.seed(f"salt {number}"))
+    with pytest.raises(Malformed, match="no checkpoint"):
+        tlog_proof_from(kept.evidence(3, WITNESS))
+    kept.integrate()
+    kept.publish()
+    told = kept.evidence(3, WITNESS)
+    found = parse_tlog_proof(tlog_proof_from(told).render())
+    entry = commitment(told.signed, told.salt)
+    assert verify_tlog_proof(found, entry, LOG) == {}
+    with pytest.raises(Malformed):
+        tlog_proof_from(replace(told, participants=(WITNESS,)))
