@@ -47,6 +47,7 @@ from node.migrations import upgrade
 from node.ports import Clock, Identity, PolicyDecisionPoint, Store
 from node.services import Services
 from node.services.acknowledge import Acknowledge
+from node.services.adopt import Adopt
 from node.services.align import Align
 from node.services.anchor import Anchoring
 from node.services.ask import Ask
@@ -372,6 +373,7 @@ def _services(
             randomness=randomness,
             epoch_s=settings.epoch_s,
         ),
+        adopt=Adopt(store=store, anchors=anchors, clock=clock),
         witness=witness,
         compare_logs=CompareLogs(
             store=store, identity=identity, peers=peers, witness=witness, clock=clock

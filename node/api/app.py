@@ -12,6 +12,7 @@ from crypto.encoding import check_depth
 from crypto.errors import Malformed
 from node.api import (
     audit,
+    chain,
     management,
     negotiations,
     problems,
@@ -122,6 +123,7 @@ def create_app(start: Starter, operators: Mapping[str, str]) -> FastAPI:
         witness,
         negotiations,
         management,
+        chain,
         audit,
     ):
         app.include_router(module.router)

@@ -145,6 +145,12 @@ class ClearAlarm(_Body):
     why: Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]
 
 
+class Adopting(_Body):
+    """Why the chain is right about what this node anchored."""
+
+    why: Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]
+
+
 class Declaration(_Body):
     """The customers of a consumer, as tokens of one agreement."""
 

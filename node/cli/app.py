@@ -5,6 +5,7 @@ import typer
 from ledger.verifier import verify
 from node.cli import (
     asking,
+    chain,
     company,
     consortium,
     keeping,
@@ -40,6 +41,7 @@ app.command("deploy-contract")(company.deploy)
 app.add_typer(company.partner, name="partner")
 app.add_typer(consortium.app, name="consortium")
 app.add_typer(keys.app, name="keys")
+app.add_typer(chain.app, name="chain")
 app.add_typer(sharing.dataset, name="dataset")
 app.add_typer(sharing.agreement, name="agreement")
 app.add_typer(streams.alarms, name="alarms")

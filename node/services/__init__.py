@@ -8,6 +8,7 @@ from node.domain.disclosure import Caller
 from node.domain.negotiation import Role
 from node.errors import Conflict, NotFound, Unauthenticated
 from node.ports import Audit, Clock, Identity, KeyRegistry, Store, UnitOfWork
+from node.services.adopt import Adopt
 from node.services.align import Align
 from node.services.anchor import Anchoring
 from node.services.ask import Ask
@@ -49,6 +50,7 @@ class Services:
     bundle: GiveBundle
     keep_log: KeepLog
     anchoring: Anchoring
+    adopt: Adopt
     witness: Witness
     compare_logs: CompareLogs
     cosignatures: CollectCosignatures
