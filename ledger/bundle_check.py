@@ -163,6 +163,7 @@ class _Tally:
     weakest: Step | None = None
     alike: int = 0
     number: int | None = None
+    counts: set[str] = field(default_factory=set)
 
     def add(self, found: Step, number: int | None) -> None:
         strength = list(State)
@@ -172,12 +173,16 @@ class _Tally:
         ):
             self.weakest, self.alike, self.number = found, 0, number
         self.alike += found.state is self.weakest.state
+        if found.name == "witnesses":  # so many of so many: there are few of them
+            self.counts.add(found.detail)
 
     def step(self) -> Step:
         """Return the weakest, and how many there are like it."""
         if self.weakest is None:
             raise ValueError("nothing was added")
         told = [f"{self.alike} / {self.total}"]
+        if self.weakest.state is State.CHECKED and self.counts:
+            told.append(", ".join(sorted(self.counts)))
         if self.weakest.state is not State.CHECKED and self.number is not None:
             told.append(f"first at number {self.number}")
         if self.weakest.state is not State.CHECKED and self.weakest.detail:

@@ -6,6 +6,8 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from examples.desk import Desk
-from examples.federation import Node, federation, free_ports
+from examples.federation import Federation, Node, federation, free_ports
 from examples.processes import node
 from node import offline
 from node.cli.app import app
@@ -315,6 +317,35 @@ def told(node: Node, *words: str | Path, exit_code: int = 0) -> str:
     return result.stdout
 
 
+def trusted(run: Federation) -> list[str]:
+    """What a third party is told to trust: a registry, and a chain to ask."""
+    addresses = ["--contract", run.contract, "--registry-contract", run.consortium]
+    return ["--registry", str(run.registry), "--rpc", run.chain_url, *addresses]
+
+
+def assert_exported(
+    parties: Sequence[Node], folder: Path, agreement: str, trust: list[str]
+) -> None:
+    """Either party exports the stream; once all is anchored, all of it verifies."""
+    file, until = folder / "stream.jsonl", time.monotonic() + 60
+    for party in parties:
+        while True:
+            told(party, "evidence", "--agreement", agreement, "--out", file)
+            found = fieldpact("verify", file, *trust)
+            if found.exit_code != 5 or time.monotonic() > until:
+                break
+            time.sleep(0.5)
+        assert found.exit_code == 0, found.output
+        assert "Complete: every receipt of the stream is here" in found.stdout
+        assert "Every key held" in found.stdout
+        assert found.stdout.splitlines()[-1].startswith("VERIFIED: every step holds")
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:-1]))
+    short = fieldpact("verify", file, *trust)
+    assert short.exit_code == 4
+    assert "NOT VERIFIED: Not complete" in short.stdout
+
+
 def test_a_proof_is_offered_asked_for_and_shown_to_others_by_commands(
     tmp_path: Path,
 ) -> None:
@@ -326,8 +357,9 @@ def test_a_proof_is_offered_asked_for_and_shown_to_others_by_commands(
     file.write_text(PREDICATES)
     (tmp_path / "ours.csv").write_text(f"code\n{CODES[0]}\n")
     names = {"a": {"en": "A", "zh": "甲"}, "b": {"en": "B", "zh": "乙"}}
-    ports = free_ports(0, 0, 0, 0)
+    *ports, chain = free_ports(0, 0, 0, 0, 0)
     with federation(tmp_path / "run") as run:
+        run.start_chain(chain)
         for number, (key, name) in enumerate(names.items()):
             address, port = ports[2 * number : 2 * number + 2]
             run.add(key, name, address=address, port=port, environment={})
@@ -379,7 +411,8 @@ def test_a_proof_is_offered_asked_for_and_shown_to_others_by_commands(
         shown.write_text(opened)
         registry = ["--registry", str(run.registry)]
         verified = fieldpact("verify", shown, *registry)
-        assert verified.exit_code == 0, verified.output
+        assert verified.exit_code == 5, verified.output
         assert CODES[0] in opened
+        assert_exported((a, b), tmp_path, agreement, trusted(run))
         compared = fieldpact("compare", shown, shown, *registry)
         assert (compared.exit_code, compared.stdout) == (0, "✓ both can be true\n")
