@@ -23,6 +23,7 @@ import os
 import secrets
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -38,7 +39,7 @@ from node.config import Settings
 FOLDER: Final = Path(__file__).resolve().parents[1] / ".compose"
 _CHAIN: Final = """\
 chain:
-  url: "{chain}"
+  url: "{url}"
   contract: "{contract}"
   registry: "{registry}"
 """
@@ -103,13 +104,14 @@ def write(folder: Path, companies: tuple[Company, ...], *, chain: str) -> None:
     _secret(folder / "authority.key", authority.key_pem)
     (folder / "env").write_text(f"FIELDPACT_USER={os.getuid()}:{os.getgid()}\n")
     nodes = [_node(folder, company, authority) for company in companies]
-    contract, registry = (_contract(nodes[0], nonce) for nonce in (0, 1))
+    names = {"url": chain}
+    names |= {"contract": _contract(nodes[0], 0), "registry": _contract(nodes[0], 1)}
     for company, settings in zip(companies, nodes, strict=True):
         home = folder / company.folder
         pin(settings.participants, nodes)
         with (home / "node" / "node.yaml").open("a") as file:
-            file.write(_CHAIN.format(chain=chain, contract=contract, registry=registry))
-        _dashboard(home, company, settings, chain, contract)
+            file.write(_CHAIN.format(**names))
+        _dashboard(home, company, settings, names)
 
 
 def _node(base: Path, company: Company, authority: Authority) -> Settings:
@@ -143,7 +145,7 @@ def _node(base: Path, company: Company, authority: Authority) -> Settings:
 
 
 def _dashboard(
-    home: Path, company: Company, settings: Settings, chain: str, contract: str
+    home: Path, company: Company, settings: Settings, chain: Mapping[str, str]
 ) -> None:
     """Write a dashboard's folder, and the key that opens it."""
     folder = home / "dashboard"
@@ -171,8 +173,9 @@ port = {port}
 public_url = "{company.public}"
 
 [chain]
-rpc_url = "{chain}"
-contract = "{contract}"
+rpc_url = "{chain["url"]}"
+contract = "{chain["contract"]}"
+registry = "{chain["registry"]}"
 """
     )
 

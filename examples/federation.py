@@ -27,6 +27,7 @@ from examples.tap import Tap
 from ledger import consortium
 from ledger.participants import Pins
 from ledger.rpc_reader import RpcChainReader
+from ledger.rpc_registry import RpcRegistry
 from node import offline
 from node.config import Settings, load
 
@@ -190,6 +191,13 @@ class Federation:
     def chain(self) -> RpcChainReader:
         """Return the anchor contract, read with nothing but HTTP."""
         reader = RpcChainReader(self.chain_url, self.contract)
+        self._stack.callback(reader.close)
+        return reader
+
+    @cached_property
+    def keys(self) -> RpcRegistry:
+        """Return the registry contract, read with nothing but HTTP."""
+        reader = RpcRegistry(self.chain_url, self.consortium)
         self._stack.callback(reader.close)
         return reader
 

@@ -17,6 +17,7 @@ from examples.demo.companies import COMPANIES, Company
 from examples.desk import Desk
 from examples.federation import Federation, Node, federation, free_ports
 from examples.tap import Tap
+from ledger.registry import Held
 
 CHAIN_PORT: Final = 8545
 
@@ -101,6 +102,11 @@ class Consortium:
         self.members = (self.maker, self.supplier, self.operator)
         made.pin()
 
+    def held(self) -> dict[str, Held]:
+        """Return which keys each member holds now, as the registry says."""
+        keys = self.federation.keys
+        return {did: keys.history(did).now for did in keys.dids()}
+
     def start_dashboards(self) -> None:
         """Start every company's dashboard, without waiting for it."""
         for member in self.members:
@@ -145,6 +151,7 @@ class Consortium:
             port=dashboard.url.rpartition(":")[2],
             chain=self.federation.chain_url,
             contract=self.federation.contract,
+            consortium=self.federation.consortium,
         )
 
 
@@ -172,4 +179,5 @@ port = {port}
 [chain]
 rpc_url = "{chain}"
 contract = "{contract}"
+registry = "{consortium}"
 """

@@ -49,8 +49,9 @@ def verify(world: Consortium, call: Call) -> Sequence[Step]:
             a node of its own may lack the countersignature, and nothing else.
     """
     evidence = json.dumps(_evidence(call)).encode()
+    made = world.federation
     steps = verify_evidence(
-        evidence, world.federation.pins, world.federation.chain, receipt_id=call.receipt
+        evidence, made.pins, made.chain, registry=made.keys, receipt_id=call.receipt
     )
     for each in steps:
         unsigned = each.name == "countersignature" and call.asker is None

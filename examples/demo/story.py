@@ -59,6 +59,13 @@ class Story:
             ("", "company", "its CRM"),
             *((role, each.name, each.company.file) for role, each in self._cast()),
         )
+        self.tell.chapter("A consortium")
+        self.tell.step(
+            "The three found it: a contract on their chain holds who is a member and "
+            "which keys each has. Who joins or leaves, two of three decide."
+        )
+        held = {did: len(each.keys) for did, each in self.world.held().items()}
+        self.tell.good(f"{len(held)} members, {sum(held.values())} keys registered")
         self.tell.chapter("An agreement")
         with self.tell.waiting("starting the car maker's and the supplier's nodes"):
             self.nodes.start("maker", "supplier")
