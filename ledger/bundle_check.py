@@ -22,6 +22,7 @@ from ledger.bundle import (
     LONGEST,
     Erased,
     Line,
+    Manifest,
     Parties,
     SignedManifest,
     Under,
@@ -65,30 +66,17 @@ def verify_bundle(
         signed = parse_first(parse_json(first))
     except Malformed as error:
         return (step("manifest", "failed", str(error)),)
-    parties, tallies = Parties(), _Tallies()
-    complete = Completeness(manifest=signed.manifest)
-    shared: dict[str, Step] = {}
+    check = _Check(manifest=signed.manifest, trust=trust)
     for line in _lines(lines):
-        if isinstance(line, Malformed):
-            tallies.add(step("receipt", "failed", str(line)))
-        elif isinstance(line, Parties):
-            parties = line
-        elif isinstance(line, Under):
-            shared = {}
-        elif isinstance(line, Erased):
-            complete.take_erased(line.sequence, line.receipt_id)
-        elif isinstance(line, Evidence):
-            for found in _steps(checks_of(line, trust), line, shared):
-                tallies.add(found, number=line.signed.receipt.sequence)
-            complete.take(line.signed.receipt)
-        if progress is not None and complete.taken % _EVERY == 0:
-            progress(complete.taken, signed.manifest.count)
+        check.take(line)
+        if progress is not None and check.complete.taken % _EVERY == 0:
+            progress(check.complete.taken, signed.manifest.count)
     if progress is not None:
-        progress(complete.taken, signed.manifest.count)
+        progress(check.complete.taken, signed.manifest.count)
     return (
-        run("manifest", lambda: _signed(signed, parties, trust)),
-        *tallies.steps(),
-        run("complete", complete.outcome),
+        run("manifest", lambda: _signed(signed, check.parties, trust)),
+        *check.tallies.steps(),
+        run("complete", check.complete.outcome),
     )
 
 
@@ -201,3 +189,33 @@ class _Tallies:
 
     def steps(self) -> Iterator[Step]:
         return (tally.step() for tally in self.by_name.values())
+
+
+class _Check:
+    """What is known of a file, as far as it was read."""
+
+    def __init__(self, *, manifest: Manifest, trust: Trust) -> None:
+        self.complete = Completeness(manifest=manifest)
+        self.parties = Parties()
+        self.tallies = _Tallies()
+        self._trust = trust
+        self._shared: dict[str, Step] = {}
+
+    def take(self, line: Line | Malformed) -> None:
+        """Take the next line."""
+        match line:
+            case Malformed():
+                self.tallies.add(step("receipt", "failed", str(line)))
+            case Parties():
+                self.parties = line
+            case Under():
+                self._shared = {}
+            case Erased():
+                self.complete.take_erased(line.sequence, line.receipt_id)
+            case Evidence():
+                receipt = line.signed.receipt
+                for found in _steps(checks_of(line, self._trust), line, self._shared):
+                    self.tallies.add(found, number=receipt.sequence)
+                self.complete.take(receipt)
+            case SignedManifest():
+                raise AssertionError("a manifest is the first line, and no other")
