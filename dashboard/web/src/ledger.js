@@ -4,7 +4,8 @@
 // what is wrong, and the state it leaves a line in.
 //
 // Formats: RFC 8785 (canonical JSON), RFC 9162 2.1 (Merkle trees), C2SP signed
-// notes and checkpoints, RFC 8032 (Ed25519), RFC 7638 (key names).
+// notes and checkpoints, RFC 8032 (Ed25519), RFC 7638 (key names); docs/protocols/suites.md.
+import { signedWithSm2, sm3 } from "./sm.js";
 
 export class Wrong extends Error {
   constructor(words, proof = [], state = "failed") {
@@ -50,23 +51,52 @@ export function canonical(value) {
   return JSON.stringify(value);
 }
 
-export async function keyId(did, publicKey) {
-  const thumbprint = await sha256(utf8(canonical({ crv: "Ed25519", kty: "OKP", x: toB64u(publicKey) })));
-  return `${did}#ed25519-${toB64u(thumbprint).slice(0, 16)}`;
+// Suites by name: how a key is named, checks a signature and is told in a note, and the
+// hash function of its owner's log.
+const SUITES = {
+  ed25519: {
+    digest: (publicKey) => sha256(utf8(canonical({ crv: "Ed25519", kty: "OKP", x: toB64u(publicKey) }))),
+    check: async (publicKey, message, signature) => {
+      const key = await crypto.subtle.importKey("raw", publicKey, { name: "Ed25519" }, false, ["verify"]);
+      return crypto.subtle.verify("Ed25519", key, signature, message);
+    },
+    type: Uint8Array.of(1),
+    hash: sha256,
+  },
+  sm2: {
+    digest: sha256,
+    check: async (publicKey, message, signature) => signedWithSm2(publicKey, message, signature),
+    type: utf8("?fieldpact/note-sm2/1\0").fill(255, 0, 1),
+    hash: async (...parts) => sm3(concat(...parts)),
+  },
+};
+
+// A pinned participant's own suite, and the keys that it signs or has signed with.
+const suiteOf = (pin) => pin.signing ?? "ed25519";
+export const hashOf = (pin) => SUITES[suiteOf(pin)].hash;
+export function keysOf(pin) {
+  const suite = suiteOf(pin);
+  const past = (pin.past_keys ?? []).filter((key) => key.suite === suite);
+  return [pin.keys[suite], ...past.map((key) => key.public)].map((key) => ({ suite, publicKey: b64u(key) }));
 }
 
-export async function signedBy(publicKey, message, signature) {
-  const key = await crypto.subtle.importKey("raw", publicKey, { name: "Ed25519" }, false, ["verify"]);
-  return crypto.subtle.verify("Ed25519", key, signature, message);
+async function keyId(did, { suite, publicKey }) {
+  return `${did}#${suite}-${toB64u(await SUITES[suite].digest(publicKey)).slice(0, 16)}`;
 }
 
-const leafHash = (entry) => sha256(Uint8Array.of(0), entry);
-const nodeHash = (left, right) => sha256(Uint8Array.of(1), left, right);
+// The pinned key of an id, or undefined.
+export async function keyNamed(pin, id) {
+  for (const key of keysOf(pin)) if ((await keyId(pin.did, key)) === id) return key;
+  return undefined;
+}
+
+export const signedBy = ({ suite, publicKey }, message, signature) => SUITES[suite].check(publicKey, message, signature);
 
 // RFC 9162, 2.1.3.2. Positions stay below 2^53, so division takes the place of shifts.
-export async function included(entry, index, size, proof, root) {
+export async function included(entry, index, size, proof, root, hashed) {
   if (!(index >= 0 && index < size)) return false;
-  let [hash, node, last] = [await leafHash(entry), index, size - 1];
+  const nodeHash = (left, right) => hashed(Uint8Array.of(1), left, right);
+  let [hash, node, last] = [await hashed(Uint8Array.of(0), entry), index, size - 1];
   for (const sibling of proof) {
     if (last === 0) return false;
     if (node % 2 === 1 || node === last) {
@@ -81,7 +111,8 @@ export async function included(entry, index, size, proof, root) {
 }
 
 // RFC 9162, 2.1.4.2.
-export async function consistent(first, second, proof) {
+export async function consistent(first, second, proof, hashed) {
+  const nodeHash = (left, right) => hashed(Uint8Array.of(1), left, right);
   if (first.size === second.size) return proof.length === 0 && equal(first.root, second.root);
   if (!(first.size > 0 && first.size < second.size)) return false;
   const whole = Number.isInteger(Math.log2(first.size));
@@ -105,17 +136,21 @@ export async function consistent(first, second, proof) {
 
 export const originOf = (did) => `${decodeURIComponent(did.replace("did:web:", "").replaceAll(":", "/"))}/log`;
 
-// Opens a signed note with one pinned key; another signature on it is ignored.
-export async function openCheckpoint(note, origin, publicKey) {
+// Opens a signed note with the pinned keys of its log: the first line of one of them
+// decides. Lines of others are passed over.
+export async function openCheckpoint(note, origin, keys) {
   const end = note.lastIndexOf("\n\n");
   const body = note.slice(0, end + 1);
-  const name = await sha256(utf8(`${origin}\n`), Uint8Array.of(1), publicKey);
+  const names = await Promise.all(
+    keys.map(({ suite, publicKey }) => sha256(utf8(`${origin}\n`), SUITES[suite].type, publicKey)),
+  );
   for (const line of note.slice(end + 2).split("\n")) {
     const [dash, signer, value] = line.split(" ");
     if (dash !== "\u2014" || signer !== origin) continue;
     const signature = b64(value);
-    if (!equal(signature.slice(0, 4), name.slice(0, 4))) continue;
-    if (!(await signedBy(publicKey, utf8(body), signature.slice(4)))) break;
+    const key = keys[names.findIndex((name) => equal(signature.slice(0, 4), name.slice(0, 4)))];
+    if (!key) continue;
+    if (!(await signedBy(key, utf8(body), signature.slice(4)))) break;
     const [first, size, root] = body.split("\n");
     if (first !== origin || !/^(0|[1-9][0-9]{0,15})$/.test(size)) break;
     return { origin, size: Number(size), root: b64(root) };

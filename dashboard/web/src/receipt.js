@@ -7,7 +7,7 @@
 //   anchor     what the chain answered to this dashboard (not to the node)
 //   snapshot   of an allowed call: what it was answered from was committed to before
 // Keys come from the dashboard's registry file. Facts come from the hashed bytes.
-import { Wrong, b64u, canonical, consistent, equal, hex, included, keyId, openCheckpoint, originOf, sha256, signedBy, tagged, text, unhex, utf8 } from "./ledger.js";
+import { Wrong, b64u, canonical, consistent, equal, hashOf, hex, included, keyNamed, keysOf, openCheckpoint, originOf, sha256, signedBy, tagged, text, unhex, utf8 } from "./ledger.js";
 import { asked, filled, proved } from "./proofs.js";
 
 const ORDER = ["checked", "pending", "stated", "failed"]; // as ledger.steps has it
@@ -65,11 +65,12 @@ async function log(found) {
 // Walks from an entry, a receipt or a snapshot, to a checkpoint; null: there is none yet.
 async function logged(found, bytes, signed, place) {
   if (place.checkpoint === null) return null;
-  const did = found.core.provider;
-  const checkpoint = await openCheckpoint(place.checkpoint, originOf(did), provider(found).publicKey);
-  const entry = await sha256(b64u(place.salt), bytes, b64u(signed));
+  const pin = provider(found);
+  const checkpoint = await openCheckpoint(place.checkpoint, originOf(pin.did), keysOf(pin));
+  const hashed = hashOf(pin);
+  const entry = await hashed(b64u(place.salt), bytes, b64u(signed));
   const proof = [["check.p.root", hex(checkpoint.root)], ["check.p.origin", checkpoint.origin]];
-  if (!(await included(entry, place.index, checkpoint.size, place.inclusion.map(b64u), checkpoint.root))) {
+  if (!(await included(entry, place.index, checkpoint.size, place.inclusion.map(b64u), checkpoint.root, hashed))) {
     throw new Wrong("check.log.path", proof);
   }
   return { checkpoint, values: { index: place.index + 1, size: checkpoint.size }, proof };
@@ -77,11 +78,12 @@ async function logged(found, bytes, signed, place) {
 
 async function signature(found) {
   const { evidence, bytes, core } = found;
-  const { pin, publicKey } = provider(found);
+  const pin = provider(found);
   const proof = [["check.p.key", core.key_id], ["check.p.source", source(found)]];
-  if (core.key_id !== (await keyId(core.provider, publicKey))) throw new Wrong("check.signature.other_key", proof);
+  const key = await keyNamed(pin, core.key_id);
+  if (!key) throw new Wrong("check.signature.other_key", proof);
   const signed = b64u(evidence.provider_signature);
-  if (!(await signedBy(publicKey, tagged("receipt", bytes), signed))) throw new Wrong("check.signature.wrong", proof);
+  if (!(await signedBy(key, tagged("receipt", bytes), signed))) throw new Wrong("check.signature.wrong", proof);
   const also = await countersignature(found, signed);
   return { state: also.state ?? "checked", words: "check.signature.ok", values: { name: pin.name }, also: [also], proof };
 }
@@ -92,10 +94,9 @@ async function countersignature({ evidence, core, id, registry }, signed) {
   if (counter === null) return { state: "pending", words: "check.signature.alone" };
   const pin = registry.pins.find(({ did }) => did === core.consumer);
   if (!pin) return { state: "stated", words: "check.signature.counter_unpinned" };
-  const publicKey = b64u(pin.keys.ed25519);
   const message = tagged("countersignature", unhex(id), signed);
-  const named = counter.key_id === (await keyId(pin.did, publicKey));
-  if (!named || !(await signedBy(publicKey, message, b64u(counter.signature)))) throw new Wrong("check.signature.counter_wrong");
+  const key = await keyNamed(pin, counter.key_id);
+  if (!key || !(await signedBy(key, message, b64u(counter.signature)))) throw new Wrong("check.signature.counter_wrong");
   return { words: "check.signature.countersigned", values: { name: pin.name } };
 }
 
@@ -106,7 +107,7 @@ async function anchor(found) {
 
 async function anchored(found, checkpoint, stated, question) {
   if (stated === null) return { state: "pending", words: "check.anchor.pending" };
-  const { pin, publicKey } = provider(found);
+  const pin = provider(found);
   const proof = [
     ["check.p.commitment", hex(b64u(stated.commitment))],
     ["check.p.epoch", String(stated.epoch)],
@@ -115,10 +116,11 @@ async function anchored(found, checkpoint, stated, question) {
   ];
   const same = (one, other) => String(one).toLowerCase() === String(other).toLowerCase();
   if (!same(stated.member, pin.chain_address)) throw new Wrong("check.anchor.account", proof);
-  const opened = await sha256(tagged("checkpoint-commitment", b64u(stated.salt), utf8(stated.checkpoint)));
+  const hashed = hashOf(pin);
+  const opened = await hashed(tagged("checkpoint-commitment", b64u(stated.salt), utf8(stated.checkpoint)));
   if (!equal(opened, b64u(stated.commitment))) throw new Wrong("check.anchor.opening", proof);
-  const later = await openCheckpoint(stated.checkpoint, originOf(pin.did), publicKey);
-  if (!(await consistent(checkpoint, later, stated.consistency.map(b64u)))) throw new Wrong("check.anchor.cover", proof);
+  const later = await openCheckpoint(stated.checkpoint, originOf(pin.did), keysOf(pin));
+  if (!(await consistent(checkpoint, later, stated.consistency.map(b64u), hashed))) throw new Wrong("check.anchor.cover", proof);
   let answer;
   try {
     answer = await fetched(`/receipts/${found.id}/${question}`);
@@ -142,14 +144,13 @@ async function anchored(found, checkpoint, stated, question) {
 async function snapshot(found) {
   const { committed: told, core } = found;
   if (told === null) return { state: "stated", words: "check.snapshot.untold" };
-  const { publicKey } = provider(found);
   const bytes = utf8(canonical(told.snapshot));
   const computed = hex(await sha256(tagged("snapshot", bytes)));
   const named = told.snapshot.agreement === core.agreement && told.snapshot.dataset === core.dataset;
   if (computed !== core.snapshot || !named) throw new Wrong("check.snapshot.other", [["check.p.computed", computed]]);
   const signed = b64u(told.snapshot_signature);
-  const keyed = told.snapshot.key_id === (await keyId(core.provider, publicKey));
-  if (!keyed || !(await signedBy(publicKey, tagged("snapshot", bytes), signed))) throw new Wrong("check.snapshot.unsigned");
+  const key = await keyNamed(provider(found), told.snapshot.key_id);
+  if (!key || !(await signedBy(key, tagged("snapshot", bytes), signed))) throw new Wrong("check.snapshot.unsigned");
   const entry = await logged(found, bytes, told.snapshot_signature, told.snapshot_place);
   if (entry === null) return { state: "pending", words: "check.snapshot.pending" };
   const result = await anchored(found, entry.checkpoint, told.snapshot_place.anchor, "anchor.json?of=snapshot");
@@ -164,7 +165,7 @@ async function snapshot(found) {
 function provider({ core, registry }) {
   const pin = registry.pins.find(({ did }) => did === core.provider);
   if (!pin) throw new Wrong("check.signature.unpinned", [], "stated");
-  return { pin, publicKey: b64u(pin.keys.ed25519) };
+  return pin;
 }
 
 const source = ({ registry, words }) =>
