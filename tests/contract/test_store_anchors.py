@@ -126,7 +126,7 @@ class TestAnchors:
             final(1),
             final(2),
             anchor(3),  # no bytes to send: it is signed anew
-            sent(4, signed_at=later),
+            sent(4, "signed", signed_at=later),
             anchor(5),
             anchor(6),
         ]

@@ -89,7 +89,7 @@ class SqlAnchors:
             sa.update(t.anchors)
             .where(*lost)
             .values(
-                state=sa.case((signed, "sent"), else_="queued"),
+                state=sa.case((signed, "signed"), else_="queued"),
                 transaction_hash=sa.case((signed, _C.transaction_hash), else_=None),
                 signed_at=sa.case((signed, int(at.timestamp())), else_=None),
                 block=None,
