@@ -24,6 +24,7 @@ from dashboard.errors import Gone, NodeError, NotFound
 from dashboard.pages import problems
 from dashboard.pages.base import Desk, templates
 from dashboard.pages.calls import calls
+from dashboard.pages.ledger import fault_file, ledger
 from dashboard.pages.overview import overview
 from dashboard.pages.receipt import (
     chain_answer,
@@ -96,6 +97,8 @@ def create_app(
             Route("/receipts/{receipt_id}/check.json", signed_in(check_material)),
             Route("/receipts/{receipt_id}/anchor.json", signed_in(chain_answer)),
             Route("/receipts/{receipt_id}/evidence.json", signed_in(evidence_file)),
+            Route("/ledger", signed_in(ledger)),
+            Route("/faults/{fault_id}.json", signed_in(fault_file)),
             Route("/sign-in", sign_in_form),
             Route("/sign-in", sign_in, methods=["POST"]),
             Route("/sign-out", sign_out, methods=["POST"]),

@@ -22,7 +22,14 @@ from dashboard.errors import (
     NodeUnreachable,
     NotFound,
 )
-from dashboard.statements import AgreementList, CallPage, Summary
+from dashboard.statements import (
+    AgreementList,
+    AlarmList,
+    CallPage,
+    FaultList,
+    StreamList,
+    Summary,
+)
 from dashboard.system import Clock
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
@@ -70,6 +77,42 @@ class AuditClient:
         """
         return await self._ask("/audit/agreements", AgreementList, {})
 
+    async def alarms(self) -> AlarmList:
+        """Return what a person must look at.
+
+        Raises:
+            NodeError: No usable answer.
+        """
+        return await self._ask("/audit/alarms", AlarmList, {})
+
+    async def faults(self) -> FaultList:
+        """Return which proofs of others' faults the node keeps.
+
+        Raises:
+            NodeError: No usable answer.
+        """
+        return await self._ask("/audit/faults", FaultList, {})
+
+    async def streams(self) -> StreamList:
+        """Return how the stream of each agreement stands.
+
+        Raises:
+            NodeError: No usable answer.
+        """
+        return await self._ask("/audit/streams", StreamList, {})
+
+    async def fault(self, fault_id: str) -> dict[str, Any]:
+        """Return one proof of a fault, unchecked.
+
+        Args:
+            fault_id: 64 lower-case hex digits.
+
+        Raises:
+            NotFound: The node knows no such proof.
+            NodeError: No usable answer.
+        """
+        return await self._object(f"/audit/faults/{fault_id}")
+
     async def evidence(self, receipt_id: str) -> dict[str, Any]:
         """Return what the node hands out for a receipt, unchecked.
 
@@ -81,13 +124,16 @@ class AuditClient:
             Gone: The node has erased what it said.
             NodeError: No usable answer.
         """
-        body = await self._get(f"/audit/receipts/{receipt_id}", {})
+        return await self._object(f"/audit/receipts/{receipt_id}")
+
+    async def _object(self, path: str) -> dict[str, Any]:
+        body = await self._get(path, {})
         try:
             value = json.loads(body)
         except ValueError as error:
-            raise NodeNonsense("the evidence is not JSON") from error
+            raise NodeNonsense("what is to be handed on is not JSON") from error
         if not isinstance(value, dict):
-            raise NodeNonsense("the evidence is not an object")
+            raise NodeNonsense("what is to be handed on is not an object")
         return value
 
     async def _ask(

@@ -83,6 +83,7 @@ class _Camera:
         wish = f"lang={language}&theme={theme}"
         pages: dict[str, Callable[[], None]] = {
             "overview": lambda: self._open(f"/?{wish}"),
+            "ledger": lambda: self._open(f"/ledger?{wish}"),
             "calls": lambda: self._open(f"/calls?{wish}"),
             "calls-denied": lambda: self._open(f"/calls?decision=deny&{wish}"),
             "receipt": self._receipt,
@@ -117,7 +118,8 @@ class _Camera:
     ) -> None:
         size = "" if width == 1440 else f"-{width}"
         shade = "" if theme == "light" else f"-{theme}"
-        whole = name in {"overview", "receipt"}  # a log has no end worth a picture
+        # A log has no end worth a picture.
+        whole = name in {"overview", "ledger", "receipt"}
         path = out / f"{name}-{language}{shade}{size}.png"
         self._page.screenshot(path=path, full_page=whole)
 

@@ -70,6 +70,7 @@ class ReceiptCounts(_Statement):
     """How far receipts have come on their way to the chain."""
 
     total: int
+    integrated: int
     anchored: int
     oldest_unanchored_at: Instant | None
 
@@ -77,8 +78,121 @@ class ReceiptCounts(_Statement):
 class Anchor(_Statement):
     """The newest anchor that the node says it wrote."""
 
+    epoch: int
     at: Instant
     transaction: str | None
+    state: str
+
+
+class Cosigned(_Statement):
+    """How many witnesses cosigned a checkpoint of a size."""
+
+    size: int
+    cosigned: int
+
+
+class Witnesses(_Statement):
+    """How far others have seen the log.
+
+    Attributes:
+        quorum: As many must have cosigned what is anchored.
+    """
+
+    known: int
+    quorum: int
+    anchored: Cosigned | None
+    newest: Cosigned | None
+
+
+class Sounding(_Statement):
+    """An open alarm, in brief."""
+
+    code: str
+    subject: str
+    at: Instant
+    stops: bool
+
+
+class Alarm(Sounding):
+    """One item of `GET /audit/alarms`: what a person must look at.
+
+    Attributes:
+        stops: Whether the node discloses nothing while it is open.
+        detail: In words of the node, which are English.
+    """
+
+    detail: str
+
+
+class AlarmList(_Statement):
+    """`GET /audit/alarms`."""
+
+    items: tuple[Alarm, ...]
+
+
+class Fault(_Statement):
+    """One item of `GET /audit/faults`: that there is a proof, and of what."""
+
+    id: str
+    kind: str
+    participant: str
+    at: Instant
+
+
+class FaultList(_Statement):
+    """`GET /audit/faults`."""
+
+    items: tuple[Fault, ...]
+
+
+class Difference(_Statement):
+    """What two copies of a stream had differently when they were compared."""
+
+    kind: str
+    numbers: str
+    count: int
+    mended: bool
+    en: str
+    zh: str
+
+
+class Compared(_Statement):
+    """How the last comparison of a stream came out."""
+
+    at: Instant
+    state: Literal["same", "different", "unreachable"]
+    differences: tuple[Difference, ...] = ()
+    unanswered: int = 0
+
+
+class Stream(_Statement):
+    """One item of `GET /audit/streams`.
+
+    Attributes:
+        receipts: How many there are here.
+        open: Of them, those that the consumer has not signed back; as consumer,
+            those whose provider has no signature of ours.
+    """
+
+    agreement: str
+    role: Literal["provider", "consumer"]
+    partner: str
+    dataset: str
+    stream: str
+    receipts: int
+    open: int
+    compared: Compared | None
+
+
+class StreamList(_Statement):
+    """`GET /audit/streams`.
+
+    Attributes:
+        most_unacknowledged: A partner that leaves more open is not served.
+    """
+
+    items: tuple[Stream, ...]
+    most_unacknowledged: int
 
 
 class DatasetField(_Statement):
@@ -147,6 +261,8 @@ class Summary(_Statement):
     calls: Calls
     receipts: ReceiptCounts
     anchor: Anchor | None
+    alarms: tuple[Sounding, ...]
+    witnesses: Witnesses
     matrix: Matrix
     trend: tuple[TrendPoint, ...]
     denials: tuple[CodeCount, ...]

@@ -12,13 +12,35 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from dashboard.pages.base import address
-from dashboard.statements import Agreement, CodeCount, FacetValue, Summary
+from dashboard.statements import (
+    Agreement,
+    CodeCount,
+    FacetValue,
+    Stream,
+    Summary,
+)
 
 MOST: Final = 5
 ANCHOR_LAG: Final = datetime.timedelta(minutes=60)
 EXPIRES_SOON: Final = datetime.timedelta(days=14)
 UNUSED_FOR: Final = datetime.timedelta(days=30)
 MANY_DENIALS: Final = 10
+NEARLY_FULL: Final = 0.8
+"""Share of the receipts that a partner may leave open."""
+ALARMS: Final = frozenset(
+    {
+        "chain.behind",
+        "chain.missing",
+        "log.chain_ahead",
+        "log.chain_different",
+        "log.corrupt",
+        "log.forked",
+        "partner.forked",
+        "registry.keys",
+        "stream.diverged",
+    }
+)
+"""Codes of alarms that the catalogue has words for."""
 
 Severity = Literal["high", "low"]
 
@@ -47,6 +69,8 @@ class Seen:
     Attributes:
         deniers: Denied calls by partner in this window, as the log counts them.
         query: What keeps a link in this window.
+        streams: How the stream of each agreement stands.
+        most: A partner that leaves more receipts open is not served.
     """
 
     summary: Summary
@@ -54,14 +78,58 @@ class Seen:
     deniers: tuple[FacetValue, ...]
     now: datetime.datetime
     query: Mapping[str, str]
+    streams: tuple[Stream, ...] = ()
+    most: int = 0
 
 
 def findings(seen: Seen) -> tuple[Finding, ...]:
     """Return the weightiest findings, high severity first."""
-    rules = (_anchoring, _never_granted, _off_purpose, _denials, _expiring, _unused)
+    rules = (
+        *(_alarms, _streams, _anchoring, _never_granted, _off_purpose),
+        *(_denials, _expiring, _unused),
+    )
     every = [finding for rule in rules for finding in rule(seen)]
     every.sort(key=lambda each: (each.severity != "high", -each.weight))
     return tuple(every[:MOST])
+
+
+def words_of(code: str) -> str:
+    """Return the catalogue's key for the title of an alarm."""
+    return f"alarm.{code}" if code in ALARMS else "alarm.other"
+
+
+def _alarms(seen: Seen) -> Iterator[Finding]:
+    for each in seen.summary.alarms:
+        yield Finding(
+            kind="alarm_stops" if each.stops else "alarm",
+            severity="high",
+            values={"what": words_of(each.code)},
+            href="/ledger",
+            weight=2e9 if each.stops else 1e9,
+        )
+
+
+def _streams(seen: Seen) -> Iterator[Finding]:
+    for each in seen.streams:
+        values = {"partner": each.partner, "n": each.open, "most": seen.most}
+        provides = each.role == "provider"
+        if provides and each.open >= NEARLY_FULL * seen.most > 0:
+            yield Finding(
+                kind="open",
+                severity="high",
+                values=values,
+                href="/ledger",
+                weight=each.open,
+            )
+        last = each.compared
+        if last and any(not difference.mended for difference in last.differences):
+            yield Finding(
+                kind="differs",
+                severity="high",
+                values=values,
+                href="/ledger",
+                weight=1e8,
+            )
 
 
 def _anchoring(seen: Seen) -> Iterator[Finding]:

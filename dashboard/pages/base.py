@@ -37,7 +37,10 @@ _WISHES: Final = {
     "tz": ("local", "utc"),
 }
 _YEAR_S: Final = 365 * 86_400
-NAVIGATION: Final = (("ours", (("overview", "/"), ("calls", "/calls"))),)
+NAVIGATION: Final = (
+    ("ours", (("overview", "/"), ("calls", "/calls"))),
+    ("consortium", (("ledger", "/ledger"),)),
+)
 """Groups of pages, as in the rail. A page is listed once it exists."""
 UNKNOWN: Final = "unknown"
 """What the audit API calls a value that a call did not have, when it counts."""

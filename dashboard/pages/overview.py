@@ -22,9 +22,10 @@ from dashboard.pages.attention import Seen, findings
 from dashboard.pages.base import Desk, Reader, Snapshot, desk_of, read_reader, render
 from dashboard.pages.labels import Labels
 from dashboard.pages.matrix import matrix_view
+from dashboard.pages.open_receipts import WIDTH, worst
 from dashboard.pages.trend import trend_view
 from dashboard.pages.window import LENGTHS, Window, read_window
-from dashboard.statements import Agreement, CallPage, Calls, Summary
+from dashboard.statements import Agreement, CallPage, Calls, StreamList, Summary
 
 LATEST: Final = 25
 
@@ -38,6 +39,7 @@ class Answers:
     latest: CallPage
     denied: CallPage
     agreements: tuple[Agreement, ...]
+    streams: StreamList
 
 
 async def overview(request: Request, person: Person) -> Response:
@@ -60,6 +62,8 @@ async def overview(request: Request, person: Person) -> Response:
         deniers=answers.denied.facets.get("partner", ()),
         now=reader.now,
         query=window.query,
+        streams=answers.streams.items,
+        most=answers.streams.most_unacknowledged,
     )
     return render(
         request,
@@ -70,6 +74,9 @@ async def overview(request: Request, person: Person) -> Response:
         before=answers.before,
         findings=findings(seen),
         calls=answers.latest.items,
+        streams=worst(seen.streams, seen.most),
+        most=seen.most,
+        width=WIDTH,
         stale=None,
     )
 
@@ -97,6 +104,7 @@ def _stale(
         before=None,
         findings=None,
         calls=None,
+        streams=None,
         stale={"code": error.code, "at": snapshot.at},
     )
 
@@ -116,12 +124,13 @@ def _figures(summary: Summary, reader: Reader, window: Window) -> dict[str, Any]
 
 async def _ask(client: AuditClient, window: Window) -> Answers:
     span = {"from": rfc3339(window.start), "to": rfc3339(window.end)}
-    summary, before, latest, denied, agreements = await asyncio.gather(
+    summary, before, latest, denied, agreements, streams = await asyncio.gather(
         client.summary(window.start, window.end),
         client.summary(*window.before),
         client.calls({**span, "limit": str(LATEST)}),
         client.calls({**span, "decision": "deny", "limit": "1"}),
         client.agreements(),
+        client.streams(),
     )
     return Answers(
         summary=summary,
@@ -129,4 +138,5 @@ async def _ask(client: AuditClient, window: Window) -> Answers:
         latest=latest,
         denied=denied,
         agreements=agreements.items,
+        streams=streams,
     )

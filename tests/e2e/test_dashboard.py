@@ -59,6 +59,7 @@ def site(running: Site) -> Iterator[Site]:
     yield running
     running.audit.tampering.clear()
     running.audit.failure = 0
+    running.audit.troubled = False
     running.audit.world.chain.answers = True
 
 
@@ -705,12 +706,14 @@ def test_axe_finds_nothing(
     opens: Opens, site: Site, guard: Guard, language: str, theme: str
 ) -> None:
     guard.tolerated.append("404")  # the page for what is not there
+    site.audit.troubled = True
     if not AXE.exists():
         pytest.skip("axe-core is not installed in dashboard/web")
     receipt = f"/receipts/{proof(site, 'one_of').receipt.receipt_id}"
     page = opens(f"/?lang={language}&theme={theme}")
     for path in (
         "/",
+        "/ledger",
         "/calls?decision=deny",
         receipt,
         f"{receipt}?check=server",
@@ -725,6 +728,21 @@ def test_axe_finds_nothing(
         if path in {receipt, "drawer"}:
             lines(page)
         assert violations(page) == [], path
+
+
+def test_a_proof_of_fault_is_found_from_the_overview_and_saved(
+    opens: Opens, site: Site
+) -> None:
+    site.audit.troubled = True
+    page = opens("/?lang=en")
+    page.get_by_role("link", name="A partner has two histories").click()
+    page.wait_for_url("**/ledger")
+    expect(page.get_by_text("Nothing is disclosed: the log may")).to_be_visible()
+    with page.expect_download() as saving:
+        page.get_by_role("link", name="Save the proof").first.click()
+    name = saving.value.suggested_filename
+    assert name == f"fault-{'a' * 16}.json"
+    expect(page.get_by_text(f"fieldpact verify {name}").first).to_be_visible()
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -749,6 +767,7 @@ def test_the_english_pages_show_no_han(opens: Opens, site: Site) -> None:
     for path in (
         "/",
         "/calls",
+        "/ledger",
         f"/receipts/{proof(site, 'at_least').receipt.receipt_id}",
     ):
         page.goto(path)
@@ -768,6 +787,7 @@ def test_nothing_scrolls_sideways_at_320_pixels(
     for path in (
         "/",
         "/calls",
+        "/ledger",
         f"/receipts/{proof(site, 'at_least').receipt.receipt_id}",
     ):
         page.goto(path)

@@ -59,6 +59,7 @@ class SimulatedAudit:
     tampering: dict[str, Callable[[Evidence], Evidence]] = field(default_factory=dict)
     failure: int = 0
     nonsense: bool = False
+    troubled: bool = False
 
     def app(self) -> Starlette:
         routes = {
@@ -66,6 +67,10 @@ class SimulatedAudit:
             "/audit/calls": self.calls,
             "/audit/agreements": self.agreements,
             "/audit/participants": self.participants,
+            "/audit/alarms": self.alarms,
+            "/audit/faults": self.faults,
+            "/audit/faults/{fault_id}": self.fault,
+            "/audit/streams": self.streams,
             "/audit/receipts/{receipt_id}": self.receipt,
         }
         return Starlette(
@@ -130,6 +135,13 @@ class SimulatedAudit:
                 }
                 if anchor
                 else None,
+                "alarms": self._alarms(),
+                "witnesses": {
+                    "known": 7,
+                    "quorum": 4,
+                    "anchored": {"size": world.integrated, "cosigned": 5},
+                    "newest": {"size": world.integrated, "cosigned": 5},
+                },
                 "matrix": self._matrix(entries),
                 "trend": self._trend(entries, query["from"], query["to"]),
                 "denials": [
@@ -206,6 +218,98 @@ class SimulatedAudit:
     def participants(self, _: Request) -> Response:
         own = self.world.companies[0].participant.did
         return JSONResponse({"items": self.registry(), "self": own})
+
+    def _alarms(self) -> list[dict[str, Any]]:
+        """What a troubled node calls a person for; nothing otherwise."""
+        if not self.troubled:
+            return []
+        since = stamp(self.world.now - datetime.timedelta(hours=3))
+        told = (
+            ("log.forked", "a.example/log", "A partner holds receipts that we lack."),
+            ("partner.forked", self._party(1)["did"], "It has two histories."),
+            ("new.code", "", "Something that no catalogue knows yet."),
+        )
+        return [
+            {
+                "code": code,
+                "subject": subject,
+                "detail": detail,
+                "at": since,
+                "stops": code.startswith("log."),
+            }
+            for code, subject, detail in told
+        ]
+
+    def alarms(self, _: Request) -> Response:
+        return JSONResponse({"items": self._alarms()})
+
+    def faults(self, _: Request) -> Response:
+        since = stamp(self.world.now - datetime.timedelta(hours=3))
+        kept = [
+            {"id": digit * 64, "kind": kind, "participant": did, "at": since}
+            for digit, kind, did in (
+                ("a", "fork", self._party(1)["did"]),
+                ("b", "equivocation", self._party(2)["did"]),
+            )
+        ]
+        return JSONResponse({"items": kept if self.troubled else []})
+
+    def fault(self, request: Request) -> Response:
+        if not self.troubled or request.path_params["fault_id"] != "a" * 64:
+            return JSONResponse({"title": "no such fault"}, 404)
+        return JSONResponse({"typ": "fieldpact/stream-fork/1", "simulated": True})
+
+    def streams(self, _: Request) -> Response:
+        """One stream for each agreement; the first ones have something to tell."""
+        opened = (96, 0, 41, 3) if self.troubled else (4, 0, 1)
+        lost = {
+            "kind": "answer_lost",
+            "numbers": "17-18",
+            "count": 2,
+            "mended": True,
+            "en": "We lacked these receipts: the answers were lost on the way.",
+            "zh": "我方缺少这些回执：答复在途中丢失。",
+            "evidence": [],
+        }
+        forked = {
+            **lost,
+            "kind": "forked",
+            "numbers": "42",
+            "count": 1,
+            "mended": False,
+            "en": "The provider has two histories.",
+            "zh": "提供方有两段历史。",
+        }
+        at = stamp(self.world.now - datetime.timedelta(minutes=12))
+        same: dict[str, Any] = {"at": at, "state": "same", "differences": []}
+        differs = {"at": at, "state": "different", "unanswered": 1}
+        compared = (
+            [
+                differs | {"differences": [forked]},
+                {"at": at, "state": "unreachable"},
+                differs | {"differences": [lost]},
+                same,
+            ]
+            if self.troubled
+            else [same, None, same]
+        )
+        counts = Counter(it.receipt.agreement for it in self.world.entries)
+        items = []
+        for place, each in enumerate(self._agreements()):
+            stream = hashlib.sha256(each["id"].encode()).hexdigest()
+            items.append(
+                {
+                    "agreement": each["id"],
+                    "role": "provider",
+                    "partner": each["partner"],
+                    "dataset": each["dataset"],
+                    "stream": stream,
+                    "receipts": counts[each["id"]],
+                    "open": opened[place % len(opened)],
+                    "compared": compared[place % len(compared)],
+                }
+            )
+        return JSONResponse({"items": items, "most_unacknowledged": 100})
 
     def receipt(self, request: Request) -> Response:
         receipt_id = request.path_params["receipt_id"]

@@ -75,6 +75,8 @@ def summary(**changes: object) -> Summary:
         },
         "checkpoint": None,
         "anchor": None,
+        "alarms": [],
+        "witnesses": {"known": 0, "quorum": 0, "anchored": None, "newest": None},
         "matrix": matrix(),
         "trend": [],
         "denials": [],
