@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,17 +11,20 @@ from crypto.encoding import canonical, unb64u
 from crypto.errors import Malformed
 from crypto.typed import Field
 from ledger import receipts
+from ledger.conclusion import Verdict
 from ledger.conditions import OPERATORS
 from ledger.receipts import Countersignature, parse_signed_receipt
 from ledger.records import FieldType
+from ledger.registry import History
 from ledger.snapshots import (
     customer_leaf,
     parse_signed_snapshot,
     record_header,
     verify_snapshot,
 )
+from ledger.verifier import exit_code
 from ledger.verify import verify_evidence
-from tests.unit.ledger import samples, world
+from tests.unit.ledger import asking, bundled, samples, world
 
 PAGES = Path(__file__).parents[3] / "docs" / "protocols"
 
@@ -63,17 +67,43 @@ def test_the_example_receipt_is_signed_and_countersigned() -> None:
 
 
 def test_the_page_lists_every_member_and_every_step_of_evidence() -> None:
-    evidence, chain = world.story()
+    told, chain = world.story()
+    history = History(
+        chain_id=1,
+        contract="0x" + "dd" * 20,
+        did=samples.PROVIDER,
+        block=1,
+        seen=1,
+        changes=(),
+    )
+    token = asking.token(told.signed.receipt)
+    evidence = replace(told, request=token, histories=(history,))
     listed = [
         name for row in table(page("evidence"), "The file") for name in code(row[0])
     ]
     assert sorted(listed) == sorted(evidence.to_json())
     steps = [code(row[1])[0] for row in table(page("evidence"), "Verification")]
     assert steps == [
-        step.name for step in verify_evidence(evidence, samples.PINS, chain)
+        step.name for step in verify_evidence(evidence, samples.PINS, chain, quorum=1)
     ]
     for member in evidence.to_json()["anchor"]:
         assert f"`{member}`" in page("evidence")
+
+
+def test_the_page_lists_every_verdict_with_its_exit_code() -> None:
+    rows = table(page("evidence"), "The verdict")
+    assert [code(row[0])[0] for row in rows] == [each.value for each in Verdict]
+    for row in rows:
+        verdict, codes = Verdict(code(row[0])[0]), re.findall(r"\d", row[2])
+        found = [exit_code(verdict, offline=offline) for offline in (False, True)]
+        assert [str(int(each)) for each in dict.fromkeys(found)] == codes
+
+
+def test_the_page_lists_every_member_of_a_manifest() -> None:
+    calls = bundled.story().entries
+    first = bundled.manifest(calls, calls[-1].signed).to_json()
+    for member in (*first, *first["manifest"]):
+        assert f"`{member}`" in page("evidence") or f'"{member}"' in page("evidence")
 
 
 @pytest.mark.parametrize(
