@@ -5,8 +5,7 @@ returned before it sends it; after that neither a lost answer nor a lost process
 make two anchors out of one. The contract takes the next epoch only, so that whatever
 is sent again, or sent late, changes nothing.
 
-No Ethereum client is needed: transactions are made by `ledger.sender`, and the key
-never leaves its handle.
+Transactions are made by `ledger.sender`, through web3; the key never leaves its handle.
 
 Sources: Ethereum execution API; `docs/protocols/anchoring.md`.
 """

@@ -13,7 +13,7 @@ Spec: `docs/protocols/registry.md`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from crypto.errors import Malformed
 from crypto.keyids import Suite
@@ -21,7 +21,9 @@ from ledger.contracts import calls
 from ledger.errors import ChainUnavailable, Refused
 from ledger.registry import fingerprint
 from ledger.rpc_registry import RpcRegistry
-from ledger.sender import Sender
+
+if TYPE_CHECKING:
+    from ledger.sender import Sender
 
 MOST_FOUNDERS: Final = 16
 CREATE_GAS: Final = 1_500_000
@@ -47,7 +49,7 @@ class Motion:
 
 
 def create(
-    sender: Sender,
+    sender: "Sender",
     founders: Sequence[tuple[str, str]],
     *,
     operator: str | None = None,
@@ -78,7 +80,7 @@ def create(
 
 
 def vote(
-    sender: Sender,
+    sender: "Sender",
     registry: RpcRegistry,
     *,
     did: str,
@@ -109,7 +111,7 @@ def vote(
 
 
 def register(
-    sender: Sender, registry: RpcRegistry, *, did: str, keys: Mapping[Suite, bytes]
+    sender: "Sender", registry: RpcRegistry, *, did: str, keys: Mapping[Suite, bytes]
 ) -> tuple[str, ...]:
     """Register the sender's keys; return the suites whose key was another before.
 
@@ -135,7 +137,7 @@ def register(
     return tuple(new)
 
 
-def revoke(sender: Sender, registry: RpcRegistry, *, suite: str, name: bytes) -> None:
+def revoke(sender: "Sender", registry: RpcRegistry, *, suite: str, name: bytes) -> None:
     """Revoke the sender's key of a suite for good, from the next block on.
 
     Args:
@@ -153,7 +155,7 @@ def revoke(sender: Sender, registry: RpcRegistry, *, suite: str, name: bytes) ->
 
 
 def follow(
-    sender: Sender,
+    sender: "Sender",
     registry: RpcRegistry,
     *,
     did: str,

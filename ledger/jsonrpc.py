@@ -54,13 +54,13 @@ class Rpc:
             raise ChainUnavailable(f"{method}: {error}") from error
         match answer:
             case {"error": {"message": str(said), **more}}:
-                raise Refused(_reason(more.get("data")) or said)
+                raise Refused(reason(more.get("data")) or said)
             case {"result": result} if response.is_success:
                 return result
         raise ChainUnavailable(f"{method}: status {response.status_code}, no answer")
 
 
-def _reason(given: object) -> str:
+def reason(given: object) -> str:
     """Read why a contract refused, as Solidity's `Error(string)`; "" if it is none."""
     if isinstance(given, dict):  # some nodes lay it a level deeper
         given = given.get("data")

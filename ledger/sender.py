@@ -1,4 +1,4 @@
-"""Sends transactions to a chain, signed with a key handle; no Ethereum client needed.
+"""Sends transactions to a chain through web3, signed with a key handle.
 
 A transaction is made in three steps that can be taken one by one. `sign` returns its
 bytes and its hash, which is known before anything is sent and can be written down.
@@ -14,25 +14,59 @@ carries out one of the two, and says so of the other.
 Before it is sent, a call is tried (`eth_call`): a contract then tells why it would
 refuse, which a transaction that failed in a block does not.
 
+The key never leaves its handle: web3 builds the transaction, the handle signs its
+digest. web3's own retrying is off; it would send a transaction twice and report the
+second refusal.
+
+This module alone imports web3, which takes a second and a half: whoever needs it
+rarely imports it where it is needed.
+
 Sources: EIP-155, EIP-1559, EIP-2718; Ethereum execution API.
 """
 
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-import rlp  # type: ignore[import-untyped]
-from eth_utils.crypto import keccak
+import requests
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from hexbytes import HexBytes
 
-from crypto.keys import Secp256k1Key
-from ledger.errors import ChainUnavailable, Refused
-from ledger.jsonrpc import Rpc, data, quantity
-from ledger.ports import Signed
+_LIMIT: Final = sys.getrecursionlimit()
+
+from web3 import HTTPProvider, Web3  # noqa: E402
+from web3.exceptions import (  # noqa: E402
+    TransactionNotFound,
+    Web3Exception,
+    Web3RPCError,
+)
+from web3.middleware import ExtraDataToPOAMiddleware  # noqa: E402
+from web3.types import RPCEndpoint, TxReceipt, Wei  # noqa: E402
+
+from crypto.keys import Secp256k1Key  # noqa: E402
+from ledger.errors import ChainUnavailable, Refused  # noqa: E402
+from ledger.jsonrpc import reason  # noqa: E402
+from ledger.ports import Signed  # noqa: E402
+
+# web3 raises it a hundredfold. A deeply nested JSON body would then overflow the stack
+# instead of being refused.
+sys.setrecursionlimit(_LIMIT)
 
 _PAUSE_S: Final = 0.05
 _MOST_TIMES: Final = 10
-_DYNAMIC: Final = b"\x02"
-"""The type of EIP-1559 transactions, their first byte."""
+
+# The last four are how an answer of the wrong shape shows.
+_FOREIGN: Final = (
+    Web3Exception,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +109,25 @@ class Sender:
             wait_s: For a transaction to get into a block (`transact`).
         """
         self.account = key.address.lower()
-        self._rpc = Rpc(url, timeout_s=timeout_s)
+        self._http = requests.Session()
+        self._http.trust_env = False  # no proxy stands between us and the chain
+        self._web3 = Web3(
+            HTTPProvider(
+                url,
+                session=self._http,
+                request_kwargs={"timeout": timeout_s},
+                exception_retry_configuration=None,
+            )
+        )
+        # Validators sign blocks in a field where web3 expects 32 bytes at most.
+        self._web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
         self._key = key
         self._expected = chain_id
         self._wait_s = wait_s
 
     def close(self) -> None:
         """Close the connections."""
-        self._rpc.close()
+        self._http.close()
 
     def chain_id(self) -> int:
         """Ask which chain the node serves.
@@ -90,7 +135,8 @@ class Sender:
         Raises:
             ChainUnavailable: No answer, or another chain than expected.
         """
-        found = quantity(self._rpc.ask("eth_chainId"))
+        with _translated():
+            found = int(self._web3.eth.chain_id)
         if self._expected not in (None, found):
             raise ChainUnavailable(f"a node of chain {found}, not {self._expected}")
         return found
@@ -101,7 +147,8 @@ class Sender:
         Raises:
             ChainUnavailable: No answer.
         """
-        return quantity(self._rpc.ask("eth_getTransactionCount", self.account, as_of))
+        with _translated():
+            return int(self._web3.eth.get_transaction_count(self._address, as_of))
 
     def sign(
         self,
@@ -132,12 +179,23 @@ class Sender:
         tip, most = fees = self._fees()
         if instead_of is not None:
             tip, most = _outbid(_offered(instead_of), fees)
-        account = bytes.fromhex(to[2:]) if to else b""
-        head = [self.chain_id(), nonce, tip, most, gas, account, 0, call, []]
-        signature = self._key.sign_digest(keccak(_DYNAMIC + rlp.encode(head)))
-        r, s = (int.from_bytes(signature[at : at + 32], "big") for at in (0, 32))
-        raw = _DYNAMIC + rlp.encode([*head, signature[64], r, s])
-        return Signed(raw=raw, transaction="0x" + keccak(raw).hex(), nonce=nonce)
+        fields = {
+            "type": 2,
+            "chainId": self.chain_id(),
+            "nonce": nonce,
+            "gas": gas,
+            "maxPriorityFeePerGas": tip,
+            "maxFeePerGas": most,
+            "to": bytes.fromhex(to[2:]) if to else b"",
+            "value": 0,
+            "data": call,
+        }
+        signature = self._key.sign_digest(TypedTransaction.from_dict(fields).hash())
+        fields["r"] = int.from_bytes(signature[:32], "big")
+        fields["s"] = int.from_bytes(signature[32:64], "big")
+        fields["v"] = signature[64]
+        raw = TypedTransaction.from_dict(fields).encode()
+        return Signed(raw=raw, transaction=Web3.keccak(raw).to_0x_hex(), nonce=nonce)
 
     def send(self, signed: Signed) -> None:
         """Hand a transaction to the node; one that it knows already is no fault.
@@ -147,12 +205,20 @@ class Sender:
             ChainUnavailable: No answer. It may or may not have arrived: send it again.
         """
         try:
-            self._rpc.ask("eth_sendRawTransaction", "0x" + signed.raw.hex())
+            with _translated():
+                self._web3.eth.send_raw_transaction(signed.raw)
         except Refused:
             # Each node words "already known" differently. Does it know it?
-            known = self._rpc.ask("eth_getTransactionByHash", signed.transaction)
-            if known is None:
+            if not self._is_known(signed.transaction):
                 raise
+
+    def _is_known(self, transaction: str) -> bool:
+        with _translated():
+            try:
+                self._web3.eth.get_transaction(HexBytes(transaction))
+            except TransactionNotFound:
+                return False
+        return True
 
     def look(self, transaction: str) -> Found | None:
         """Ask what became of a transaction; None while it is in no block.
@@ -160,21 +226,12 @@ class Sender:
         Raises:
             ChainUnavailable: No answer, or one that does not parse.
         """
-        receipt = self._rpc.ask("eth_getTransactionReceipt", transaction)
-        if receipt is None:
-            return None
-        match receipt:
-            case {"blockNumber": block, "blockHash": hashed, "status": status, **more}:
-                made = more.get("contractAddress")
-                return Found(
-                    transaction=transaction,
-                    block=quantity(block),
-                    block_hash="0x" + data(hashed).hex(),
-                    ok=quantity(status) == 1,
-                    created="0x" + data(made).hex() if made else None,
-                )
-            case _:
-                raise ChainUnavailable("the node's answer does not parse")
+        with _translated():
+            try:
+                found = self._web3.eth.get_transaction_receipt(HexBytes(transaction))
+            except TransactionNotFound:
+                return None
+            return _found(transaction, found)
 
     def transact(self, call: bytes, *, to: str | None, gas: int) -> Found:
         """Try a call, send it, and return when it is in a block.
@@ -208,24 +265,60 @@ class Sender:
         """
         self.chain_id()
         asked = {"from": self.account, "data": "0x" + call.hex(), "gas": hex(gas)}
-        self._rpc.ask("eth_call", asked | ({"to": to} if to else {}), "latest")
+        if to:
+            asked["to"] = to
+        with _translated():
+            # Not through `eth.call`: nodes tell a contract's reason in many ways, and
+            # of some of them web3 makes another error than a refusal.
+            said = self._web3.provider.make_request(
+                RPCEndpoint("eth_call"), [asked, "latest"]
+            )
+            if (refusal := said.get("error")) is not None:
+                raise Refused(reason(refusal.get("data")) or str(refusal["message"]))
+            _ = said["result"]
+
+    @property
+    def _address(self) -> Any:
+        return Web3.to_checksum_address(self.account)
 
     def _fees(self) -> tuple[int, int]:
         """Return the tip and the most to pay for a unit of gas."""
-        block: Any = self._rpc.ask("eth_getBlockByNumber", "latest", False)
-        if not isinstance(block, dict):
-            raise ChainUnavailable("the node's answer does not parse")
-        # A chain whose base fee is zero has free gas, whatever tip it suggests.
-        base = quantity(block.get("baseFeePerGas", "0x0"))
-        tip = quantity(self._rpc.ask("eth_maxPriorityFeePerGas")) if base else 0
-        return tip, tip + 2 * base
+        with _translated():
+            # A chain whose base fee is zero has free gas, whatever tip it suggests.
+            base = self._web3.eth.get_block("latest").get("baseFeePerGas", Wei(0))
+            tip = self._web3.eth.max_priority_fee if base else Wei(0)
+            return tip, tip + 2 * base
+
+
+def _found(transaction: str, receipt: TxReceipt) -> Found:
+    made = receipt["contractAddress"]
+    return Found(
+        transaction=transaction,
+        block=receipt["blockNumber"],
+        block_hash=receipt["blockHash"].to_0x_hex(),
+        ok=receipt["status"] == 1,
+        created=made.lower() if made else None,
+    )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Say in our words what web3 and its HTTP client raise."""
+    try:
+        yield
+    except Web3RPCError as error:
+        said: Any = (error.rpc_response or {}).get("error")
+        told = said if isinstance(said, dict) else {}
+        why = reason(told.get("data")) or str(told.get("message") or error)
+        raise Refused(why) from error
+    except _FOREIGN as error:
+        raise ChainUnavailable(f"{type(error).__name__}: {error}") from error
 
 
 def _offered(raw: bytes) -> tuple[int, int]:
     """Return the tip and the most that a transaction offers for a unit of gas."""
-    fields = rlp.decode(raw.removeprefix(_DYNAMIC))
-    tip, most = (int.from_bytes(fields[at], "big") for at in (2, 3))
-    return tip, most
+    fields = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
+    return fields["maxPriorityFeePerGas"], fields["maxFeePerGas"]
 
 
 def _outbid(offered: tuple[int, int], asked: tuple[int, int]) -> tuple[int, int]:

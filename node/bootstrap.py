@@ -19,7 +19,6 @@ from fastapi import FastAPI
 
 from crypto.errors import CryptoError
 from crypto.signing import HASHING
-from ledger.chain import RpcAnchors
 from ledger.checkpoint import origin_of
 from ledger.errors import LedgerError
 from ledger.finality import parse_finality
@@ -210,6 +209,7 @@ def _services(
         signer=keys.ed25519,
         clock=clock,
         keys=registry,
+        receipts=keys.signing,
     )
     compare_keys = CompareKeys(
         store=store, identity=identity, registry=registry, clock=clock
@@ -233,6 +233,7 @@ def _services(
     # Threads of their own: a proof does not queue behind a hundred thousand records.
     sealing = ThreadPoolExecutor(_PROVING_THREADS, thread_name_prefix="seal")
     stack.callback(sealing.shutdown)
+    process = randomness(16).hex()
     snapshots = KeepSnapshots(
         store=store,
         sources=sources,
@@ -243,6 +244,7 @@ def _services(
         clock=clock,
         sealing=sealing,
         reading=reading,
+        process=process,
     )
     anchors = _anchors(settings, keys, stack)
     align = Align(
@@ -286,6 +288,7 @@ def _services(
             snapshots=snapshots,
             clock=clock,
             gm_only=settings.gm_only,
+            process=process,
         ),
         snapshots=snapshots,
         negotiate=Negotiate(
@@ -425,6 +428,9 @@ def _anchors(
 ) -> Anchors | None:
     if settings.chain is None:
         return None
+    # It brings in web3, a second and a half that a node without a chain need not wait.
+    from ledger.chain import RpcAnchors  # noqa: PLC0415
+
     anchors = RpcAnchors(
         settings.chain.url,
         key=keys.secp256k1,
@@ -509,19 +515,27 @@ async def _background(
         group.create_task(repeat(forget, _FORGET_S))
         if settings.publish_every_s:
             await asyncio.sleep(settings.publish_every_s)
-            group.create_task(repeat(services.publish.again, settings.publish_every_s))
+            every_s = settings.publish_every_s
+            again = partial(services.publish.again, every_s)
+            group.create_task(repeat(again, every_s))
 
 
 async def _publish(services: Services, file: Path) -> None:
-    """Publish a dataset of the settings, as soon as its source is there."""
+    """Publish a dataset of the settings, as soon as its source is there.
+
+    Of several processes that start together, one does.
+    """
+    began = services.clock.now()
     while True:
         try:
-            answer = await services.publish(load_declaration(file))
+            answer = await services.publish.once(load_declaration(file), since=began)
         except NodeError as error:
             _log.warning("%s: %s", file, error)
         except Exception:  # noqa: BLE001  # as in `_background`
             _log.exception("%s could not be published", file)
         else:
+            if answer is None:
+                return
             sound, rows = answer["report"]["publishable"], answer["report"]["rows"]
             _log.info("%s: published %d of %d rows", answer["dataset"], sound, rows)
             return

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -22,7 +22,6 @@ from ledger.errors import ChainUnavailable
 from ledger.participants import Participant, pins_of
 from ledger.rpc_reader import RpcChainReader
 from ledger.rpc_registry import RpcRegistry
-from ledger.sender import Sender
 from node.adapters.crm.declaration import load_declaration, located
 from node.adapters.crm.opening import open_source
 from node.adapters.keyring import Keyring, generate_keys, load_keys, write_secret
@@ -39,6 +38,9 @@ from node.domain.declaration import FILES, dataset_to_json
 from node.domain.preview import preview
 from node.domain.publication import check_columns, customers_in, examine
 from node.errors import BadRequest, Conflict
+
+if TYPE_CHECKING:
+    from ledger.sender import Sender
 
 
 def random_bytes(count: int) -> bytes:
@@ -197,7 +199,7 @@ def deploy_contract(settings: Settings, url: str) -> str:
 
 
 @contextmanager
-def account(settings: Settings, url: str = "") -> Iterator[Sender]:
+def account(settings: Settings, url: str = "") -> Iterator["Sender"]:
     """Give the sender of this node's transactions, while the block lasts.
 
     Args:
@@ -210,6 +212,8 @@ def account(settings: Settings, url: str = "") -> Iterator[Sender]:
     if not url and chain is None:
         detail = "The settings name no chain. Say where it is with --chain."
         raise BadRequest("chain.unset", detail)
+    from ledger.sender import Sender  # noqa: PLC0415  # as in `bootstrap._anchors`
+
     key = load_keys(settings.keys, environment()).secp256k1
     chain_id = chain.chain_id if chain else None
     where = url or (chain.url if chain else "")
@@ -322,6 +326,8 @@ def _told(
         if read.history(did).now.account != after.chain_address:
             return False
         # The vote ended every key of the account before.
+        from ledger.sender import Sender  # noqa: PLC0415  # as above
+
         other = Sender(chain.url, following, chain_id=chain.chain_id)
         with closing(other) as sender:
             register(sender, read, did=did, keys=after.keys)

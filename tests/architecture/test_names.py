@@ -67,4 +67,4 @@ def test_web3_is_imported_by_one_module_only() -> None:
         )
     }
 
-    assert users <= {"ledger/chain.py"}
+    assert users == {"ledger/sender.py"}
