@@ -866,6 +866,41 @@ class Erasure(Protocol):
         ...
 
 
+class Turns(Protocol):
+    """What several processes on one store share out among themselves."""
+
+    def take(
+        self, name: str, holder: str, now: datetime.datetime, seconds: int
+    ) -> bool:
+        """Take, or keep, a turn; False while another process has it.
+
+        Whoever dies loses it when its time is over. That two have one, because their
+        clocks differ, costs work and nothing else.
+
+        Args:
+            name: What one process does alone.
+            holder: Names this process.
+            seconds: How long it is the holder's, if it is not taken again.
+        """
+        ...
+
+    def give_back(self, name: str, holder: str) -> None:
+        """End a turn that this process has."""
+        ...
+
+    def want(self, agreement: str) -> None:
+        """Have the snapshot of an agreement looked at as a whole, by some process."""
+        ...
+
+    def wanted(self) -> Mapping[str, int]:
+        """Return the agreements that are wanted, and how often since they were built."""
+        ...
+
+    def built(self, agreement: str, wish: int) -> None:
+        """End a wish, unless it was repeated meanwhile."""
+        ...
+
+
 class Log(Protocol):
     """The tree over the receipts, its checkpoints and their anchors."""
 
@@ -1221,6 +1256,11 @@ class UnitOfWork(Protocol):
     @property
     def erasure(self) -> Erasure:
         """Return what can be erased in this transaction."""
+        ...
+
+    @property
+    def turns(self) -> Turns:
+        """Return what processes share out among themselves."""
         ...
 
     @property

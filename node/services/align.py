@@ -149,6 +149,7 @@ class Align:
                 customers = work.datasets.customers(dataset)
                 now_known = self._known(kept.agreement, customers)
             work.agreements.declare(agreement_id, declaration, now_known)
+            work.turns.want(agreement_id)
 
         await self.store.write(_keep)
         self.snapshots.want(agreement_id)

@@ -20,6 +20,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
@@ -51,6 +52,9 @@ _PATIENCE: Final = 3
 _UNSTEADY: Final = 16
 """Times that one record may have changed by when it is sealed."""
 _TELL_MS: Final = 5000.0
+_LOOK_S: Final = 5.0
+"""Between two looks for what other processes were told to build and have not."""
+_TURN_S: Final = 30
 AT_ONCE: Final = 64
 """Changed records that a call waits for; more are left to the builder."""
 
@@ -88,10 +92,11 @@ class KeepSnapshots:
         draft: Works out what is published.
         sealing: Threads for arithmetic, one for each core.
         reading: Threads that wait for the CRM.
-        wanted: Agreements to be looked at, when `awake` is set.
-        due: Agreements that are to be looked at as a whole, or are right now. Until
-            then, there may be old records that are not sealed: of customers that
-            were not known to be shared.
+        process: Names this process, where several work on one store.
+        wanted: Agreements to be looked at, when `awake` is set. The store holds more:
+            what a process was to build that has died, or what others are building.
+            While it holds a wish for an agreement, there may be old records of it that
+            are not sealed: of customers that were not known to be shared.
     """
 
     store: Store
@@ -101,22 +106,31 @@ class KeepSnapshots:
     clock: Clock
     sealing: Executor
     reading: Executor
+    process: str = ""
     wanted: set[str] = field(default_factory=set)
-    due: set[str] = field(default_factory=set)
     awake: asyncio.Event = field(default_factory=asyncio.Event)
     building: dict[str, _Progress] = field(default_factory=dict)
 
     def want(self, agreement: str) -> None:
         """Have an agreement's snapshot brought up to date soon."""
         self.wanted.add(agreement)
-        self.due.add(agreement)
         self.awake.set()
 
     async def want_all(self, dataset: str | None = None) -> None:
         """Have the snapshots of a dataset, or all of them, brought up to date."""
-        for kept in await self.store.read(lambda view: view.agreements.all()):
-            if dataset in {None, kept.agreement.dataset}:
-                self.want(kept.agreement.id)
+
+        def want(work: UnitOfWork) -> list[str]:
+            names = [
+                kept.agreement.id
+                for kept in work.agreements.all()
+                if dataset in {None, kept.agreement.dataset}
+            ]
+            for name in names:
+                work.turns.want(name)
+            return names
+
+        for name in await self.store.write(want):
+            self.want(name)
 
     async def keep(self) -> None:
         """Bring every snapshot up to date, then each that is wanted. Never returns.
@@ -127,16 +141,33 @@ class KeepSnapshots:
         """
         await self.want_all()
         while True:
-            await self.awake.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.awake.wait(), _LOOK_S)
             self.awake.clear()
+            self.wanted.update(await self.store.read(lambda view: view.turns.wanted()))
             failed = None
             while self.wanted:
                 try:
-                    await self.build(self.wanted.pop())
+                    await self._in_turn(self.wanted.pop())
                 except Unavailable as error:
                     failed = error
             if failed is not None:
                 raise failed
+
+    async def _in_turn(self, agreement: str) -> None:
+        """Build, unless another process does; then it is looked at again later."""
+        name = _turn(agreement)
+        if await self.store.write(lambda work: self._take(work, agreement)):
+            try:
+                await self.build(agreement)
+            finally:
+                await self.store.write(
+                    lambda work: work.turns.give_back(name, self.process)
+                )
+
+    def _take(self, work: UnitOfWork, agreement: str) -> bool:
+        now = self.clock.now()
+        return work.turns.take(_turn(agreement), self.process, now, _TURN_S)
 
     async def build(self, agreement: str) -> None:
         """Bring one agreement's snapshot up to date, however long it takes.
@@ -145,10 +176,11 @@ class KeepSnapshots:
             Unavailable: The store or the CRM does not answer. What was sealed so far
                 is kept; call again.
         """
+        wishes = await self.store.read(lambda view: view.turns.wanted())
         try:
             await self._rounds(agreement, None)
-            if agreement not in self.wanted:
-                self.due.discard(agreement)
+            if wish := wishes.get(agreement):
+                await self.store.write(lambda work: work.turns.built(agreement, wish))
         finally:
             if (built := self.building.pop(agreement, None)) is not None:
                 seconds = (self.clock.elapsed_ms() - built.started_ms) / 1000
@@ -182,6 +214,7 @@ class KeepSnapshots:
         try:
             await self._rounds(agreement, keys)
         except TooMany:
+            await self.store.write(lambda work: work.turns.want(agreement))
             self.want(agreement)
             raise
 
@@ -245,11 +278,16 @@ class KeepSnapshots:
             patient: Work the tree out before the store is locked, at the risk that
                 it is not true any more when it is.
         """
-        basis = await self.store.read(lambda view: self.draft.basis(view, agreement))
+        basis, due = await self.store.read(
+            lambda view: (
+                self.draft.basis(view, agreement),
+                agreement in view.turns.wanted(),
+            )
+        )
         if basis is None:
             return True
         try:
-            after = START if keys is None or agreement in self.due else basis.after
+            after = START if keys is None or due else basis.after
             await self._seal_all(basis, after, most=None if keys is None else AT_ONCE)
             if not patient:
                 act = partial(self._at_once, agreement, keys, after)
@@ -383,6 +421,8 @@ class KeepSnapshots:
             work.agreements.hold(agreement)
             if not basis.fits(self.draft.basis(work, agreement)):
                 raise Overtaken
+            if agreement in self.building:
+                self._take(work, agreement)
             kept = [each for part in sealed for each in part]
             work.snapshots.keep(agreement, basis.following, kept)
 
@@ -436,6 +476,11 @@ class KeepSnapshots:
                 work.datasets.change(dataset, version, changed, gone)
 
         await self.store.write(change)
+
+
+def _turn(agreement: str) -> str:
+    """Name what one process does alone: the builds of one agreement."""
+    return f"snapshot:{agreement}"
 
 
 def _check_steady(dataset: str, seen: Mapping[str, int]) -> None:

@@ -8,6 +8,7 @@ to `keep_snapshots`.
 """
 
 import asyncio
+import datetime
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from node.domain.dataset import Dataset
 from node.domain.declaration import dataset_to_json
 from node.domain.publication import Examination, check_columns
 from node.domain.report import SoundRecord
-from node.errors import NodeError
+from node.errors import Conflict, NodeError
 from node.ports import Clock, Publication, Record, Sources, Store, UnitOfWork
 from node.services.align import Align, Match
 from node.services.check_suites import no_bbs
@@ -29,11 +30,16 @@ from node.services.keep_snapshots import KeepSnapshots, Overtaken
 _log = logging.getLogger("fieldpact.publish")
 _PATIENCE: Final = 3
 _TELL_MS: Final = 5000.0
+_TURN_S: Final = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
-    """Publishes datasets."""
+    """Publishes datasets.
+
+    Attributes:
+        process: Names this process, where several publish into one store.
+    """
 
     store: Store
     sources: Sources
@@ -42,6 +48,7 @@ class Publish:
     snapshots: KeepSnapshots
     clock: Clock
     gm_only: bool = False
+    process: str = ""
 
     async def __call__(self, dataset: Dataset) -> Mapping[str, Any]:
         """Publish a dataset as it is declared and filled now.
@@ -139,10 +146,53 @@ class Publish:
         else:
             work.datasets.republish(publication, changes.changed, changes.gone)
         self.align.match(work, changes.matches)
+        for kept in work.agreements.all():
+            if kept.agreement.dataset == publication.dataset.id:
+                work.turns.want(kept.agreement.id)
         return publication.version
 
-    async def again(self) -> None:
+    async def once(
+        self, dataset: Dataset, *, since: datetime.datetime
+    ) -> Mapping[str, Any] | None:
+        """Publish a dataset, unless another process on this store does, or has.
+
+        Args:
+            since: What was published as it is declared after that need not be again.
+
+        Returns:
+            The report; None where it was published.
+
+        Raises:
+            BadRequest, Unavailable: As above.
+            Conflict: Another process is at it; ask again.
+        """
+        name, declared = f"publish:{dataset.id}", dataset_to_json(dataset)
+
+        def begin(work: UnitOfWork) -> bool | None:
+            last = work.datasets.get(dataset.id)
+            if last and last.published_at >= since and last.declaration == declared:
+                return None
+            return work.turns.take(name, self.process, self.clock.now(), _TURN_S)
+
+        taken = await self.store.write(begin)
+        if taken is None:
+            return None
+        if not taken:
+            detail = f"Another process publishes {dataset.id}."
+            raise Conflict("dataset.publishing", detail)
+        try:
+            return await self(dataset)
+        finally:
+            await self.store.write(
+                lambda work: work.turns.give_back(name, self.process)
+            )
+
+    async def again(self, every_s: float = 0.0) -> None:
         """Publish every dataset anew, to take in what changed in the CRM.
+
+        Args:
+            every_s: Those that were published within half of that, by another process
+                on this store, are left out.
 
         Raises:
             BadRequest: A source lacks a declared column.
@@ -151,7 +201,11 @@ class Publish:
         failed = None
         for publication in await self.store.read(lambda view: view.datasets.all()):
             try:
-                await self(publication.dataset)
+                ago = every_s / 2 if every_s else -1.0
+                since = self.clock.now() - datetime.timedelta(seconds=ago)
+                await self.once(publication.dataset, since=since)
+            except Conflict:
+                continue
             except NodeError as error:
                 failed = error
         if failed is not None:

@@ -23,6 +23,7 @@ from node.adapters.sql.log import SqlLog
 from node.adapters.sql.receipts import SqlReceipts
 from node.adapters.sql.snapshots import SqlSnapshots
 from node.adapters.sql.streams import SqlStreams
+from node.adapters.sql.turns import SqlTurns
 from node.adapters.sql.witness import SqlWitness
 from node.adapters.sql.writers import (
     SEPARATE,
@@ -95,6 +96,7 @@ class SqlUnitOfWork:
         self.log = SqlLog(connection)
         self.alarms = SqlAlarms(connection)
         self.erasure = SqlErasure(connection)
+        self.turns = SqlTurns(connection)
         self.witness = SqlWitness(connection)
         self.faults = SqlFaults(connection)
         self.streams = SqlStreams(connection)
