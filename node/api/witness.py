@@ -1,7 +1,8 @@
 """What a witness is asked: to cosign a log's checkpoint, and what it holds of a log.
 
-Text in and out, as other logs and witnesses speak it. No token: a checkpoint that is
-not signed by a known log is refused, and one that is signed may come from anybody.
+Text in and out, as other logs and witnesses speak it; why something is refused, which
+no specification asks for, is a problem document as everywhere. No token: a checkpoint
+that is not signed by a known log is refused, and one that is may come from anybody.
 
 Spec: c2sp.org/tlog-witness; `docs/protocols/witnesses.md`.
 """
@@ -13,7 +14,9 @@ from fastapi.responses import PlainTextResponse
 
 from node.api.access import found, services
 from node.api.models import Digest
+from node.api.problems import problem
 
+_REFUSED = "Not cosigned"
 router = APIRouter(prefix="/witness", tags=["witness"])
 
 
@@ -23,10 +26,12 @@ async def add_checkpoint(request: Request) -> Response:
     node = services(request)
     caller = request.client.host if request.client else ""
     if not request.app.state.rates.take(caller, node.clock.elapsed_ms()):
-        text, headers = "too many requests from this address\n", {"Retry-After": "1"}
-        return PlainTextResponse(text, 429, headers=headers)
+        later, why = {"Retry-After": "1"}, "Too many requests from this address."
+        return problem(429, _REFUSED, "witness.busy", why, headers=later)
     answer = await node.witness(await request.body())
-    return PlainTextResponse(answer.text, answer.status, media_type=answer.media)
+    if answer.status in {200, 409}:
+        return PlainTextResponse(answer.text, answer.status, media_type=answer.media)
+    return problem(answer.status, _REFUSED, "witness.refused", answer.text.strip())
 
 
 @router.get("/checkpoint", response_class=PlainTextResponse)
