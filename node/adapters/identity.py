@@ -26,6 +26,7 @@ from jwt.types import Options
 from crypto.encoding import b64u, canonical, unb64u
 from crypto.errors import Malformed
 from crypto.keys import Ed25519Key
+from crypto.signing import Signer
 from ledger.participants import Participant, Pins, pins_of
 from node.domain.disclosure import Caller
 from node.domain.pinned import Standing
@@ -68,10 +69,12 @@ class RegistryIdentity:
         signer: Ed25519Key,
         clock: Clock,
         keys: KeyRegistry | None = None,
+        receipts: Signer | None = None,
     ) -> None:
         self._registry = registry
         self._did = did
         self._signer = signer
+        self._receipts = receipts or signer
         self._clock = clock
         self._keys = keys
         self._read_at: tuple[int, int] = (0, 0)
@@ -85,11 +88,16 @@ class RegistryIdentity:
             Unavailable: The registry does not hold it, or other keys for it.
         """
         own = self._current().get(self._did)
-        if own is None or own.keys["ed25519"] != self._signer.public_bytes:
+        if own is None or not self._is_pinned(own):
             _log.error("%s does not pin this node's keys", self._registry)
             detail = "The registry does not pin this node's keys."
             raise Unavailable("registry.self", detail)
         return own
+
+    def _is_pinned(self, own: Participant) -> bool:
+        receipts = self._receipts.suite, self._receipts.public_bytes
+        same = own.keys["ed25519"] == self._signer.public_bytes
+        return same and (own.suite, own.signing.public) == receipts
 
     def participant(self, did: str) -> Participant | None:
         """Return the pinned record of a participant, or None."""

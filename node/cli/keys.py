@@ -14,6 +14,7 @@ from ledger import consortium as acts
 from ledger.errors import Refused
 from ledger.registry import fingerprint
 from node import offline
+from node.cli.company import Suite
 from node.cli.consortium import on_chain
 from node.cli.output import AsJson, SettingsFile, err, out, print_json, reported, show
 from node.config import load
@@ -26,10 +27,11 @@ SuiteName = Annotated[str, typer.Argument(help="ed25519, x25519, bls12381g2, …
 @app.command("new")
 def new(
     folder: Annotated[Path, typer.Argument(help="An empty or new folder.")],
+    suite: Annotated[Suite, typer.Option(help="What signs receipts.")] = Suite.ED25519,
 ) -> None:
     """Generate the keys of a node. Nothing secret is printed."""
     with reported():
-        offline.new_keys(folder)
+        offline.new_keys(folder, suite.value)
     for file in sorted(folder.glob("*.key")):
         out.print(str(file), soft_wrap=True)
 

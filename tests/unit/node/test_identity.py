@@ -12,6 +12,7 @@ import pytest
 from crypto.encoding import b64u, canonical
 from crypto.handles import SecretHandle
 from crypto.keys import Ed25519Key
+from crypto.sm import Sm2Key
 from ledger.participants import Participant
 from node.adapters.identity import RegistryIdentity
 from node.domain.disclosure import Caller
@@ -347,3 +348,24 @@ def test_a_token_under_a_past_key_is_refused_and_names_nobody(
     assert ask(me, token()) == Caller(did=None, problem="token.key_revoked", nonce=None)
     new = token(head=header(kid=KEYS[OTHER].key_id(YOU)), key=KEYS[OTHER])
     assert ask(me, new) == Caller(did=YOU, problem="", nonce=NONCE)
+
+
+def test_a_node_whose_key_for_receipts_is_not_pinned_is_nobody(
+    registry: Path, clock: FixedClock
+) -> None:
+    sm2 = Sm2Key.from_bytes(b"sm2".rjust(32))
+    identity = RegistryIdentity(
+        registry, did=ME, signer=KEYS[ME], clock=clock, receipts=sm2
+    )
+    with pytest.raises(Unavailable, match="pin"):
+        _ = identity.me
+    own = record(ME)
+    keys = own["keys"] | {"sm2": b64u(sm2.public_bytes)}
+    for pinned, right in (({}, False), ({"signing": "sm2"}, True)):
+        records = [own | {"keys": keys} | pinned, record(YOU)]
+        registry.write_text(json.dumps(records, indent=1 if right else 2))
+        if right:
+            assert identity.me.suite == "sm2"
+        else:
+            with pytest.raises(Unavailable, match="pin"):
+                _ = identity.me

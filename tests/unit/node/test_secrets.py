@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 from crypto.encoding import b64u
 from crypto.errors import Malformed
 from node import bootstrap, offline
-from node.cli.app import app
 from node.adapters.keyring import Keyring, generate_keys, load_keys, write_secret
 from node.adapters.system import system_randomness
+from node.cli.app import app
 from node.config import Settings, load
 from node.errors import BadRequest, Conflict, NodeError
 from tests.support import REPOSITORY
@@ -307,11 +307,16 @@ def test_the_environment_goes_before_the_file(
 # --- what is printed and logged ---------------------------------------------
 
 
-def test_the_command_that_makes_keys_prints_none(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["keys", str(tmp_path / "keys")])
+@pytest.mark.parametrize(("more", "count"), [([], 4), (["--suite", "sm2"], 5)])
+def test_the_command_that_makes_keys_prints_none(
+    tmp_path: Path, more: list[str], count: int
+) -> None:
+    command = ["keys", "new", str(tmp_path / "keys"), *more]
+    done = CliRunner().invoke(app, command)
     assert done.exit_code == 0
+    assert len(list((tmp_path / "keys").iterdir())) == count
     assert not any(secret in done.output for secret in contents(tmp_path / "keys"))
-    again = CliRunner().invoke(app, ["keys", str(tmp_path / "keys")])
+    again = CliRunner().invoke(app, command)
     assert again.exit_code == 1
     assert not any(secret in again.output for secret in contents(tmp_path / "keys"))
 
