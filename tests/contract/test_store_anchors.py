@@ -76,6 +76,7 @@ class TestAnchors:
         self, store: SqlStore
     ) -> None:
         await keep(store, *(anchor(epoch) for epoch in (1, 2, 3)))
+        found: StoredAnchor | None = None
         assert await store.read(lambda view: view.log.anchor()) == anchor(3)
         for other in OTHERS:
             await keep(store, anchor(1, account=other))
@@ -106,7 +107,7 @@ class TestAnchors:
             found = view.log.anchors(ACCOUNT, states=states, **more)
             return [each.epoch for each in found]
 
-        assert await store.read(lambda view: ask(view)) == [1, 2, 3, 4, 5]
+        assert await store.read(ask) == [1, 2, 3, 4, 5]
         assert await store.read(lambda view: ask(view, most=2)) == [1, 2]
         assert await store.read(lambda view: ask(view, after=3)) == [4, 5]
         assert await store.read(lambda view: ask(view, "final")) == [1, 2]

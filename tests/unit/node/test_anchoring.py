@@ -465,7 +465,7 @@ async def test_a_chain_that_is_ahead_stops_the_log(site: Site) -> None:
     keeper = site.anchoring()
     await keeper()
     await _anchor_elsewhere(site)
-    with pytest.raises(Inconsistent, match="is at epoch 2 .* knows of 1"):
+    with pytest.raises(Inconsistent, match=r"is at epoch 2 .* knows of 1"):
         await keeper.keep()
     assert await site.alarms() == ["log.chain_ahead"]
     for _ in range(3):
