@@ -9,18 +9,16 @@ import datetime
 import hashlib
 import logging
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 from fastapi import FastAPI
 
-from crypto.errors import CryptoError
 from crypto.signing import HASHING
 from ledger.checkpoint import origin_of
-from ledger.errors import LedgerError
+from ledger.errors import ChainUnavailable
 from ledger.finality import parse_finality
 from ledger.participants import Participant
 from ledger.ports import Anchors
@@ -39,9 +37,10 @@ from node.adapters.sql.lock import alone
 from node.adapters.sql.store import SqlStore, engine_for
 from node.adapters.system import SystemClock, system_randomness
 from node.api.app import create_app
+from node.background import background as _background
 from node.config import Settings, environment
 from node.domain.disclosure import Company
-from node.errors import BadRequest, NodeError, Unavailable
+from node.errors import BadRequest, Unavailable
 from node.migrations import upgrade
 from node.ports import Clock, Identity, PolicyDecisionPoint, Store
 from node.services import Services
@@ -78,10 +77,8 @@ from node.services.witness import Witness
 
 _log = logging.getLogger("fieldpact")
 _PROVING_THREADS, _READING_THREADS = 2, 8
-_POLICY_CHECK_S, _FORGET_S, _PUBLISH_S, _SNAPSHOTS_S = 10.0, 60.0, 10.0, 5.0
-_ANCHORING_S = 2.0
-_COMPARE_S = 60.0
-_DELIVER_S = 3.0
+_AGAIN_S = 5.0
+"""After which a chain that did not answer is asked again which keys hold."""
 SECRETS = "FIELDPACT_KEY_"
 _OURS = "FIELDPACT_"
 """Variables that no dataset may name as its source."""
@@ -120,9 +117,10 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         me = services.identity.me
         _check_pinned(me, record_of(settings, keys), settings)
         await services.store.read(partial(check_suites, me, gm_only=settings.gm_only))
-        if await services.compare_keys():
-            services.compare_keys.own()
-        work = asyncio.create_task(_background(services, engine, settings))
+        await _compare_first(services.compare_keys)
+        work = asyncio.create_task(
+            _background(services, settings, engine, load_declaration)
+        )
         stack.push_async_callback(_stop, work)
         yield services
 
@@ -143,6 +141,19 @@ def _check_pinned(pinned: Participant, own: Participant, settings: Settings) -> 
         detail = f"{settings.participants} pins another {', '.join(others)} for this "
         mend = "node. Have it pin the record that `fieldpact partner show` prints."
         raise Unavailable("registry.self", detail + mend)
+
+
+async def _compare_first(compare_keys: CompareKeys) -> None:
+    """Refuse to start with keys that the consortium's registry does not hold.
+
+    Without the chain it starts, and answers no partner until the chain is asked.
+    """
+    try:
+        await compare_keys()
+    except ChainUnavailable as error:
+        _log.warning("%s", error)
+    else:
+        compare_keys.own()
 
 
 class _Readiness:
@@ -465,81 +476,6 @@ def _operators(settings: Settings) -> dict[str, str]:
             raise BadRequest("token.shared", detail)
         operators[digest] = each.role
     return operators
-
-
-async def _background(
-    services: Services, policy: PolicyEngine, settings: Settings
-) -> None:
-    """Do what no request waits for, until cancelled.
-
-    A fault here delays the log and loses nothing: what waits is in the store.
-    """
-
-    async def repeat(action: Callable[[], Awaitable[object]], pause_s: float) -> None:
-        said = ""
-        while True:
-            try:
-                await action()
-                said = ""
-            except (NodeError, LedgerError, CryptoError) as error:
-                # What lasts is said once: an hour without a chain is one line.
-                if str(error) != said:
-                    _log.warning("%s", error)
-                said = str(error)
-            except Exception:  # noqa: BLE001  # a bug here must not end the log
-                _log.exception("background work failed; it goes on")
-            await asyncio.sleep(pause_s)
-
-    async def forget() -> None:
-        now = services.clock.now()
-        await services.store.write(lambda work: work.receipts.forget_nonces(now))
-
-    async def deliver() -> None:
-        await services.countersign.deliver(waited_s=_DELIVER_S)
-
-    keeper = services.keep_log
-    async with asyncio.TaskGroup() as group:
-        for file in settings.datasets:
-            group.create_task(_publish(services, file))
-        group.create_task(repeat(services.snapshots.keep, _SNAPSHOTS_S))
-        group.create_task(repeat(keeper.integrate, settings.integrate_every_s))
-        group.create_task(repeat(services.anchoring.keep, _ANCHORING_S))
-        cosign_every_s = settings.witnesses.every_s
-        group.create_task(repeat(services.cosignatures, cosign_every_s))
-        group.create_task(repeat(services.compare_logs, _COMPARE_S))
-        group.create_task(repeat(deliver, _DELIVER_S))
-        group.create_task(repeat(policy.ready, _POLICY_CHECK_S))
-        if settings.chain and settings.chain.registry:
-            every_s = settings.chain.registry_every_s
-            group.create_task(repeat(services.compare_keys, every_s))
-        group.create_task(repeat(forget, _FORGET_S))
-        if settings.publish_every_s:
-            await asyncio.sleep(settings.publish_every_s)
-            every_s = settings.publish_every_s
-            again = partial(services.publish.again, every_s)
-            group.create_task(repeat(again, every_s))
-
-
-async def _publish(services: Services, file: Path) -> None:
-    """Publish a dataset of the settings, as soon as its source is there.
-
-    Of several processes that start together, one does.
-    """
-    began = services.clock.now()
-    while True:
-        try:
-            answer = await services.publish.once(load_declaration(file), since=began)
-        except NodeError as error:
-            _log.warning("%s: %s", file, error)
-        except Exception:  # noqa: BLE001  # as in `_background`
-            _log.exception("%s could not be published", file)
-        else:
-            if answer is None:
-                return
-            sound, rows = answer["report"]["publishable"], answer["report"]["rows"]
-            _log.info("%s: published %d of %d rows", answer["dataset"], sound, rows)
-            return
-        await asyncio.sleep(_PUBLISH_S)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:
