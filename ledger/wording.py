@@ -216,19 +216,19 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "witnesses.checked": (
         "So many of the pinned witnesses cosigned the checkpoint.",
-        "已登记的见证方中联署该检查点的数目如下。",
+        "已登记的见证方中，为该检查点见证签名的数目如下。",
     ),
     "witnesses.pending": (
         "No checkpoint covers the receipt yet, so no witness could cosign one.",
-        "尚无检查点覆盖这份回执，见证方无从联署。",
+        "尚无检查点覆盖这份回执，见证方无从签名。",
     ),
     "witnesses.unknown": (
         "No witness is pinned here, so no cosignature was checked.",
-        "本地没有登记任何见证方，未核验联署。",
+        "本地没有登记任何见证方，未核验见证签名。",
     ),
     "witnesses.failed": (
         "Fewer witnesses cosigned the checkpoint than are asked for, or one did not.",
-        "联署检查点的见证方少于要求，或其中一个联署不成立。",
+        "为检查点见证签名的见证方少于要求，或其中一个签名不成立。",
     ),
     "keys.checked": (
         "Every key held, by the consortium's registry, when the receipt was anchored.",
@@ -285,7 +285,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
             "Complete: every receipt of the stream is here up to the head as signed, "
             "without a gap, and each names the one before."
         ),
-        "完整：回执流截至所签头部的全部回执均在此，编号无缺，且逐一指向前一份。",
+        "完整：回执流截至所签流首的全部回执均在此，编号无缺，且逐一指向前一份。",
     ),
     "complete.part": (
         (
