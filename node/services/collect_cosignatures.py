@@ -10,6 +10,7 @@ nothing waits for it, and no anchor is held back.
 A witness may also know more of our log than we do. Then our database was put back to
 an older copy, or somebody else signs with our key. We do not take its word: it must
 show the checkpoint with our own signature. If it does, `log.forked` stops the node.
+Each is asked to show it once when the node has started, before anything new is signed.
 
 Spec: c2sp.org/tlog-witness; `docs/protocols/witnesses.md`.
 """
@@ -72,6 +73,7 @@ class CollectCosignatures:
         dids: Who is asked; None for every partner with whom there is an agreement.
         quorum: How many cosignatures an anchored checkpoint should have.
         silent: Witnesses of whose silence the node's own log tells already.
+        examined: Witnesses that have shown what they hold since this process began.
     """
 
     store: Store
@@ -82,6 +84,7 @@ class CollectCosignatures:
     dids: tuple[str, ...] | None = None
     quorum: int = 0
     silent: set[str] = field(default_factory=set)
+    examined: set[str] = field(default_factory=set)
 
     async def __call__(self) -> None:
         """Ask every witness that has not cosigned what should be cosigned.
@@ -128,6 +131,9 @@ class CollectCosignatures:
         wanted = [goal for goal in goals if goal.size > reach]
         try:
             async with asyncio.timeout(_PATIENCE_S):
+                if witness.did not in self.examined:
+                    await self._examine(witness)
+                    self.examined.add(witness.did)
                 for goal in wanted:
                     reach = await self._cosigned(witness, goal, reach)
         except (NodeError, CryptoError, TimeoutError) as error:

@@ -18,7 +18,7 @@ from ledger.cosignature import open_cosignatures, without_cosignatures
 from ledger.equivocation import verify_equivocation
 from ledger.steps import State, verdict
 from ledger.witness import Request
-from node.ports import Alarm, Reply, StoredCheckpoint
+from node.ports import Alarm, Reply, StoredCheckpoint, Witnessed
 from node.services.collect_cosignatures import CollectCosignatures
 from tests.support.node import (
     PURPOSE,
@@ -341,6 +341,26 @@ async def test_a_provider_that_equivocates_to_two_partners_is_found_out(
     await world.supplier.manage(f"/audit/faults/{'0' * 64}", expect=404)
 
 
+async def test_evidence_that_shows_another_history_is_given_and_proves_it(
+    world: World,
+) -> None:
+    """The reader of the evidence gets what the provider says; we keep the proof."""
+    question = {
+        "agreement": world.agreement,
+        "purpose": PURPOSE,
+        "fields": ["units"],
+        "customers": [SHARED[0]],
+    }
+    answer = await world.supplier.manage("/management/ask", question)
+    stored = await grow(world, 2)
+    liar = Liar(world, stored.size)
+    assert (await liar.show(world.supplier, stored.size))[0] == 200
+    told = await world.supplier.manage(f"/audit/receipts/{answer['receipt']}")
+    assert f"\n{stored.size}\n" in told["checkpoint"]
+    (fault,) = await faults(world.supplier)
+    assert fault["participant"] == world.maker.did
+
+
 async def test_a_second_root_that_is_handed_in_is_kept_as_a_proof(world: World) -> None:
     stored = await grow(world, 4)
     await collector(world, dids=(world.charger.did,))()
@@ -524,6 +544,37 @@ async def test_a_database_put_back_to_an_older_copy_is_noticed(world: World) -> 
     assert "90 entries" in alarm.detail
 
 
+async def test_a_node_that_starts_is_told_at_once_what_it_has_forgotten(
+    world: World,
+) -> None:
+    """Before it has anything to ask: its older copy was cosigned in full."""
+    await grow(world, 2)
+    await collector(world)()
+    assert (await Liar(world, 9).show(world.supplier, 9, 0))[0] == 409
+    size = (await newest(world.maker)).size
+    store = world.charger.services.store
+    later = Liar(world, size + 3).checkpoint(size + 3)
+    note = sign_checkpoint(later, world.maker.services.keep_log.signer)
+    held = Witnessed(
+        origin=later.origin,
+        size=later.size,
+        root=later.root,
+        note=note,
+        at=world.clock.now(),
+    )
+    await store.write(lambda work: work.witness.keep(held))
+    await collector(world)()
+    assert await alarms(world.maker) == []  # nothing new, and nobody is asked
+    world.wire.cut.add(world.charger.url)
+    restarted = collector(world, examined=set())
+    await restarted()
+    assert await alarms(world.maker) == []
+    world.wire.cut.clear()
+    await restarted()
+    (alarm,) = await alarms(world.maker)
+    assert (alarm.code, alarm.stops) == ("log.forked", True)
+
+
 async def test_a_root_that_differs_below_our_size_is_noticed(world: World) -> None:
     liar = Liar(world, 2)
     assert (await liar.show(world.charger, 2))[0] == 200
@@ -604,7 +655,7 @@ async def test_readiness_tells_it_and_the_node_goes_on(tmp_path: Path) -> None:
 async def test_about_an_empty_log_nobody_is_asked(world: World) -> None:
     collect = replace(world.charger.services.cosignatures, dids=(world.maker.did,))
     await collect()
-    assert not any("/witness/" in each.path for each in world.wire.exchanges)
+    assert not any("add-checkpoint" in each.path for each in world.wire.exchanges)
     assert await collect.state() == {
         "known": 1,
         "quorum": 0,
