@@ -22,7 +22,7 @@ from node.services import Services
 
 _log = logging.getLogger("fieldpact")
 _POLICY_CHECK_S, _FORGET_S, _PUBLISH_S, _SNAPSHOTS_S = 10.0, 60.0, 10.0, 5.0
-_ANCHORING_S, _COMPARE_S, _DELIVER_S = 2.0, 60.0, 3.0
+_ANCHORING_S, _COMPARE_S, _DELIVER_S, _AGAIN_S = 2.0, 60.0, 3.0, 5.0
 Action: TypeAlias = Callable[[], Awaitable[object]]
 
 
@@ -61,7 +61,18 @@ def _repeated(
     yield partial(_forget, services), _FORGET_S
     yield policy.ready, _POLICY_CHECK_S
     if settings.chain and settings.chain.registry:
-        yield services.compare_keys, settings.chain.registry_every_s
+        yield _resting(services.compare_keys, settings.chain.registry_every_s)
+
+
+def _resting(action: Action, rest_s: float) -> tuple[Action, float]:
+    """Return an action with its rest after success; after a fault it comes sooner."""
+    pause_s = min(rest_s, _AGAIN_S)
+
+    async def done() -> None:
+        await action()
+        await asyncio.sleep(rest_s - pause_s)
+
+    return done, pause_s
 
 
 async def _repeat(action: Action, pause_s: float) -> None:

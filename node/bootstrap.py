@@ -77,8 +77,6 @@ from node.services.witness import Witness
 
 _log = logging.getLogger("fieldpact")
 _PROVING_THREADS, _READING_THREADS = 2, 8
-_AGAIN_S = 5.0
-"""After which a chain that did not answer is asked again which keys hold."""
 SECRETS = "FIELDPACT_KEY_"
 _OURS = "FIELDPACT_"
 """Variables that no dataset may name as its source."""

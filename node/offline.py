@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from ledger.sender import Sender
 
 
+_CHAIN_S = 20.0
+"""How long a person waits for each answer of a chain, in seconds."""
+
+
 def random_bytes(count: int) -> bytes:
     """Return random bytes, for checking many proofs together."""
     return system_randomness(count)
@@ -217,7 +221,8 @@ def account(settings: Settings, url: str = "") -> Iterator["Sender"]:
     key = load_keys(settings.keys, environment()).secp256k1
     chain_id = chain.chain_id if chain else None
     where = url or (chain.url if chain else "")
-    with closing(Sender(where, key, chain_id=chain_id)) as sender:
+    made = Sender(where, key, chain_id=chain_id, timeout_s=_CHAIN_S)
+    with closing(made) as sender:
         yield sender
 
 
@@ -232,7 +237,9 @@ def registry(settings: Settings) -> Iterator[RpcRegistry]:
     if chain is None or chain.registry is None:
         detail = "The settings name no registry: write its address as chain.registry."
         raise BadRequest("registry.unset", detail)
-    reader = RpcRegistry(chain.url, chain.registry, chain_id=chain.chain_id)
+    reader = RpcRegistry(
+        chain.url, chain.registry, chain_id=chain.chain_id, timeout_s=_CHAIN_S
+    )
     with closing(reader) as opened:
         yield opened
 
@@ -328,7 +335,9 @@ def _told(
         # The vote ended every key of the account before.
         from ledger.sender import Sender  # noqa: PLC0415  # as above
 
-        other = Sender(chain.url, following, chain_id=chain.chain_id)
+        other = Sender(
+            chain.url, following, chain_id=chain.chain_id, timeout_s=_CHAIN_S
+        )
         with closing(other) as sender:
             register(sender, read, did=did, keys=after.keys)
         return True

@@ -178,7 +178,7 @@ class RegistryIdentity:
         if known is None:
             raise _Problem("token.issuer_unknown")
         named = jwt.get_unverified_header(token).get("kid")
-        if named in (past.key_id(issuer) for past in known.token_verifiers[1:]):
+        if named in [past.key_id(issuer) for past in known.token_verifiers[1:]]:
             raise _Problem("token.key_revoked")
         if named != known.key_id("ed25519"):
             raise _Problem("token.signature")

@@ -14,7 +14,6 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from ledger.errors import ChainUnavailable
 from ledger.participants import Participant
 from node.domain.pinned import Standing, contradictions
 from node.errors import Unavailable
@@ -37,23 +36,19 @@ class CompareKeys:
     registry: KeyRegistry | None
     clock: Clock
 
-    async def __call__(self) -> bool:
-        """Ask, and sound or end alarms; return whether the chain answered for all.
+    async def __call__(self) -> None:
+        """Ask, and sound or end alarms.
 
         Raises:
+            ChainUnavailable: The chain did not answer for everybody.
             Unavailable: The registry file cannot be read.
         """
         registry = self.registry
         if registry is None:
-            return True
+            return
         for pinned in self.identity.participants():
-            try:
-                history = await asyncio.to_thread(registry.history, pinned.did)
-            except ChainUnavailable as error:
-                _log.warning("the registry was not asked about all: %s", error)
-                return False
+            history = await asyncio.to_thread(registry.history, pinned.did)
             await self._tell(pinned, contradictions(pinned, history))
-        return True
 
     def own(self) -> None:
         """Return if this node's own keys hold, as far as is known.
