@@ -13,10 +13,14 @@ from typing import Any
 import pytest
 
 from crypto.encoding import b64u, unb64u
+from crypto.errors import CryptoError
 from crypto.hashing import sm3
 from crypto.keys import Ed25519Key, Suite
-from crypto.notes import parse_checkpoint, split_note
+from crypto.notes import Checkpoint, parse_checkpoint, sign_checkpoint, split_note
 from crypto.sm import Sm2Key
+from ledger.checkpoint import origin_of
+from ledger.cosignature import open_cosignatures
+from ledger.equivocation import verify_equivocation
 from ledger.evidence import parse_evidence
 from ledger.participants import Participant, Pins
 from ledger.receipts import sign_receipt, verify_receipt
@@ -24,8 +28,10 @@ from ledger.steps import State
 from ledger.verify import verify_evidence
 from node import bootstrap, offline
 from node.adapters.keyring import load_keys
+from node.adapters.sql.fsck import Basis, check
 from node.config import load
 from node.errors import BadRequest, Conflict, Unavailable
+from node.keeping import pinned
 from tests.support.node import (
     PURPOSE,
     SHARED,
@@ -372,3 +378,61 @@ async def test_a_consumer_that_changes_its_key_is_still_known_by_the_one_before(
         assert found["countersignature"] == (State.CHECKED, rotated.was)
         kept = await world.maker.manage(f"/audit/receipts/{receipt}")
         assert kept["countersignature"]["key_id"] == rotated.was
+
+
+# --- what partners say of each other's logs
+
+
+async def test_partners_cosign_a_log_of_another_suite_and_are_read(
+    world: World,
+) -> None:
+    for _ in range(2):  # the second time, the witness checks that the log went on
+        await _asked(world)
+        await world.maker.services.keep_log.integrate()
+        await world.maker.services.cosignatures()
+    note = (await world.maker.client.get("/log/checkpoint")).text
+    found = open_cosignatures(note, [world.supplier.me, world.charger.me])
+    assert found.keys() == {world.supplier.did}
+    spoiled = note[:-6] + ("A" if note[-6] != "A" else "B") + note[-5:]
+    with pytest.raises(CryptoError):
+        open_cosignatures(spoiled, [world.supplier.me])
+
+
+async def test_both_sides_of_a_stream_find_it_the_same(world: World) -> None:
+    await _asked(world)
+    await _asked(world, SHARED[0])
+    for node, partner in (
+        (world.supplier, world.maker),
+        (world.maker, world.supplier),
+    ):
+        body = {"partner": partner.did, "agreement": None}
+        report = await node.manage("/management/reconcile", body)
+        assert report["state"] == "same", report
+
+
+async def test_a_log_of_either_suite_is_found_whole(world: World) -> None:
+    await _anchored(world, await _asked(world))
+    for node in (world.maker, world.supplier):
+        me, pins = pinned(load(node.folder / "node.yaml"))
+        with node.database.connect() as connection:
+            assert list(check(connection, Basis(me=me, pins=pins))) == []
+
+
+async def test_two_histories_of_one_log_are_proved_whatever_its_suite(
+    world: World,
+) -> None:
+    signer = world.maker.services.keep_log.signer
+    first, second = (
+        sign_checkpoint(
+            Checkpoint(origin=origin_of(world.maker.did), size=9, root=root), signer
+        )
+        for root in (bytes(32), bytes(range(32)))
+    )
+    proof = {
+        "typ": "fieldpact/equivocation/1",
+        "provider": world.maker.did,
+        "first": first,
+        "second": second,
+    }
+    steps = verify_equivocation(proof, _pins(world))
+    assert {step.state for step in steps} == {State.CHECKED}

@@ -20,9 +20,12 @@ from tests.unit.node.test_erasing import ask
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
     async with open_world(
-        tmp_path, valid_from="2020-01-01T00:00:00Z", valid_to="2100-01-01T00:00:00Z"
+        tmp_path,
+        suites=getattr(request, "param", None),
+        valid_from="2020-01-01T00:00:00Z",
+        valid_to="2100-01-01T00:00:00Z",
     ) as world:
         for _ in range(3):
             await ask(world)
@@ -73,6 +76,7 @@ async def restore(world: World, file: Path, expect: int = 0) -> Any:
     return await world.maker.manage("/management/receipts/restore", body, expect=expect)
 
 
+@pytest.mark.parametrize("world", [None, {"maker": "sm2"}], indirect=True)
 async def test_what_was_archived_and_erased_comes_back_as_it_was(
     world: World, tmp_path: Path
 ) -> None:
