@@ -51,6 +51,8 @@ def signed(world: World, path: str, body: Any) -> str:
         agreement = body.get("agreement") if isinstance(body, dict) else None
     elif path.startswith("/agreements/"):
         agreement = path.split("/")[2]
+    elif path.startswith("/streams/"):
+        agreement = body.get("agreement") if isinstance(body, dict) else None
     with contextlib.suppress(Exception):  # what cannot be signed is not
         return world.supplier.token(
             world.maker.did, bound_to, body, agreement=agreement
