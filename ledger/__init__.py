@@ -20,15 +20,17 @@ Read in this order:
 * `answers`       what an allowed call was answered with; `disclosure` checks it,
                   `response` does when it is live
 * `log`           one tree over all entries; `checkpoint` says what it commits to
-* `evidence`      all of that for one call, in a file
-* `verify`        is it so, step by step (`steps`, in the words of `wording`);
-                  `standing` says how far an entry has come in the log (`place`)
+* `evidence`      all of that for one call, in a file; `bundle` for all of a stream
+* `verify`        is it so, step by step (`steps`, in the words of `wording`): how far
+                  an entry has come (`standing`, `place`), who asked (`request`), who
+                  held the keys (`held`); `bundle_check` and `completeness` for many;
+                  `conclusion` is the verdict, and `verifier` the program
 * `contradiction` what two partners were told and cannot both be so (`accounts`)
 * `participants`  whose keys are pinned; `ports`, `memory`, `errors`, `shape`
 
 This package holds values and rules. It opens no socket and no database (only
-`ledger.chain` and `ledger.rpc_reader` talk to a chain), reads no clock and
-draws no randomness.
+`ledger.jsonrpc` talks to a chain), reads no clock and draws no randomness (only the
+program does).
 
 Specs: `docs/protocols/{receipts,snapshots,log,evidence}.md`.
 """

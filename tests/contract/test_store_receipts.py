@@ -19,6 +19,7 @@ from ledger.receipts import (
     countersign,
     sign_receipt,
 )
+from node.adapters.sql import tables as t
 from node.adapters.sql.store import SqlStore
 from node.domain.agreement import Status
 from node.domain.disclosure import Caller
@@ -362,6 +363,24 @@ class TestStreams:
         assert entry.signed.receipt.canonical() == signed.receipt.canonical()
         assert (entry.index, entry.countersignature) == (None, None)
         assert await store.read(lambda view: view.receipts.entry("0" * 64)) is None
+
+    async def test_entries_are_found_by_their_ids_and_in_the_order_of_the_log(
+        self, store: SqlStore, engine: sa.Engine
+    ) -> None:
+        signed = [await store.write(append) for _ in range(3)]
+        ids = [each.receipt.receipt_id for each in signed]
+        found = await store.read(
+            lambda view: view.receipts.entries([*ids[::-1], "0" * 64])
+        )
+        assert list(found) == ids
+        assert [each.signed for each in found.values()] == signed
+        assert await store.read(lambda view: view.receipts.entries([])) == {}
+        with engine.begin() as connection:
+            column = t.receipts.c.receipt_id
+            gone = sa.update(t.receipts).where(column == ids[1])
+            connection.execute(gone.values(erased_at=1, erased_why="retention"))
+        found = await store.read(lambda view: view.receipts.entries(ids))
+        assert list(found) == [ids[0], ids[2]]
 
     async def test_the_first_countersignature_stays(self, store: SqlStore) -> None:
         signed = await store.write(append)
