@@ -199,3 +199,27 @@ def test_openssl_verifies_what_we_sign_and_signs_what_we_verify(tmp_path: Path) 
     message.write_bytes(b"message of another")
     with pytest.raises(subprocess.CalledProcessError):
         _openssl("pkeyutl", "-verify", *how, "-sigfile", made)
+
+
+def _spelled(r: int, s: int) -> bytes:
+    return (r % sm._N).to_bytes(32) + (s % sm._N).to_bytes(32)
+
+
+def test_numbers_that_cancel_out_would_fit_every_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With r + s = n the key takes no part, or an arbitrary one: refused as such."""
+    curve, s = sm._GROUP.ec, 12345
+    base, own = curve.mul(s, sm._G), sm._point(KEY.public_bytes)
+    for x, _ in (base, curve.add(base, own)):
+        digest = ((-s - x) % sm._N).to_bytes(32)
+        monkeypatch.setattr(sm, "_digest", lambda *_, found=digest: found)
+        with pytest.raises(InvalidSignature, match="cancel out"):
+            verify_sm2(KEY.public_bytes, b"message", _spelled(-s, s))
+
+
+def test_a_signature_that_leads_to_infinity_is_invalid() -> None:
+    secret, both = int(EXAMPLE["secret"], 16), 6789
+    s = -both * secret
+    with pytest.raises(InvalidSignature, match="not signed"):
+        verify_sm2(KEY.public_bytes, b"message", _spelled(both - s, s))
