@@ -143,7 +143,11 @@ class Identity(Protocol):
     def issue(
         self, *, audience: str, bound_to: str, agreement: str | None, nonce: str
     ) -> str:
-        """Return a token for one call to one participant."""
+        """Return a token for one call to one participant.
+
+        Raises:
+            Unavailable: The consortium's registry does not hold its keys.
+        """
         ...
 
 

@@ -123,7 +123,18 @@ class RegistryIdentity:
     def issue(
         self, *, audience: str, bound_to: str, agreement: str | None, nonce: str
     ) -> str:
-        """Return a token for one call to one participant."""
+        """Return a token for one call to one participant, whose keys must hold.
+
+        Nobody is asked whose answers are signed with a key that somebody else may
+        have. While the chain is silent, what it said last counts.
+
+        Raises:
+            Unavailable: The consortium's registry does not hold its keys.
+        """
+        partner = self.participant(audience)
+        if self._keys and partner and self._keys.standing(partner) is Standing.NOT_HELD:
+            detail = f"The consortium's registry does not hold the keys of {audience}."
+            raise Unavailable("partner.keys", detail)
         now = int(self._clock.now().timestamp())
         header = {"alg": "EdDSA", "typ": "JWT", "kid": self._signer.key_id(self._did)}
         claims = {

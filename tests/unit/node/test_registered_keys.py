@@ -19,6 +19,7 @@ from node.config import Settings
 from node.errors import Unavailable
 from node.ports import Alarm
 from tests.support.node import (
+    SHARED,
     START,
     FixedClock,
     Node,
@@ -137,6 +138,26 @@ async def test_the_calls_of_a_partner_whose_key_was_revoked_are_refused(
     [alarm] = await alarms(world.maker)
     assert (alarm.code, alarm.subject) == ("registry.keys", partner.did)
     assert alarm.detail == f"no {suite} key holds"
+
+
+async def test_a_partner_whose_key_was_revoked_is_not_asked(
+    joined: tuple[World, Consortium],
+) -> None:
+    world, consortium = joined
+    question = {
+        "agreement": world.agreement,
+        "purpose": "joint-delivery",
+        "fields": ["project_stage"],
+        "customers": [SHARED[0]],
+        "where": [],
+    }
+    assert (await world.supplier.manage("/management/ask", question))["allowed"]
+    consortium.revoke(world.maker.me, "ed25519")
+    await world.supplier.services.compare_keys()
+    before = len(world.maker.receipts())
+    refused = await world.supplier.manage("/management/ask", question, expect=503)
+    assert refused["code"] == "partner.keys"
+    assert len(world.maker.receipts()) == before
 
 
 async def test_a_replaced_key_is_named_by_its_new_fingerprint(
