@@ -151,7 +151,7 @@ def _cosigned(
         for witness in witnesses
         for key, end in _keys(witness)
     }
-    for line in lines:
+    for line in dict.fromkeys(lines):
         if (line.name, line.key_hash) in known:
             did, key, end = known[line.name, line.key_hash]
             at = _opened(line, text, key)

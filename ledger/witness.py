@@ -41,6 +41,9 @@ from ledger.checkpoint import open_checkpoint, origin_of
 from ledger.participants import Participant
 
 MOST_STEPS: Final = 63
+MOST_LINES: Final = 16
+"""Signature lines of a checkpoint. The least that signed-note asks to accept: each
+costs whoever reads it, and a log needs one."""
 SIZE_MEDIA: Final = "text/x.tlog.size"
 _OLD: Final = re.compile(r"old (0|[1-9][0-9]{0,18})")
 _SIZE: Final = re.compile(r"(0|[1-9][0-9]{0,18})\n")
@@ -87,11 +90,12 @@ def parse_request(body: bytes) -> Request:
         raise Malformed("a request is `old`, a proof, an empty line and a checkpoint")
     if len(steps) > MOST_STEPS:
         raise Malformed("a consistency proof of more than 63 lines")
-    request = Request(
-        old=int(old[1]), proof=tuple(_hash(each) for each in steps), note=note
-    )
-    _ = request.origin
-    return request
+    text, lines = split_note(note)
+    parse_checkpoint(text)
+    if len(lines) > MOST_LINES:
+        raise Malformed("a checkpoint with more than 16 signature lines")
+    proof = tuple(_hash(each) for each in steps)
+    return Request(old=int(old[1]), proof=proof, note=note)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -208,7 +208,7 @@ class CollectCosignatures:
         self, witness: Participant, goal: StoredCheckpoint, lines: str
     ) -> None:
         """Keep the line of a witness among those that it answered."""
-        found = line_of(goal.note + lines, witness)
+        found = await asyncio.to_thread(line_of, goal.note + lines, witness)
         if found is None:
             raise InvalidSignature("the witness answered no cosignature of its own")
         line, seconds = found
@@ -227,8 +227,11 @@ class CollectCosignatures:
         reply = await self.peers.text(witness, _SHOW + quote(self.origin, safe=""))
         if reply.status != 200:
             return
-        held = open_checkpoint(
-            reply.text, origin=self.origin, keys=self.identity.me.verifiers
+        held = await asyncio.to_thread(
+            open_checkpoint,
+            reply.text,
+            origin=self.origin,
+            keys=self.identity.me.verifiers,
         )
         why = await self.store.read(lambda view: self._contradiction(view, held))
         if why:

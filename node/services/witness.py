@@ -14,6 +14,7 @@ cosigned any more.
 Spec: c2sp.org/tlog-witness; `docs/protocols/witnesses.md`.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -85,7 +86,7 @@ class Witness:
             request = parse_request(body)
         except Malformed as error:
             return Answer(status=400, text=f"{error}\n")
-        opened = open_request(request, self._origins())
+        opened = await asyncio.to_thread(open_request, request, self._origins())
         if isinstance(opened, Refused):
             return _answer(opened)
         log, seen = opened
@@ -163,7 +164,8 @@ class Witness:
             await self._meet(provider, note)
 
     async def _meet(self, provider: Participant, note: str) -> None:
-        met = self._met(provider, self._opened(provider, note), note)
+        opened = await asyncio.to_thread(self._opened, provider, note)
+        met = self._met(provider, opened, note)
         known, held = await self.store.read(lambda view: _look(view, met))
         if known is None and held is None:
             # Nobody asks us to witness this log. Then the first of a size counts.

@@ -106,6 +106,7 @@ def _bodies() -> dict[str, bytes]:
         "no empty line": right.replace("\n\n", "\n").encode(),
         "no checkpoint": right.partition("\n\n")[0].encode() + b"\n\n",
         "a note that is no checkpoint": right.replace("\n12\n", "\ntwelve\n").encode(),
+        "17 signatures": (right + right.rpartition("\n\n")[2] * 16).encode(),
         "64 lines": right.replace("old 5\n", "old 5\n" + (line + "\n") * 61).encode(),
     }
 
@@ -114,6 +115,14 @@ def _bodies() -> dict[str, bytes]:
 def test_what_is_no_request_is_refused(name: str) -> None:
     with pytest.raises(Malformed):
         parse_request(_bodies()[name])
+
+
+def test_16_signatures_are_read() -> None:
+    """signed-note: verifiers MUST accept at least up to 16."""
+    line = request().note.rpartition("\n\n")[2]
+    many = replace(request(), note=request().note + line * 15)
+    assert parse_request(many.render().encode()) == many
+    assert open_request(many, LOGS) == (LOG, at(12))
 
 
 def test_63_lines_are_read() -> None:
