@@ -8,11 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from node import keeping
 from node.config import load as load_settings
 from tests.faults.load import Load, provider
 from tests.support import REPOSITORY
 
+pytestmark = pytest.mark.slow
 ROTTEN = {
     "a receipt's words": (
         "UPDATE receipts SET core = replace(core, 'joint-', 'joInt-') WHERE sequence=7",

@@ -7,9 +7,12 @@ with a receipt and the reason. Others are served on; so is it, once it has signe
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from crypto.encoding import b64u
 from tests.faults.load import Load, Told, provider
 
+pytestmark = pytest.mark.slow
 MOST = 5
 _SETTINGS = f"""\
 integrate_every_s: 0.05
