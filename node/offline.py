@@ -17,9 +17,10 @@ import httpx
 
 from crypto.errors import CryptoError
 from crypto.keyids import Suite
+from crypto.signing import Verifier
 from ledger.consortium import follow, register
 from ledger.errors import ChainUnavailable
-from ledger.participants import Participant, pins_of
+from ledger.participants import Participant, PastKey, pins_of
 from ledger.rpc_reader import RpcChainReader
 from ledger.rpc_registry import RpcRegistry
 from node.adapters.crm.declaration import load_declaration, located
@@ -30,6 +31,7 @@ from node.adapters.rotation import next_key, put_in_place, record_after
 from node.adapters.system import SystemClock, system_randomness
 from node.bootstrap import SECRETS, policy_of, record_of
 from node.config import Settings, environment, load
+from node.domain.agreement import render_instant
 from node.domain.checking import InvalidDeclaration, did_you_mean
 from node.domain.customer import rule_problem
 from node.domain.dataset import Source
@@ -152,6 +154,30 @@ def new_keys(folder: Path, suite: Suite = "ed25519") -> None:
 
 def _own_keys(settings: Settings) -> Keyring:
     return load_keys(settings.keys, environment(), suite=settings.suite)
+
+
+def repinned(known: Mapping[str, Participant], new: Participant) -> Participant:
+    """Return a record to be pinned, in which no key is forgotten that was pinned.
+
+    A company that leaves a key out that it signed with does not unsign anything.
+    """
+    before = known.get(new.did)
+    if before is None:
+        return new
+    now = render_instant(SystemClock().now())
+    ended = [PastKey(key=each, until=now) for each in (before.signing, _token(before))]
+    past = {each.key: each for each in (*ended, *before.past_keys, *new.past_keys)}
+    current = {new.signing, _token(new)}
+    kept = sorted(
+        (each for key, each in past.items() if key not in current),
+        key=lambda each: each.until,
+        reverse=True,
+    )
+    return replace(new, past_keys=tuple(kept))
+
+
+def _token(participant: Participant) -> Verifier:
+    return participant.token_verifiers[0]
 
 
 def read_json(path: Path) -> Any:

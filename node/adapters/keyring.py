@@ -125,7 +125,7 @@ def _load(
         return make(unb64u((given or read_secret(path)).strip()))
     except (OSError, ValueError, Malformed):
         # The cause could hold what was read.
-        detail = f"The {suite} key in {path} cannot be used. See `fieldpact keys`."
+        detail = f"The {suite} key in {path} cannot be used. See `fieldpact keys --help`."
         raise BadRequest("keys.unusable", detail) from None
 
 

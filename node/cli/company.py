@@ -123,8 +123,10 @@ def add(
         settings = load(settings_file)
         registry = settings.participants
         known = {each.did: each for each in offline.read_registry(registry)}
-        new = _fetched(place, settings)
+        new = offline.repinned(known, _fetched(place, settings))
         _show([new])
+        if before := known.get(new.did):
+            _tell_changes(before, new)
         if not yes:
             typer.confirm(
                 "Are these the fingerprints that the company told you?", abort=True
@@ -172,6 +174,17 @@ def _check_document(found: Participant, document: dict[str, object]) -> None:
     }:
         message = "its DID document names other keys than its record"
         raise ValueError(message)
+
+
+def _tell_changes(before: Participant, now: Participant) -> None:
+    """Say which keys of a participant are to be pinned in the place of which."""
+    for suite, public in now.keys.items():
+        was = before.keys.get(suite)
+        if was != public:
+            old = fragment(suite, was) if was else "none"
+            err.print(f"{suite} changes: {old} was pinned", soft_wrap=True)
+    if before.chain_address.lower() != now.chain_address.lower():
+        err.print(f"the account changes: {before.chain_address} was pinned")
 
 
 def _show(participants: list[Participant]) -> None:

@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 from typer.testing import CliRunner, Result
 
-from crypto.keyids import Suite
+from crypto.keyids import Suite, fragment
 from examples.federation import configure
 from ledger.participants import Participant
 from ledger.registry import fingerprint
@@ -273,3 +273,48 @@ def test_keys_of_a_node_are_made_alone(tmp_path: Path) -> None:
     assert len(made.stdout.splitlines()) == len(list((tmp_path / "keys").glob("*.key")))
     again = CliRunner().invoke(app, ["keys", "new", str(tmp_path / "keys")])
     assert "keys.exist" in again.output
+
+
+def _pin(members: Members, file: Path, record: Participant, **changes: Any) -> Result:
+    """Pin a record at a partner that has a registry file of its own."""
+    told = members.folder / "told.json"
+    told.write_text(json.dumps(record.to_json() | changes))
+    configure(members.folder / "supplier", participants=str(file))
+    words = ["partner", "add", str(told), "--yes"]
+    settings = ["--settings", str(members.file("supplier"))]
+    return CliRunner().invoke(app, [*words, *settings])
+
+
+@pytest.mark.parametrize("disowned", [False, True])
+def test_a_partner_pins_the_new_key_and_forgets_none_that_it_had_pinned(
+    members: Members, disowned: bool
+) -> None:
+    own_file = members.folder / "own.json"
+    own_file.write_bytes((members.folder / "registry.json").read_bytes())
+    before = members.own("maker")
+    members.rotate("maker", "ed25519")
+    members.rotate("maker", "x25519")
+    changes: dict[str, Any] = {"past_keys": []} if disowned else {}
+    done = _pin(members, own_file, members.own("maker"), **changes)
+    assert done.exit_code == 0, said(done)
+    for suite in ("ed25519", "x25519"):
+        old = fragment(suite, before.keys[suite])
+        assert f"{suite} changes: {old} was pinned" in said(done)
+    pinned = {each.did: each for each in offline.read_registry(own_file)}[before.did]
+    assert pinned.keys == members.own("maker").keys
+    assert [past.key for past in pinned.past_keys] == [before.signing]
+    again = _pin(members, own_file, members.own("maker"))
+    assert "changes" not in said(again)
+
+
+def test_a_key_that_comes_back_is_no_past_key(members: Members) -> None:
+    own_file = members.folder / "own.json"
+    own_file.write_bytes((members.folder / "registry.json").read_bytes())
+    first = members.own("maker")
+    members.rotate("maker", "ed25519")
+    second = members.own("maker")
+    _pin(members, own_file, second)
+    done = _pin(members, own_file, first)
+    assert done.exit_code == 0, said(done)
+    pinned = {each.did: each for each in offline.read_registry(own_file)}[first.did]
+    assert [past.key for past in pinned.past_keys] == [second.signing]

@@ -9,7 +9,8 @@ from hypothesis.stateful import initialize, invariant, rule
 
 from crypto.encoding import sha256
 from ledger.contracts import HERE
-from ledger.memory_registry import MemoryRegistry, Refused
+from ledger.errors import Refused
+from ledger.memory_registry import MemoryRegistry
 from ledger.registry import KeyChange
 from tests.unit.chain.machines import ACCOUNTS, WORDS, Machine
 from tests.unit.chain.sandbox import (
