@@ -90,43 +90,46 @@ class Witness:
         if isinstance(opened, Refused):
             return _answer(opened)
         log, seen = opened
+        likely = await self.store.read(
+            lambda view: _judge(request, log, seen, view.witness.newest(seen.origin))
+        )
+        # A signature takes longer than all the rest: not while the log is held.
+        line = ""
+        if isinstance(likely, Cosign):
+            line = await asyncio.to_thread(self._line, request)
         decision, line = await self.store.write(
-            lambda work: self._decide(work, request, log, seen)
+            lambda work: self._decide(work, request, log, seen, line)
         )
         return _answer(decision, line)
 
     def _decide(
-        self, work: UnitOfWork, request: Request, log: Participant, seen: Checkpoint
+        self,
+        work: UnitOfWork,
+        request: Request,
+        log: Participant,
+        seen: Checkpoint,
+        line: str,
     ) -> tuple[Decision, str]:
-        """Judge, keep and cosign in one transaction."""
-        now = self.clock.now()
+        """Judge and keep in one transaction; return the cosignature to hand out."""
         held = work.witness.hold(seen.origin)
         met = self._met(log, seen, request.note)
         self._accuse(work, log, met)
-        decision = judge(
-            request.old,
-            request.proof,
-            seen,
-            Held(size=held.size, root=held.root) if held else None,
-            hashing=log.hashing,
-        )
+        decision = _judge(request, log, seen, held)
         if not isinstance(decision, Cosign):
             return decision, ""
-        if any(
-            alarm.code == FORKED and alarm.subject == log.did
-            for alarm in work.alarms.open()
-        ):
-            return Refused(
-                status=422, why="this log is known to have two histories"
-            ), ""
-        at = int(now.timestamp())
-        text, _ = split_note(request.note)
-        me = self.identity.me.did
-        line = cosign(text, did=me, signer=self.signer, at=at).render()
+        if _is_forked(work, log):
+            return Refused(status=422, why="this log has two histories"), ""
+        line = line or self._line(request)
         if decision.changes:
             work.witness.keep(replace(met, note=with_cosignatures(met.note, [line])))
             work.witness.meet(met)
         return decision, line
+
+    def _line(self, request: Request) -> str:
+        """Return our signature line under a checkpoint, with the time of now."""
+        text, _ = split_note(request.note)
+        me, at = self.identity.me.did, int(self.clock.now().timestamp())
+        return cosign(text, did=me, signer=self.signer, at=at).render()
 
     async def newest(self, origin: str) -> str | None:
         """Return the newest checkpoint that we cosigned of a log, both lines under it.
@@ -219,6 +222,18 @@ class Witness:
                 except CryptoError:  # a DID of another method has no log
                     continue
         return found
+
+
+def _judge(
+    request: Request, log: Participant, seen: Checkpoint, held: Witnessed | None
+) -> Decision:
+    known = Held(size=held.size, root=held.root) if held else None
+    return judge(request.old, request.proof, seen, known, hashing=log.hashing)
+
+
+def _is_forked(view: UnitOfWork, log: Participant) -> bool:
+    found = ((alarm.code, alarm.subject) for alarm in view.alarms.open())
+    return (FORKED, log.did) in found
 
 
 def _look(
