@@ -203,11 +203,24 @@ class Contract:
         return self.chain.call(call, self.chain.header())
 
 
+FREE_GAS = ("--gas-price", "0", "--base-fee", "0")
+
+
 @contextmanager
-def anvil(program: str, path: Path) -> Iterator[str]:
-    """Run a real node with free gas, as a consortium's would have; give its URL."""
-    port = free_port()
+def anvil(
+    program: str, path: Path, *options: str, port: int = 0, free: bool = True
+) -> Iterator[str]:
+    """Run a real node; give its URL.
+
+    Args:
+        program: Path of anvil.
+        path: Folder for its log.
+        options: More of its options.
+        port: To listen on; 0 for any.
+        free: Whether gas is free, as it would be in a consortium.
+    """
+    port = port or free_port()
     command = [program, "--port", str(port), "--silent", "--hardfork", "london"]
-    command += ["--gas-price", "0", "--base-fee", "0"]
+    command += [*(FREE_GAS if free else ()), *options]
     with running(command, ready=_listens(port), log=path / "anvil.log"):
         yield f"http://127.0.0.1:{port}"

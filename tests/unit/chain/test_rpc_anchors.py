@@ -58,8 +58,8 @@ def instead(method: str, say: Callable[[Any], Any]) -> Tamper:
 
 
 def signed(anchors: RpcAnchors, **changes: Any) -> Signed:
-    values = {"epoch": 1, "commitment": ONE, "previous": ZERO, "nonce": 0}
-    return anchors.sign(**values | changes)
+    values: dict[str, Any] = {"epoch": 1, "commitment": ONE}
+    return anchors.sign(**values | {"previous": ZERO, "nonce": 0} | changes)
 
 
 def test_the_hash_and_the_block_are_those_of_the_chain(contract: Contract) -> None:

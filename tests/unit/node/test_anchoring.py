@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,9 @@ from ledger.memory_chain import MemoryChain
 from ledger.ports import Signed
 from node.errors import Conflict, Unavailable
 from node.ports import Alarm
-from tests.unit.node.anchoring import MEMBER, CrashError, Fuse, Site, open_site
+from tests.support.anchoring import MEMBER, CrashError, Fuse, Site, open_site, opened
 
 THEIRS = b"t" * 32
-
-
-@asynccontextmanager
-async def opened(folder: Path, **given: Any) -> AsyncIterator[Site]:
-    site = open_site(folder, **given)
-    await site.publish(5)
-    try:
-        yield site
-    finally:
-        await asyncio.to_thread(site.store.close)
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
-"""A store, a chain in memory, and whoever moves anchors from the one to the other."""
+"""A store, a chain, and whoever moves anchors from the one to the other."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,7 +49,7 @@ class Fuse:
 class FusedChain:
     """Every question to the chain goes through a fuse."""
 
-    chain: MemoryChain
+    chain: Any
     fuse: Fuse
 
     def __getattr__(self, name: str) -> Any:
@@ -84,7 +86,7 @@ class Site:
 
     store: SqlStore
     clock: FixedClock
-    chain: MemoryChain
+    chain: Any
     fuse: Fuse = field(default_factory=Fuse)
     made: int = 0
 
@@ -128,7 +130,7 @@ class Site:
         """Check that the chain holds exactly our epochs, and we know where."""
         rows = await self.rows()
         assert [each.epoch for each in rows] == [*range(1, epochs + 1)]
-        assert self.chain.latest_epoch(MEMBER) == epochs
+        assert self.chain.latest_epoch(self.chain.member) == epochs
         for row in rows:
             held = self.chain.find(row.epoch)
             assert held is not None
@@ -139,7 +141,16 @@ class Site:
         assert await self.alarms() == []
 
 
-def open_site(folder: Path, *, finality: str = "immediate", **chain: Any) -> Site:
+def open_site(
+    folder: Path, *, finality: str = "immediate", anchors: Any = None, **chain: Any
+) -> Site:
+    """Open a new site.
+
+    Args:
+        folder: Where its store is kept.
+        anchors: Its chain; one in memory without it.
+        finality: Of a chain in memory, as are further switches.
+    """
     (folder / "node.sqlite").write_bytes(empty_store())
     engine = engine_for(f"sqlite:///{folder / 'node.sqlite'}")
 
@@ -147,8 +158,20 @@ def open_site(folder: Path, *, finality: str = "immediate", **chain: Any) -> Sit
     def _prepare(connection: Any, _: object) -> None:
         connection.execute("PRAGMA synchronous=OFF")  # nobody cuts the power here
 
+    rule = parse_finality(finality)
     return Site(
         store=SqlStore(engine),
         clock=FixedClock(START),
-        chain=MemoryChain(member=MEMBER, finality=parse_finality(finality), **chain),
+        chain=anchors or MemoryChain(member=MEMBER, finality=rule, **chain),
     )
+
+
+@asynccontextmanager
+async def opened(folder: Path, **given: Any) -> AsyncIterator[Site]:
+    """Open a new site with a log of five entries. Arguments as for `open_site`."""
+    site = open_site(folder, **given)
+    await site.publish(5)
+    try:
+        yield site
+    finally:
+        await asyncio.to_thread(site.store.close)
