@@ -3,7 +3,8 @@
 What we lack is fetched. A receipt that we fetch and that tells a call of ours was
 lost on the way: we sign it back. That it tells a call of ours is shown by what we
 kept before we asked, or by our own signed request, which the provider shows. A
-receipt about any other call is kept, named, and never signed.
+receipt about any other call is kept, named, and never signed: somebody sent
+our call again, and was refused, or the provider has made the call up.
 
 What the provider lacks although it has signed it, or has differently, is a fork:
 both signatures prove it to anybody (`ledger.fork`).
@@ -21,7 +22,7 @@ from ledger.errors import LedgerError
 from ledger.fork import Fork
 from ledger.receipts import Receipt, SignedReceipt, check_successor
 from ledger.request import verify_request
-from ledger.steps import Step, step
+from ledger.steps import step
 from ledger.streams import SignedHead
 from node.domain.negotiation import Role
 from node.domain.reconciliation import Difference, Kind
@@ -128,7 +129,7 @@ class CompareAsConsumer:
             kept = await self.store.write(
                 partial(self._keep, side=side, given=list(given.values()))
             )
-            lost += [number for number, asked in kept.items() if asked]
+            lost += [number for number, kind in kept.items() if kind is None]
             erased += [n for n, each in given.items() if each.signed is None]
             wanted = range(first, first + most)
             absent += [n for n in wanted if n not in kept and n not in erased]
@@ -149,40 +150,43 @@ class CompareAsConsumer:
 
     def _keep(
         self, work: UnitOfWork, *, side: Side, given: Sequence[Shown]
-    ) -> dict[int, bool]:
-        """Keep receipts that fit beside ours; return which tell a call of ours."""
+    ) -> dict[int, Kind | None]:
+        """Keep receipts that fit beside ours; return what is wrong with each."""
         kept = {}
         for shown in given:
             signed = shown.signed
             if signed is None or not _fits(work, side, signed.receipt):
                 continue
-            ours = self._asked(work, side, signed.receipt, shown.request)
+            wrong = self._foreign(work, side, signed.receipt, shown.request)
+            ours = wrong is None
             work.receipts.receive(
                 Received(
                     signed=signed,
                     at=self.clock.now(),
                     verified=ours,
-                    checks=[_check(ours).to_json()],
+                    checks=[step("stream", wrong or "lost", "").to_json()],
                     disclosure=None,
                     countersignature=self.countersign.sign(signed) if ours else None,
                 )
             )
-            kept[shown.sequence] = ours
+            kept[shown.sequence] = wrong
         return kept
 
-    def _asked(
+    def _foreign(
         self, view: UnitOfWork, side: Side, receipt: Receipt, request: str | None
-    ) -> bool:
-        """Tell whether a receipt tells a call that we made."""
+    ) -> Kind | None:
+        """Return what a receipt tells that is no call of ours, or None if it is one."""
+        if "nonce.replayed" in receipt.denials:
+            return Kind.MISUSED
         call = view.receipts.sent(receipt.nonce) if receipt.nonce else None
-        if call is not None:
-            made = (call.stream, call.request_hash)
-            return made == (receipt.stream, receipt.request_hash)
+        made = call and (call.stream, call.request_hash)
+        if made == (receipt.stream, receipt.request_hash):
+            return None
         try:
             verify_request(request or "", receipt, side.me)
         except (CryptoError, LedgerError):
-            return False
-        return True
+            return Kind.NEVER_ASKED
+        return None if call is None else Kind.NEVER_ASKED
 
     # --- what the provider lacks
 
@@ -231,8 +235,8 @@ class CompareAsConsumer:
             for entry in copy.at(side.stream, number):
                 if entry.signed is None or entry.verified:
                     continue
-                made = self._asked(view, side, entry.signed.receipt, None)
-                kind = Kind.ANSWER_WRONG if made else Kind.NEVER_ASKED
+                wrong = self._foreign(view, side, entry.signed.receipt, None)
+                kind = wrong or Kind.ANSWER_WRONG
                 found.setdefault(kind, []).append(entry)
         return [
             Difference(
@@ -263,11 +267,6 @@ def _fits(view: UnitOfWork, side: Side, receipt: Receipt) -> bool:
         except LedgerError:
             return False
     return True
-
-
-def _check(ours: bool) -> Step:
-    detail = "" if ours else "never_asked"
-    return step("stream", "lost" if ours else "never_asked", detail)
 
 
 def _told(signed: SignedReceipt | None) -> Any:

@@ -24,7 +24,7 @@ from ledger.receipts import (
 )
 from ledger.steps import State, verdict
 from node.adapters.sql import tables as t
-from node.ports import Received, Reply
+from node.ports import Received, Reply, UnitOfWork
 from tests.support.node import PURPOSE, SHARED, Node, World, open_world, start
 
 
@@ -293,6 +293,36 @@ async def test_a_receipt_about_no_call_of_ours_is_named_and_never_signed(
     assert row.countersignature is None
 
 
+async def test_who_uses_a_token_of_ours_again_is_told_from_the_provider(
+    world: World,
+) -> None:
+    heard: list[dict[str, Any]] = []
+    post = world.wire.post
+
+    async def tap(partner: Any, path: str, body: Any, *, token: str) -> Reply:
+        heard.append({"path": path, "body": body, "token": token})
+        return await post(partner, path, body, token=token)
+
+    world.wire.post = tap  # type: ignore[assignment, method-assign]
+    await ask(world)
+    first = heard[0]
+    # A token that is not for its call names nobody: that refusal is in no stream.
+    for changes in ({}, {"fields": ["units"]}):
+        answer = await world.maker.client.post(
+            first["path"],
+            json=first["body"] | changes,
+            headers={"Authorization": f"Bearer {first['token']}"},
+        )
+        assert answer.status_code in {401, 403}
+    for _ in range(2):
+        assert await differences(world.supplier, world.maker) == [("misused", "1")]
+    signed = sa.select(t.received.c.stream_sequence).where(
+        t.received.c.countersignature.is_not(None)
+    )
+    assert [row.stream_sequence for row in world.supplier.rows(signed)] == [0]
+    await ask(world)
+
+
 def append(node: Node, *signed: SignedReceipt) -> None:
     """Write receipts into a provider's database, as its own node does."""
 
@@ -471,20 +501,15 @@ async def test_a_difference_in_five_thousand_receipts_takes_14_questions(
 ) -> None:
     ours, theirs = long_streams(world, 5000, since=1234)
     append(world.maker, *theirs)
-    await world.supplier.services.store.write(
-        lambda work: [
+    now = world.clock.now()
+
+    def _receive(work: UnitOfWork) -> None:
+        for each in ours:
             work.receipts.receive(
-                Received(
-                    signed=each,
-                    at=world.clock.now(),
-                    verified=True,
-                    checks=[],
-                    disclosure=None,
-                )
+                Received(signed=each, at=now, verified=True, checks=[], disclosure=None)
             )
-            for each in ours
-        ]
-    )
+
+    await world.supplier.services.store.write(_receive)
     [told] = (await reconcile(world.supplier, world.maker))["streams"]
     assert told["differences"][0]["kind"] == "forked"
     assert told["differences"][0]["numbers"] == "1234"
