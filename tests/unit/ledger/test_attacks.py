@@ -123,12 +123,13 @@ def test_a_log_told_differently_to_two_readers_is_caught_when_they_compare() -> 
 
 def test_a_chain_takes_one_commitment_for_an_epoch() -> None:
     chain = samples.chain()
-    first = chain.anchor(epoch=1, commitment=bytes(32))
-    assert chain.anchor(epoch=1, commitment=bytes(32)) == first
+    one, other = samples.seed("one"), samples.seed("other")
+    first = chain.anchor(epoch=1, commitment=one)
+    assert chain.anchor(epoch=1, commitment=one) == first
     with pytest.raises(Inconsistent):
-        chain.anchor(epoch=1, commitment=b"\1" * 32)
+        chain.anchor(epoch=1, commitment=other)
     with pytest.raises(Inconsistent):
-        chain.anchor(epoch=3, commitment=bytes(32))
+        chain.anchor(epoch=3, commitment=other)
 
 
 def test_a_silent_node_is_behind_on_chain() -> None:

@@ -120,7 +120,7 @@ def test_a_chain_that_holds_nothing_or_something_else_is_a_failure() -> None:
     empty = samples.chain()
     wrong = {"chain": "failed", "snapshot": "failed"}
     assert states(verify_evidence(FULL, samples.PINS, empty)) == wrong
-    empty.anchor(epoch=1, commitment=bytes(32))
+    empty.anchor(epoch=1, commitment=samples.seed("else"))
     assert states(verify_evidence(FULL, samples.PINS, empty)) == wrong
 
 
@@ -201,11 +201,8 @@ def test_a_disclosure_beside_a_refusal_fails() -> None:
 
 
 def test_the_anchored_checkpoint_itself_may_hold_the_receipt() -> None:
-    kept, chain = (
-        MemoryLog(samples.PROVIDER_RECORD, samples.PROVIDER_KEY),
-        CHAIN,
-    )
-    fresh = replace(chain, _held={})
+    kept = MemoryLog(samples.PROVIDER_RECORD, samples.PROVIDER_KEY)
+    fresh = samples.chain()
     kept.sequence(FULL.signed, salt=bytes(32))
     kept.integrate()
     kept.publish()

@@ -82,7 +82,7 @@ class _OddClock(MemoryChain):
 def test_an_anchor_of_an_unknown_time_is_still_an_anchor(
     kind: type[MemoryChain],
 ) -> None:
-    chain = kind(member=CHAIN.member, _held=CHAIN._held)
+    chain = kind(member=CHAIN.member, blocks=CHAIN.blocks)
     found = verify_place(SIGNED, ANCHORED, PROVIDER, chain)
     assert found == Standing(outcome="checked", epoch=1, at=None)
 

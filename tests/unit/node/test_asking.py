@@ -12,9 +12,9 @@ from rich.progress import Progress
 from typer.testing import CliRunner, Result
 
 from ledger.conditions import OPERATORS
-from node.cli.app import app
 from node.api.models import NewPredicate, Query
 from node.cli import progress
+from node.cli.app import app
 from node.cli.output import Management
 from node.domain.predicates import FITTING, MOST_PROBES, PredicateGrant
 from tests.unit.node.test_predicates import accepted, spend
