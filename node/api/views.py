@@ -12,7 +12,7 @@ from crypto.encoding import b64u
 from node.api.access import bearer, found, partner, services
 from node.api.models import Countersignatures, Declaration, Digest, Identifier, Query
 from node.domain import disclosure
-from node.services.collect_cosignatures import cosigned_checkpoint
+from node.services.witnessed_log import cosigned_checkpoint
 
 router = APIRouter(tags=["partners"])
 _Size = Annotated[int, Field(ge=1, le=2**62)]

@@ -23,11 +23,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
-from crypto import merkle
 from crypto.errors import CryptoError, InvalidSignature
-from crypto.notes import Checkpoint
 from ledger.checkpoint import open_checkpoint
-from ledger.cosignature import line_of, with_cosignatures
+from ledger.cosignature import line_of
 from ledger.participants import Participant
 from ledger.witness import Request, parse_size
 from node.errors import NodeError, Unavailable
@@ -42,7 +40,7 @@ from node.ports import (
     TextReply,
     UnitOfWork,
 )
-from node.services.keep_log import over_nodes
+from node.services.witnessed_log import consistency, contradiction, cosigned_sizes
 
 FORKED: Final = "log.forked"
 _log = logging.getLogger("fieldpact")
@@ -53,15 +51,6 @@ _MOST: Final = 64
 _AHEAD: Final = datetime.timedelta(days=1)
 _GRACE: Final = datetime.timedelta(minutes=1)
 _SUBMIT, _SHOW = "/witness/add-checkpoint", "/witness/checkpoint?origin="
-
-
-def cosigned_checkpoint(view: UnitOfWork, size: int | None = None) -> str | None:
-    """Return our checkpoint of a size, or the newest, with who cosigned it."""
-    checkpoint = view.log.checkpoint(size)
-    if checkpoint is None:
-        return None
-    lines = [each.line for each in view.witness.cosignatures(checkpoint.size)]
-    return with_cosignatures(checkpoint.note, lines)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,20 +178,9 @@ class CollectCosignatures:
         None where the tree has never been of these sizes, or not in this order.
         """
         hashing = self.identity.me.hashing
-
-        def _prove(view: UnitOfWork) -> tuple[bytes, ...] | None:
-            if not 0 < first <= second <= view.log.size():
-                return None
-            return tuple(
-                over_nodes(
-                    view,
-                    lambda read: merkle.consistency_proof(
-                        first, second, read, hashing=hashing
-                    ),
-                )
-            )
-
-        return await self.store.read(_prove)
+        return await self.store.read(
+            lambda view: consistency(view, first, second, hashing=hashing)
+        )
 
     async def _keep(
         self, witness: Participant, goal: StoredCheckpoint, lines: str
@@ -233,7 +211,10 @@ class CollectCosignatures:
             origin=self.origin,
             keys=self.identity.me.verifiers,
         )
-        why = await self.store.read(lambda view: self._contradiction(view, held))
+        hashing = self.identity.me.hashing
+        why = await self.store.read(
+            lambda view: contradiction(view, held, hashing=hashing)
+        )
         if why:
             alarm = Alarm(
                 code=FORKED,
@@ -244,61 +225,26 @@ class CollectCosignatures:
             _log.error("%s: %s", alarm.code, alarm.detail)
             await self.store.write(lambda work: work.alarms.sound(alarm))
 
-    def _contradiction(self, view: UnitOfWork, held: Checkpoint) -> str | None:
-        """Say how a checkpoint that we have signed contradicts our log, or None.
-
-        A checkpoint is signed and kept in one transaction with the tree that it is
-        of, so there can be none of more entries than the tree has now.
-        """
-        size, hashing = view.log.size(), self.identity.me.hashing
-        if held.size > size:
-            return f"it has {held.size} entries, and our log {size}."
-        root = over_nodes(
-            view, lambda read: merkle.root_at(held.size, read, hashing=hashing)
-        )
-        if root != held.root:
-            return f"of {held.size} entries its root is {held.root.hex()}."
-        return None
-
     async def state(self) -> Mapping[str, Any]:
         """Return how far our log is witnessed, as JSON."""
-        return await self.store.read(self._state)
 
-    def _state(self, view: UnitOfWork) -> Mapping[str, Any]:
-        known = {witness.did for witness in self._witnesses(view)}
-        anchor, reach = view.log.anchor(), view.witness.reach()
-        newest = max((size for did, size in reach.items() if did in known), default=0)
-        sizes = {"anchored": anchor.size if anchor else 0, "newest": newest}
-        return {
-            "known": len(known),
-            "quorum": self.quorum,
-            **{name: self._count(view, size, known) for name, size in sizes.items()},
-        }
+        def _look(view: UnitOfWork) -> Mapping[str, Any]:
+            known = {witness.did for witness in self._witnesses(view)}
+            sizes = cosigned_sizes(view, known)
+            return {"known": len(known), "quorum": self.quorum, **sizes}
 
-    @staticmethod
-    def _count(
-        view: UnitOfWork, size: int, known: set[str]
-    ) -> Mapping[str, Any] | None:
-        if not size:
-            return None
-        lines = [
-            line for line in view.witness.cosignatures(size) if line.witness in known
-        ]
-        return {"size": size, "cosigned": len(lines)}
+        return await self.store.read(_look)
 
     async def warnings(self) -> Sequence[str]:
         """Return `witnesses.quorum` where the newest anchor lacks cosignatures.
 
         Not in the minute after it was begun: then they are still being collected.
         """
-
-        def _look(view: UnitOfWork) -> bool:
-            anchor = view.log.anchor()
-            if anchor is None or self.clock.now() < anchor.at + _GRACE:
-                return False
-            known = {witness.did for witness in self._witnesses(view)}
-            found = self._count(view, anchor.size, known)
-            return found is not None and found["cosigned"] < self.quorum
-
-        short = bool(self.quorum) and await self.store.read(_look)
+        if not self.quorum:
+            return []
+        anchor = await self.store.read(lambda view: view.log.anchor())
+        if anchor is None or self.clock.now() < anchor.at + _GRACE:
+            return []
+        anchored = (await self.state())["anchored"]
+        short = anchored is not None and anchored["cosigned"] < self.quorum
         return ["witnesses.quorum"] if short else []
