@@ -5,7 +5,7 @@ from typing import Final
 
 import httpx
 
-from examples.demo import proofs
+from examples.demo import books, proofs
 from examples.demo.calls import Unexpected
 from examples.demo.consortium import Consortium
 from examples.demo.narration import Teller
@@ -37,6 +37,7 @@ def run(world: Consortium, tell: Teller, *, began: float) -> int:
     story.wear_out()
     story.turn_round()
     story.outlive()
+    books.compare(world, tell)
     return _check(world, story, tell)
 
 
@@ -47,6 +48,7 @@ def _check(world: Consortium, story: Story, tell: Teller) -> int:
     with tell.waiting("waiting for the next anchors"):
         proofs.wait_anchored(world, calls)
     tell.good(f"{len(calls.made)} calls, {len(calls.made)} receipts, all anchored")
+    books.show_witnesses(story.maker, tell)
     tell.step("The askers check all the evidence, and ask the chain themselves.")
     with tell.waiting("checking"):
         checked = [proofs.verify(world, call) for call in calls.made]

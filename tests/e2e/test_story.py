@@ -25,9 +25,12 @@ PROVED = (
     "refused: field.mode",
     "refused: predicate.granularity",
     "refused: predicate.exhausted",
+    "the same on both sides",
+    "one is of no call of its own",
+    "witnesses cosigned its first",
     "anchored · since epoch",
 )
-"""What the story tells of amounts that nobody is shown."""
+"""What the story tells of amounts that nobody is shown, and of the books."""
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
