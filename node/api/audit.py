@@ -1,15 +1,16 @@
 """What auditors read: figures, calls, receipts with their evidence. Read-only."""
 
+import asyncio
 import datetime
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
 from crypto.encoding import b64u
-from ledger.bundle import render_line
+from ledger.bundle import Line, render_line
 from node.api.access import found, operator, services
 from node.api.models import Digest, Identifier, Instant
 from node.domain.agreement import instant, render_instant
@@ -18,6 +19,8 @@ from node.ports import Fault
 router = APIRouter(
     prefix="/audit", tags=["audit"], dependencies=[Depends(operator("audit"))]
 )
+_LINES = 32
+"""Of a bundle, written at a time."""
 _WINDOW = datetime.timedelta(days=7)
 _Text = Annotated[str | None, Query(max_length=256, pattern=r"^[^\x00]*$")]
 _Sequence = Annotated[int | None, Query(ge=0, le=2**62)]
@@ -107,12 +110,22 @@ async def bundle(
     start = instant(since) if since else None
     end = instant(until) if until else None
     lines = await services(request).bundle(agreement, start, end)
+    return StreamingResponse(_rendered(lines), media_type="application/jsonl")
 
-    async def _rendered() -> AsyncIterator[bytes]:
-        async for line in lines:
-            yield render_line(line)
 
-    return StreamingResponse(_rendered(), media_type="application/jsonl")
+async def _rendered(lines: AsyncIterator[Line]) -> AsyncIterator[bytes]:
+    """Write lines some at a time, in a thread: writing many would hold up calls."""
+    batch: list[Line] = []
+    async for line in lines:
+        batch.append(line)
+        if len(batch) == _LINES:
+            yield await asyncio.to_thread(_joined, batch)
+            batch = []
+    yield await asyncio.to_thread(_joined, batch)
+
+
+def _joined(batch: Sequence[Line]) -> bytes:
+    return b"".join(map(render_line, batch))
 
 
 @router.get("/received")
