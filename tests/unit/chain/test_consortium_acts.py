@@ -1,7 +1,9 @@
-"""Founding a consortium, voting, registering and revoking keys, on the embedded chain."""
+"""Founding a consortium, voting, registering and revoking keys, on two chains."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 
@@ -13,30 +15,37 @@ from ledger.evm.transactions import CHAIN_ID
 from ledger.registry import Status, fingerprint
 from ledger.rpc_registry import RpcRegistry, Rules
 from ledger.sender import Sender
-from tests.support.chain import member_key, node, opened
+from tests.support.chain import anvil, member_key, node, opened
 from tests.unit.chain.consortium import ANNE, BOB, CAROL, DAVE, NUMBERS
 
 KEYS: dict[Suite, bytes] = {"ed25519": b"1" * 32, "x25519": b"2" * 32}
+ANVIL_CHAIN = 31337
 FRESH = "0x" + "77" * 20
 
 
 class World:
-    """A chain, and a sender for each company."""
+    """A chain, and a sender for each company.
 
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self.url = stack.enter_context(node(stack.enter_context(opened())))
+    Args:
+        url: Of the chain's JSON-RPC.
+        chain_id: Its own.
+    """
+
+    def __init__(self, stack: ExitStack, url: str, chain_id: int) -> None:
+        self._stack, self.url, self.chain_id = stack, url, chain_id
         self.senders = {did: self.sender(number) for did, number in NUMBERS.items()}
 
-    def sender(self, number: int, chain_id: int = CHAIN_ID) -> Sender:
-        sender = Sender(self.url, member_key(number), chain_id=chain_id)
+    def sender(self, number: int, chain_id: int | None = None) -> Sender:
+        expected = chain_id or self.chain_id
+        sender = Sender(self.url, member_key(number), chain_id=expected)
         return self._stack.enter_context(closing(sender))
 
     def founders(self, *dids: str) -> list[tuple[str, str]]:
         return [(did, self.senders[did].account) for did in dids]
 
-    def open(self, address: str, chain_id: int = CHAIN_ID) -> RpcRegistry:
-        registry = RpcRegistry(self.url, address, chain_id=chain_id)
+    def open(self, address: str, chain_id: int | None = None) -> RpcRegistry:
+        expected = chain_id or self.chain_id
+        registry = RpcRegistry(self.url, address, chain_id=expected)
         return self._stack.enter_context(closing(registry))
 
     def found(self, *dids: str) -> RpcRegistry:
@@ -44,10 +53,18 @@ class World:
         return self.open(made)
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
+@pytest.fixture(params=["embedded", "real"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """The embedded chain; and a node that is not ours, where there is one."""
     with ExitStack() as stack:
-        yield World(stack)
+        if request.param == "embedded":
+            url = stack.enter_context(node(stack.enter_context(opened())))
+            yield World(stack, url, CHAIN_ID)
+            return
+        program = os.environ.get("FIELDPACT_TEST_ANVIL")
+        if not program:
+            pytest.skip("FIELDPACT_TEST_ANVIL does not name an anvil program")
+        yield World(stack, stack.enter_context(anvil(program, tmp_path)), ANVIL_CHAIN)
 
 
 def test_founders_are_members_and_majority_is_settled(world: World) -> None:
