@@ -63,7 +63,7 @@ def test_what_was_acknowledged_to_many_at_once_survives_a_kill(
             cwd=REPOSITORY,
             stdout=out,
         )
-        while not said.stat().st_size:
+        while said.read_bytes().count(b"\n") < 200:
             assert writer.poll() is None
             time.sleep(0.005)
         time.sleep(after_s)
@@ -75,7 +75,7 @@ def test_what_was_acknowledged_to_many_at_once_survives_a_kill(
     with closing(sqlite3.connect(store)) as connection:
         kept = {word for (word,) in connection.execute("SELECT word FROM words")}
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert len(acknowledged) >= 100
+    assert acknowledged
     assert acknowledged <= kept
     assert refused
     assert not refused & kept
