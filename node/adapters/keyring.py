@@ -125,8 +125,9 @@ def _load(
         return make(unb64u((given or read_secret(path)).strip()))
     except (OSError, ValueError, Malformed):
         # The cause could hold what was read.
-        detail = f"The {suite} key in {path} cannot be used. See `fieldpact keys --help`."
-        raise BadRequest("keys.unusable", detail) from None
+        detail = f"The {suite} key in {path} cannot be used."
+        mend = " See `fieldpact keys --help`."
+        raise BadRequest("keys.unusable", detail + mend) from None
 
 
 def read_secret(path: Path) -> str:
