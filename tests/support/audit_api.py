@@ -60,6 +60,7 @@ class SimulatedAudit:
     failure: int = 0
     nonsense: bool = False
     troubled: bool = False
+    erased: set[str] = field(default_factory=set)
 
     def app(self) -> Starlette:
         routes = {
@@ -316,6 +317,8 @@ class SimulatedAudit:
         entry = self.find(receipt_id)
         if entry is None:
             return JSONResponse({"title": "no such receipt"}, 404)
+        if receipt_id in self.erased:
+            return JSONResponse({"code": "receipt.erased"}, 410)
         evidence = self.evidence(entry)
         if tamper := self.tampering.get(receipt_id):
             evidence = tamper(evidence)
@@ -349,6 +352,22 @@ class SimulatedAudit:
         return {"did": record.did, "name": dict(record.name)}
 
     def _call(self, entry: Entry) -> dict[str, Any]:
+        told = self._told(entry)
+        if entry.receipt.receipt_id not in self.erased:
+            return told
+        kept = {"sequence", "receipt_id", "at", "state"}
+        gone = dict.fromkeys(told.keys() - kept)
+        return {
+            **{name: told[name] for name in kept},
+            **gone,
+            "fields": [],
+            "where": [],
+            "denials": [],
+            "countersigned": False,
+            "erased": {"at": "2026-11-20T10:00:00Z", "why": "<asked> to"},
+        }
+
+    def _told(self, entry: Entry) -> dict[str, Any]:
         receipt = entry.receipt
         return {
             "sequence": entry.sequence,

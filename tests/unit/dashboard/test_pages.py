@@ -242,6 +242,28 @@ async def test_a_receipt_that_does_not_exist_is_a_page_and_no_crash(
     assert (await site.get(f"/receipts/{receipt_id}?check=server")).status_code == 404
 
 
+async def test_a_receipt_that_is_erased_is_said_to_be_so_and_still_listed(
+    site: Site,
+) -> None:
+    receipt_id = site.receipt_id(-1)
+    site.audit.erased.add(receipt_id)
+    for path in ("?check=server", "/check.json", "/evidence.json"):
+        answer = await site.get(f"/receipts/{receipt_id}{path}")
+        assert answer.status_code == 410
+        if path.endswith(".json"):
+            assert answer.json()["code"] == "erased"
+        else:
+            assert "What this receipt said is erased" in answer.text
+            assert "Its place in the log" in answer.text
+    calls = await site.get("/calls?window=90d")
+    assert calls.status_code == 200
+    assert calls.text.count("What it said was erased") == 1
+    assert "&lt;asked&gt; to" in calls.text
+    assert receipt_id in calls.text
+    chinese = await site.get("/calls?window=90d&lang=zh")
+    assert chinese.status_code == 200
+
+
 async def test_the_browser_gets_the_pins_of_the_dashboard_and_not_the_nodes(
     site: Site,
 ) -> None:
