@@ -897,7 +897,7 @@ class Turns(Protocol):
         ...
 
     def wanted(self) -> Mapping[str, int]:
-        """Return the agreements that are wanted, and how often since they were built."""
+        """Return the agreements that are wanted, and how often since their build."""
         ...
 
     def built(self, agreement: str, wish: int) -> None:

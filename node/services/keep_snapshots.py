@@ -119,7 +119,7 @@ class KeepSnapshots:
     async def want_all(self, dataset: str | None = None) -> None:
         """Have the snapshots of a dataset, or all of them, brought up to date."""
 
-        def want(work: UnitOfWork) -> list[str]:
+        def _want(work: UnitOfWork) -> list[str]:
             names = [
                 kept.agreement.id
                 for kept in work.agreements.all()
@@ -129,7 +129,7 @@ class KeepSnapshots:
                 work.turns.want(name)
             return names
 
-        for name in await self.store.write(want):
+        for name in await self.store.write(_want):
             self.want(name)
 
     async def keep(self) -> None:

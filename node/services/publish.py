@@ -168,13 +168,13 @@ class Publish:
         """
         name, declared = f"publish:{dataset.id}", dataset_to_json(dataset)
 
-        def begin(work: UnitOfWork) -> bool | None:
+        def _begin(work: UnitOfWork) -> bool | None:
             last = work.datasets.get(dataset.id)
             if last and last.published_at >= since and last.declaration == declared:
                 return None
             return work.turns.take(name, self.process, self.clock.now(), _TURN_S)
 
-        taken = await self.store.write(begin)
+        taken = await self.store.write(_begin)
         if taken is None:
             return None
         if not taken:
