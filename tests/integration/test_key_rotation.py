@@ -318,3 +318,20 @@ def test_a_key_that_comes_back_is_no_past_key(members: Members) -> None:
     assert done.exit_code == 0, said(done)
     pinned = {each.did: each for each in offline.read_registry(own_file)}[first.did]
     assert [past.key for past in pinned.past_keys] == [second.signing]
+
+
+def test_an_sm2_key_is_rotated_too(tmp_path: Path) -> None:
+    file = offline.new_node(
+        tmp_path / "gm",
+        name={"en": "gm", "zh": "gm"},
+        url="http://127.0.0.1:9190",
+        listen="127.0.0.1:9190",
+        suite="sm2",
+    )
+    before = offline.own_record(load(file))
+    done = offline.rotate_key(load(file), "sm2")
+    after = offline.own_record(load(file))
+    assert done.now == after.key_id("sm2") != before.key_id("sm2")
+    assert after.suite == "sm2"
+    assert [past.key for past in after.past_keys] == [before.signing]
+    assert offline.read_registry(load(file).participants) == [after]
