@@ -2,19 +2,24 @@
 
 import dataclasses
 import datetime
+from functools import partial
 
 from node.adapters.sql.store import SqlStore
-from node.ports import Alarm
+from node.ports import Alarm, UnitOfWork
 
 _AT = datetime.datetime(2026, 11, 22, 18, 20, tzinfo=datetime.UTC)
 _FORKED = Alarm(code="log.forked", subject="a/log", detail="two roots", at=_AT)
 _PENDING = Alarm(code="chain.behind", subject="", detail="an epoch", at=_AT)
 
 
+def _sound(alarm: Alarm, work: UnitOfWork) -> None:
+    work.alarms.sound(alarm)
+
+
 async def test_alarms_stay_open_in_their_order_and_sound_once(store: SqlStore) -> None:
     again = dataclasses.replace(_FORKED, detail="other words")
     for alarm in (_FORKED, _PENDING, again):
-        await store.write(lambda work, it=alarm: work.alarms.sound(it))
+        await store.write(partial(_sound, alarm))
     assert await store.read(lambda view: view.alarms.open()) == [_FORKED, _PENDING]
     assert [alarm.stops for alarm in (_FORKED, _PENDING)] == [True, False]
 

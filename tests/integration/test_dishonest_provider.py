@@ -111,11 +111,9 @@ def countersigned(world: World, answer: Mapping[str, Any]) -> bool:
     """Tell whether the consumer has signed the receipt back, as it does if verified."""
     c = t.received.c
     mine = sa.select(c.verified, c.countersignature)
-    [(verified, signature)] = world.supplier.rows(
-        mine.where(c.receipt_id == answer["receipt"])
-    )
-    assert verified == (signature is not None)
-    return bool(verified)
+    [row] = world.supplier.rows(mine.where(c.receipt_id == answer["receipt"]))
+    assert row.verified == (row.countersignature is not None)
+    return bool(row.verified)
 
 
 @contextlib.contextmanager

@@ -257,7 +257,9 @@ async def test_a_second_history_of_a_partner_is_seen_and_not_believed(
     rows = world.supplier.rows(
         sa.select(c.stream_sequence, c.countersignature).order_by(c.sequence)
     )
-    assert [(row[0], row[1] is not None) for row in rows] == [
+    assert [
+        (row.stream_sequence, row.countersignature is not None) for row in rows
+    ] == [
         (0, True),
         (1, True),
         (0, False),
