@@ -30,12 +30,12 @@ NEARLY_FULL: Final = 0.8
 ALARMS: Final = frozenset(
     {
         "chain.behind",
-        "chain.missing",
         "log.chain_ahead",
         "log.chain_different",
         "log.corrupt",
         "log.forked",
         "partner.forked",
+        "partner.unlinked",
         "registry.keys",
         "stream.diverged",
     }

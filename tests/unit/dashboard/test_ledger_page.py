@@ -6,6 +6,7 @@ from dashboard.i18n import catalogue
 from dashboard.pages.attention import ALARMS, findings, words_of
 from dashboard.pages.open_receipts import WIDTH, bar_of, rows_of, worst
 from dashboard.statements import Sounding, Stream
+from tests.support import REPOSITORY
 from tests.unit.dashboard.test_figures import NOW, PARTNER, seen
 from tests.unit.dashboard.test_pages import Site, site, world
 
@@ -73,6 +74,12 @@ def test_every_alarm_that_the_page_knows_has_words_and_advice(language: str) -> 
     for code in (*ALARMS, "unheard.of"):
         assert words[words_of(code)]
         assert words[f"{words_of(code)}.do"]
+
+
+def test_every_alarm_that_the_page_knows_is_one_that_a_node_sounds() -> None:
+    folder = REPOSITORY / "node"
+    said = "".join(each.read_text("utf-8") for each in folder.rglob("*.py"))
+    assert [code for code in ALARMS if f'"{code}"' not in said] == []
 
 
 def test_alarms_come_before_everything_else_and_those_that_stop_first() -> None:

@@ -23,6 +23,7 @@ from ledger.streams import (
     verify_head,
 )
 from tests.unit.ledger import samples
+from tests.unit.ledger.test_documents import code, page, table
 
 STREAM = samples.stream(4)
 KEYS = {
@@ -63,6 +64,12 @@ def other(sequence: int) -> SignedReceipt:
     previous = STREAM[sequence - 1].receipt.receipt_id if sequence else FIRST
     changed = samples.refusal(sequence=sequence, previous=previous)
     return sign_receipt(changed, samples.PROVIDER_KEY)
+
+
+def test_the_page_lists_every_member_of_a_head() -> None:
+    rows = table(page("streams"), "Heads")
+    listed = [name for row in rows for name in code(row[0])]
+    assert sorted(listed) == sorted(head(STREAM).to_json())
 
 
 def test_a_head_reads_back_as_it_was_written() -> None:
