@@ -19,7 +19,7 @@ Spec: `docs/protocols/receipts.md`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from crypto.encoding import b64u, canonical, sha256, tagged
@@ -174,6 +174,7 @@ class Receipt:
     response_hash: str | None
     policy: PolicyReference
     key_id: str
+    _written: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check every value, then the laws between them."""
@@ -206,7 +207,7 @@ class Receipt:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object, every member present."""
-        core = {field.name: getattr(self, field.name) for field in fields(self)}
+        core = {name: getattr(self, name) for name in _READERS}
         return core | {
             "typ": TYPE,
             "fields": list(self.fields),
@@ -220,8 +221,14 @@ class Receipt:
         }
 
     def canonical(self) -> bytes:
-        """Return the bytes that are signed and hashed, without their tag."""
-        return canonical(self.to_json())
+        """Return the bytes that are signed and hashed, without their tag.
+
+        They are asked for again and again (id, signatures, leaf), and written once.
+        """
+        if (written := self._written) is None:
+            written = canonical(self.to_json())
+            object.__setattr__(self, "_written", written)
+        return written
 
     @property
     def receipt_id(self) -> str:
