@@ -1,15 +1,21 @@
 """Anchors in the store: one row for each epoch of an account, from queued to final."""
 
+import asyncio
 import dataclasses
+import secrets
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from ledger.errors import Inconsistent
+from ledger.memory_chain import MemoryChain
 from ledger.ports import Account
-from node.adapters.sql.store import SqlStore
-from node.ports import AnchorState, StoredAnchor, UnitOfWork
+from node.adapters.sql.store import SqlStore, engine_for
+from node.ports import AnchorState, StoredAnchor, StoredCheckpoint, UnitOfWork
+from node.services.anchor import Anchoring
 from tests.contract.samples import NOW
+from tests.support.node import FixedClock
 
 ACCOUNT = Account(1337, "0x" + "cc" * 20, "0x" + "aa" * 20)
 OTHERS = (
@@ -162,3 +168,40 @@ class TestAnchors:
         assert await store.read(covering) == final(1, 4)  # there is no other yet
         await keep(store, final(1, 9, account=other))
         assert await store.read(covering) == final(1, 9, account=other)
+
+
+async def test_several_processes_on_one_store_anchor_once(
+    store: SqlStore, url: str
+) -> None:
+    chain = MemoryChain(member=ACCOUNT.member)
+    stores = [store, SqlStore(engine_for(url)), SqlStore(engine_for(url))]
+    note = StoredCheckpoint(size=5, root=bytes(32), note="note", at=NOW)
+    await store.write(lambda work: work.log.publish(note))
+    keepers = [
+        Anchoring(
+            store=each,
+            anchors=chain,
+            hashing="sha-256",
+            clock=FixedClock(NOW),
+            randomness=secrets.token_bytes,
+        )
+        for each in stores
+    ]
+    try:
+        for _ in range(10):
+            said = await asyncio.gather(
+                *(each() for each in keepers), return_exceptions=True
+            )
+            unexpected = [each for each in said if isinstance(each, Inconsistent)]
+            assert unexpected == []
+        await keepers[0].keep()
+    finally:
+        for each in stores[1:]:
+            await asyncio.to_thread(each.close)
+    rows = await every(store)
+    assert len(rows) >= 10
+    assert {each.state for each in rows} == {"final"}
+    for row in rows:
+        assert chain.commitment(ACCOUNT.member, row.epoch) == row.commitment
+    assert chain.latest_epoch(ACCOUNT.member) == len(rows) == chain.nonce()
+    assert await store.read(lambda view: view.alarms.open()) == []
