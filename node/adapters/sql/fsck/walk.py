@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from crypto import merkle
+from crypto.errors import CryptoError
 from crypto.hashing import HASHES
 from ledger.rebuild import Fault, Rebuild, Wrong
 from ledger.receipts import FIRST
@@ -169,12 +170,14 @@ class _Walk:
             return
         if row.erased_why is not None:
             yield "erased_why: there, though nothing is erased"
-        fields, denials = self.fields[row.sequence], self.denials[row.sequence]
-        yield from check_written(row, fields, denials, self.basis)
+        receipt = None
         try:
             receipt = parsed(row)
-        except Exception:  # noqa: BLE001  # told already
-            receipt = None
+        except (CryptoError, ValueError, AttributeError) as error:
+            yield f"core: {error}"
+        if receipt is not None:
+            fields, denials = self.fields[row.sequence], self.denials[row.sequence]
+            yield from check_written(row, receipt, fields, denials, self.basis)
         yield from self.streams.follow(row, receipt)
 
     def _leaf(self, row: Row) -> bytes | None:
