@@ -157,7 +157,7 @@ async def test_a_decision_can_be_made_again_from_its_receipt(world: World) -> No
             nonce_seen=False,
         ),
         dataset=publication.dataset,
-        company=Company(),
+        company=Company(max_unacknowledged=1_000_000),
         node=world.maker.did,
         now=int(START.timestamp()),
     )
