@@ -10,7 +10,7 @@ What the provider lacks although it has signed it, or has differently, is a fork
 both signatures prove it to anybody (`ledger.fork`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from crypto.errors import CryptoError
 from crypto.signing import Signer
 from ledger.errors import LedgerError
 from ledger.fork import Fork
-from ledger.receipts import Receipt, SignedReceipt, check_successor
+from ledger.receipts import Receipt, SignedReceipt
 from ledger.request import verify_request
 from ledger.steps import step
 from ledger.streams import SignedHead
@@ -32,7 +32,9 @@ from node.services.compare_streams import (
     Comparison,
     by_heads,
     difference,
+    fits,
     forked,
+    runs,
     search,
     twice,
 )
@@ -40,7 +42,6 @@ from node.services.countersign import Countersign
 from node.services.partner_copy import PartnerCopy, Shown, Told
 from node.services.send import Send
 from node.services.stream_side import (
-    MOST_ENTRIES,
     MOST_NUMBERS,
     Ours,
     Side,
@@ -124,7 +125,7 @@ class CompareAsConsumer:
         lost: list[int] = []
         absent: list[int] = []
         erased: list[int] = []
-        for first, most in _runs(ours.lacking(told.head.head.count, _FETCHED)):
+        for first, most in runs(ours.lacking(told.head.head.count, _FETCHED)):
             given = {each.sequence: each for each in await partner.some(first, most)}
             kept = await self.store.write(
                 partial(self._keep, side=side, given=list(given.values()))
@@ -155,7 +156,7 @@ class CompareAsConsumer:
         kept = {}
         for shown in given:
             signed = shown.signed
-            if signed is None or not _fits(work, side, signed.receipt):
+            if signed is None or not fits(work, side, signed.receipt):
                 continue
             wrong = self._foreign(work, side, signed.receipt, shown.request)
             ours = wrong is None
@@ -251,38 +252,5 @@ class CompareAsConsumer:
         ]
 
 
-def _fits(view: UnitOfWork, side: Side, receipt: Receipt) -> bool:
-    """Tell whether a receipt follows the one before, and the next one follows it."""
-    for entry in view.streams.copy(Role.CONSUMER).at(
-        side.stream, receipt.sequence - 1, 3
-    ):
-        held = entry.signed
-        if not side.holds(held, entry.sequence) or held is None:
-            continue
-        pair = (held.receipt, receipt)
-        before, after = sorted(pair, key=lambda each: each.sequence)
-        try:
-            if before.sequence != after.sequence:
-                check_successor(before, after)
-        except LedgerError:
-            return False
-    return True
-
-
 def _told(signed: SignedReceipt | None) -> Any:
     return signed.to_json() if signed else None
-
-
-def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Return ascending numbers as runs: the first, and how many follow at once."""
-    at = 0
-    while at < len(numbers):
-        size = 1
-        while (
-            size < MOST_ENTRIES
-            and at + size < len(numbers)
-            and numbers[at + size] == numbers[at] + size
-        ):
-            size += 1
-        yield numbers[at], size
-        at += size

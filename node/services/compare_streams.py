@@ -1,17 +1,19 @@
 """What comes out when two copies of a stream are compared, and the search for it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ledger.errors import LedgerError
 from ledger.fork import Fork
+from ledger.receipts import Receipt, check_successor
 from ledger.streams import Place, SignedHead, denies, differing
 from node.domain.negotiation import Role
 from node.domain.reconciliation import Difference, Kind
 from node.ports import Store, UnitOfWork
 from node.services.partner_copy import PartnerCopy, Told
-from node.services.stream_side import Ours, Side, entry_at
+from node.services.stream_side import MOST_ENTRIES, Ours, Side, entry_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,3 +91,36 @@ def difference(
         name = f"fork-{receipt.stream[:8]}-{receipt.sequence}.json"
         evidence[name] = fork.to_json()
     return Difference(kind=kind, numbers=numbers, evidence=evidence), fork
+
+
+def fits(view: UnitOfWork, side: Side, receipt: Receipt) -> bool:
+    """Tell whether a receipt follows the one before, and the next one follows it."""
+    for entry in view.streams.copy(Role.CONSUMER).at(
+        side.stream, receipt.sequence - 1, 3
+    ):
+        held = entry.signed
+        if not side.holds(held, entry.sequence) or held is None:
+            continue
+        pair = (held.receipt, receipt)
+        before, after = sorted(pair, key=lambda each: each.sequence)
+        try:
+            if before.sequence != after.sequence:
+                check_successor(before, after)
+        except LedgerError:
+            return False
+    return True
+
+
+def runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Return ascending numbers as runs: the first, and how many follow at once."""
+    at = 0
+    while at < len(numbers):
+        size = 1
+        while (
+            size < MOST_ENTRIES
+            and at + size < len(numbers)
+            and numbers[at + size] == numbers[at] + size
+        ):
+            size += 1
+        yield numbers[at], size
+        at += size
