@@ -1,5 +1,7 @@
 """Durable receipts a second: alone, and when many ask at once.
 
+    python -m benchmarks.durable
+
 What a call writes (its nonce, its count, the head of its stream, the receipt) goes
 through the node's own store, as in a call. Decisions and proofs are left out: they
 have benchmarks of their own. PostgreSQL runs as in use, with `fsync`.
@@ -129,3 +131,8 @@ def lines() -> Iterator[str]:
             yield from _told("PostgreSQL, 16 agreements", rates)
     except Absent as reason:
         yield f"without PostgreSQL: {reason}"
+
+
+if __name__ == "__main__":
+    for line in lines():
+        print(line, flush=True)  # noqa: T201
