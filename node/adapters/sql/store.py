@@ -127,10 +127,10 @@ class SqlStore:
     async def write(self, action: Callable[[SqlUnitOfWork], T]) -> T:
         """Do something whole: committed when it returns, undone when it raises."""
 
-        def act(connection: sa.Connection) -> T:
+        def _act(connection: sa.Connection) -> T:
             return action(SqlUnitOfWork(connection))
 
-        return await asyncio.wrap_future(self._writers.submit(act))
+        return await asyncio.wrap_future(self._writers.submit(_act))
 
     async def scrub(self) -> None:
         """Have SQLite empty its journal, in which what was erased may still stand."""
