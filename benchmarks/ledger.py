@@ -5,7 +5,8 @@
 First, receipts made durable one at a time and many at once (`benchmarks.durable`).
 Then a store is filled (`benchmarks.filled`), and proofs are computed from it and
 verified; a node, a real process, is started on it, anchors it on an embedded chain,
-and is asked for evidence, which is verified. Last, what anchoring costs in gas.
+and is asked for evidence, which is verified; what anchoring costs in gas. Last, the
+whole log is derived again (`fieldpact fsck`), which takes longest.
 """
 
 import argparse
@@ -318,8 +319,8 @@ def lines(receipts: int = RECEIPTS) -> Iterator[str]:
         yield from filled.integrate(run.url, run.parties())
         yield from run.proofs()
         yield from run.node()
-        yield from run.fsck()
         yield from run.gas()
+        yield from run.fsck()
 
 
 def main() -> int:
