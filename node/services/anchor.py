@@ -130,9 +130,7 @@ class Anchoring:
         """
         for _ in range(_MOST_STEPS):
             account, latest = await asyncio.to_thread(_where, anchors)
-            seen = await self.store.read(
-                partial(look, account=account, latest=latest)
-            )
+            seen = await self.store.read(partial(look, account=account, latest=latest))
             if seen is None:
                 return None
             if not await self._step(anchors, account, latest, seen):

@@ -50,6 +50,7 @@ from node.services.prove import Prove
 from node.services.read import Draft, NotReadable, Outdated, Read
 
 _ATTEMPTS = 5
+_NOTHING = Acknowledgement()
 NONCE_KEPT = datetime.timedelta(minutes=10)
 """Longer than any token is accepted for, so no nonce can come back."""
 _FAULTS = frozenset(
@@ -146,11 +147,7 @@ class Disclose:
     ) -> _Case:
         now = self.clock.now()
         hour = int(now.timestamp()) // 3600
-        stream = stream_id(
-            provider=self.identity.me.did,
-            consumer=caller.did,
-            agreement=request.agreement,
-        )
+        stream = self._stream(request, caller)
 
         def _look(view: UnitOfWork) -> tuple[Situation, Any, Acknowledgement]:
             check_whole(view)
@@ -161,6 +158,10 @@ class Disclose:
             )
 
         situation, publication, acknowledged = await self.store.read(_look)
+        if situation.nonce_seen:
+            # Whoever sends a token a second time need not be who it was issued by.
+            caller, acknowledged = replace(caller, did=None, nonce=None), _NOTHING
+            stream = self._stream(request, caller)
         situation = replace(
             situation,
             known=acknowledged.known,
@@ -200,6 +201,13 @@ class Disclose:
             draft=draft,
             hour=hour,
             at=now,
+        )
+
+    def _stream(self, request: Request, caller: Caller) -> str:
+        return stream_id(
+            provider=self.identity.me.did,
+            consumer=caller.did,
+            agreement=request.agreement,
         )
 
     def _keep_receipt(self, case: _Case, work: UnitOfWork) -> SignedReceipt:

@@ -214,7 +214,9 @@ async def test_a_nonce_used_between_decision_and_receipt_refuses_the_call(
         world.check(await world.query(nonce=nonce))
 
     with after_reading(world, overtake):
-        world.check_refused(await world.query(nonce=nonce), "nonce.replayed")
+        world.check_refused(
+            await world.query(nonce=nonce), "nonce.replayed", consumer=None
+        )
 
 
 @pytest.mark.parametrize("read", [True, False], ids=["read", "unread"])

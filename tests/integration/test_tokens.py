@@ -142,11 +142,11 @@ async def test_a_token_used_before_a_restart_is_used_after_it(world: World) -> N
     nonce = b64u(b"before the restart".ljust(32))
     world.check(await world.query(nonce=nonce))
     await world.restart()
-    world.check_refused(await world.query(nonce=nonce), "nonce.replayed")
+    world.check_refused(await world.query(nonce=nonce), "nonce.replayed", consumer=None)
     await world.maker.services.store.write(
         lambda work: work.receipts.forget_nonces(world.clock.now())
     )
-    world.check_refused(await world.query(nonce=nonce), "nonce.replayed")
+    world.check_refused(await world.query(nonce=nonce), "nonce.replayed", consumer=None)
 
 
 async def test_a_nonce_is_forgotten_only_when_no_token_can_carry_it(
@@ -165,7 +165,7 @@ async def test_a_nonce_is_forgotten_only_when_no_token_can_carry_it(
                 lambda work, now=now: work.receipts.forget_nonces(now)  # type: ignore[misc]
             )
             world.check_refused(
-                await world.query(token=token, **body), "nonce.replayed"
+                await world.query(token=token, **body), "nonce.replayed", consumer=None
             )
         world.clock.advance(seconds=1)
         late = await world.query(token=token, **body)
