@@ -90,10 +90,6 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "The answer was lost on the way; its receipt was fetched, and tells our call.",
         "答复在途中丢失；回执已补取，所述确为我方的调用。",
     ),
-    "stream.misused": (
-        "Somebody sent a call of ours again; the provider refused it.",
-        "有人再次发送我方的调用，已被提供方拒绝。",
-    ),
     "stream.never_asked": (
         "We have no record of this call, and the provider shows no request of ours.",
         "我方没有这次调用的记录，提供方也拿不出我方签名的请求。",

@@ -18,7 +18,6 @@ class Kind(StrEnum):
     ANSWER_LOST = "answer_lost"
     NOT_GIVEN = "not_given"
     ERASED = "erased"
-    MISUSED = "misused"
     NEVER_ASKED = "never_asked"
     ANSWER_WRONG = "answer_wrong"
     ROLLED_BACK = "rolled_back"
@@ -57,13 +56,6 @@ WORDS: Final[Mapping[Kind, tuple[str, str]]] = {
             "提供方签署了我方从未发起的调用的回执，且拿不出我方签名的请求。"
             "我方不予回签，此为对其不利的证据。"
         ),
-    ),
-    Kind.MISUSED: (
-        (
-            "Somebody sent calls of ours again, and the provider refused them. "
-            "Whoever did it reads what we send."
-        ),
-        ("有人再次发送我方的调用，已被提供方拒绝。此人能读到我方发出的内容。"),
     ),
     Kind.ANSWER_WRONG: (
         "We hold these receipts and do not sign them: the answers failed our checks.",

@@ -177,8 +177,8 @@ class CompareAsConsumer:
         self, view: UnitOfWork, side: Side, receipt: Receipt, request: str | None
     ) -> Kind | None:
         """Return what a receipt tells that is no call of ours, or None if it is one."""
-        if "nonce.replayed" in receipt.denials:
-            return Kind.MISUSED
+        if "nonce.replayed" in receipt.denials:  # which names nobody, if it is right
+            return Kind.NEVER_ASKED
         call = view.receipts.sent(receipt.nonce) if receipt.nonce else None
         made = call and (call.stream, call.request_hash)
         if made == (receipt.stream, receipt.request_hash):
