@@ -445,27 +445,26 @@ def _anchored_size(connection: Connection) -> int:
 
 
 def _receipt_counts(connection: Connection) -> dict[str, Any]:
-    anchored = _anchored_size(connection)
-    waiting = sa.or_(_R.log_index.is_(None), _R.log_index >= anchored)
-    row = (
-        connection.execute(
-            sa.select(
-                sa.func.count().label("total"),
-                sa.func.count(_R.log_index).label("integrated"),
-                sa.func.count(sa.case((~waiting, 1))).label("anchored"),
-                sa.func.count(_R.countersignature).label("countersigned"),
-                sa.func.min(sa.case((waiting, _R.at))).label("oldest"),
-            )
-        )
-    ).one()
+    """Count receipts by how far they are, each time where an index has it."""
+    size = _anchored_size(connection)
+    waiting, unanchored = _R.log_index.is_(None), _R.log_index >= size
+
+    def count(*conditions: sa.ColumnElement[bool]) -> int:
+        counted = sa.select(sa.func.count()).select_from(t.receipts)
+        return int(connection.execute(counted.where(*conditions)).scalar_one())
+
+    oldest = (
+        connection.scalar(sa.select(sa.func.min(_R.at)).where(condition))
+        for condition in (waiting, unanchored)
+    )
+    times = [at for at in oldest if at is not None]
+    total = count()
     return {
-        "total": row.total,
-        "integrated": row.integrated,
-        "anchored": row.anchored,
-        "countersigned": row.countersigned,
-        "oldest_unanchored_at": None
-        if row.oldest is None
-        else render_instant(_instant(row.oldest)),
+        "total": total,
+        "integrated": total - count(waiting),
+        "anchored": count(_R.log_index < size),
+        "countersigned": total - count(_R.countersignature.is_(None)),
+        "oldest_unanchored_at": render_instant(_instant(min(times))) if times else None,
     }
 
 

@@ -285,11 +285,15 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("receipts", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_receipts_agreement"), ["agreement"], unique=False
-        )
-        batch_op.create_index(batch_op.f("ix_receipts_at"), ["at"], unique=False)
-        batch_op.create_index(
             batch_op.f("ix_receipts_partner"), ["partner"], unique=False
+        )
+        batch_op.create_index(
+            "receipts_by_agreement", ["agreement", "decision", "at"], unique=False
+        )
+        batch_op.create_index(
+            "receipts_by_time",
+            ["at", "decision", "partner", "dataset", "erased_at"],
+            unique=False,
         )
         batch_op.create_index(
             "receipts_unacknowledged",
@@ -501,9 +505,9 @@ def downgrade() -> None:
             sqlite_where=sa.text("countersignature IS NULL AND erased_at IS NULL"),
             postgresql_where=sa.text("countersignature IS NULL AND erased_at IS NULL"),
         )
+        batch_op.drop_index("receipts_by_time")
+        batch_op.drop_index("receipts_by_agreement")
         batch_op.drop_index(batch_op.f("ix_receipts_partner"))
-        batch_op.drop_index(batch_op.f("ix_receipts_at"))
-        batch_op.drop_index(batch_op.f("ix_receipts_agreement"))
 
     op.drop_table("receipts")
     with op.batch_alter_table("receipt_fields", schema=None) as batch_op:
