@@ -82,6 +82,7 @@ def test_a_company_is_added_by_a_settings_file_and_one_command(tmp_path: Path) -
             run.wait("node", desk.is_ready)
             run.wait("node", lambda: bool(desk.get("/management/datasets")["items"]))
             (published,) = desk.get("/management/datasets")["items"]
+        run.wait("node", lambda: "rows" in run.supervisor.log("node").read_text())
         log = run.supervisor.log("node").read_text()
 
     assert published["id"] == "stations"

@@ -229,6 +229,7 @@ async def call(world: World, how: dict[str, Any]) -> Answer:
         "fields": sorted(how["fields"]),
         "customers": [people[each] for each in dict.fromkeys(how["customers"])],
         "where": _ordered(how["where"]),
+        "stream": {"last": None, "countersignatures": []},
     }
     if how["mutation"] is not None:
         index, value = how["mutation"]

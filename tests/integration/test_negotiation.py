@@ -613,6 +613,6 @@ async def test_a_declaration_travels_without_a_raw_identifier(world: World) -> N
         )
     finally:
         client.event_hooks["request"].clear()
-    # The declaration, the question, where its snapshot stands, the countersignature.
-    assert len(asked) == 4
+    # The declaration, the question, and where its snapshot stands.
+    assert len(asked) == 3
     assert b"SHARED" not in b"".join(asked)

@@ -22,7 +22,8 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
-from crypto.encoding import b64u, unb64u
+from crypto.encoding import b64u, sha256, unb64u
+from ledger.checkpoint import origin_of
 from ledger.conditions import OPERATORS, Condition, ordered
 from node.adapters.sql import tables as t
 from node.ports import Reply
@@ -643,6 +644,8 @@ async def look_everywhere(world: World) -> None:
             "receipt_id": ids,
             "snapshot_id": [row.snapshot_id for row in snapshots],
             "pid": [row.pid for row in pids],
+            "fault_id": ["0" * 64],
+            "origin_hash": [sha256(origin_of(world.maker.did).encode()).hex()],
         }
         for path, methods in node.app.openapi()["paths"].items():
             if "get" not in methods:
