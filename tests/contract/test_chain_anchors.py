@@ -2,10 +2,11 @@
 
 import dataclasses
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import pytest
 
@@ -17,6 +18,7 @@ from ledger.ports import Anchored, Anchors, ChainReader, Mined, Signed
 from ledger.rpc_reader import RpcChainReader
 from tests.support.chain import anvil, member_key, node, opened
 
+T = TypeVar("T")
 ZERO, ONE, TWO, THREE = (bytes([n]) * 32 for n in range(4))
 
 
@@ -90,24 +92,30 @@ def reader(request: pytest.FixtureRequest, anchors: Anchors) -> Iterator[ChainRe
 def send(
     anchors: Anchors, epoch: int, commitment: bytes, previous: bytes = bytes(32)
 ) -> Signed:
-    """Anchor, as a node does without an outbox."""
+    """Anchor, as a node does without an outbox; return once it is in a block."""
     signed = anchors.sign(
         epoch=epoch, commitment=commitment, previous=previous, nonce=anchors.nonce()
     )
     anchors.send(signed)
+    block(anchors, signed)
     return signed
 
 
 def found(anchors: Anchors, epoch: int) -> Anchored:
-    anchored = anchors.find(epoch)
-    assert anchored is not None
-    return anchored
+    return _soon(lambda: anchors.find(epoch))
 
 
 def block(anchors: Anchors, signed: Signed) -> Mined:
-    mined = anchors.look(signed.transaction)
-    assert mined is not None
-    return mined
+    return _soon(lambda: anchors.look(signed.transaction))
+
+
+def _soon(ask: Callable[[], T | None]) -> T:
+    """Return an answer, as soon as there is one: a real node takes a moment."""
+    until = time.monotonic() + 5
+    while (answer := ask()) is None:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return answer
 
 
 class TestAnchors:

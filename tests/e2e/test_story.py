@@ -26,7 +26,6 @@ PROVED = (
     "refused: predicate.granularity",
     "refused: predicate.exhausted",
     "the same on both sides",
-    "one is of no call of its own",
     "witnesses cosigned its first",
     "anchored · since epoch",
 )
