@@ -76,9 +76,13 @@ class Pair:
         self.federation.start(node.key)
         self.federation.await_ready(node.key)
 
+    def _is_complete(self, receipt: str) -> bool:
+        found = self._evidence(receipt)
+        return None not in (found["anchor"], found["countersignature"])
+
     def check_evidence(self, receipt: str) -> None:
         """Verify a receipt with the pins of now, the chain and the registry there."""
-        wait_for(lambda: self._evidence(receipt)["anchor"] is not None)
+        wait_for(lambda: self._is_complete(receipt))
         file = self.federation.folder / f"{receipt}.json"
         file.write_text(json.dumps(self._evidence(receipt)))
         words = ["verify", str(file), "--registry", str(self.federation.registry)]
