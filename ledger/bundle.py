@@ -74,11 +74,7 @@ class Manifest:
 
     def __post_init__(self) -> None:
         """Check every value, then the laws between them."""
-        for name, read in _READERS.items():
-            read(getattr(self, name), name)
-        for holds, law in self._laws():
-            if not holds:
-                raise Malformed(f"a manifest in which {law}")
+        shape.well_formed(self, _READERS, self._laws, "a manifest")
 
     def _laws(self) -> tuple[tuple[object, str], ...]:
         stream = stream_id(

@@ -30,6 +30,30 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
+def well_formed(
+    value: object,
+    readers: Mapping[str, Reader[Any]],
+    laws: Callable[[], tuple[tuple[object, str], ...]],
+    what: str,
+) -> None:
+    """Check every attribute of a value, then the laws between them.
+
+    Args:
+        readers: How each attribute is read, by its name.
+        laws: Whether each law holds, and what it means if it does not. Asked once
+            every attribute is known to be of its form.
+        what: What the value is, with its article.
+
+    Raises:
+        Malformed: An attribute is wrong, or a law is broken.
+    """
+    for name, read in readers.items():
+        read(getattr(value, name), name)
+    for holds, law in laws():
+        if not holds:
+            raise Malformed(f"{what} in which {law}")
+
+
 def mapping(value: object, what: str) -> Mapping[str, Any]:
     """Return an object, whatever its members."""
     if not isinstance(value, Mapping):

@@ -117,13 +117,14 @@ class Snapshot:
 
     def __post_init__(self) -> None:
         """Check every value, then the laws between them."""
-        for name, read in _READERS.items():
-            read(getattr(self, name), name)
-        if (self.sequence == 0) != (self.previous == FIRST):
-            raise Malformed("a snapshot in which the start is wrong")
-        own = self.provider + "#"
-        if not (self.key_id.startswith(own) and self.bbs_key_id.startswith(own)):
-            raise Malformed("a snapshot in which a key is another's")
+        shape.well_formed(self, _READERS, self._laws, "a snapshot")
+
+    def _laws(self) -> tuple[tuple[object, str], ...]:
+        own, keys = self.provider + "#", (self.key_id, self.bbs_key_id)
+        return (
+            ((self.sequence == 0) == (self.previous == FIRST), "the start is wrong"),
+            (all(key.startswith(own) for key in keys), "a key is another's"),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object, every member present."""

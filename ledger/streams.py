@@ -22,7 +22,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from crypto.encoding import b64u, canonical, sha256, tagged
-from crypto.errors import InvalidSignature, Malformed
+from crypto.errors import InvalidSignature
 from crypto.signing import Signer
 from ledger import shape
 from ledger.participants import Participant
@@ -94,11 +94,7 @@ class StreamHead:
 
     def __post_init__(self) -> None:
         """Check every value, then the laws between them."""
-        for name, read in _READERS.items():
-            read(getattr(self, name), name)
-        for holds, law in self._laws():
-            if not holds:
-                raise Malformed(f"a head in which {law}")
+        shape.well_formed(self, _READERS, self._laws, "a head")
 
     def _laws(self) -> tuple[tuple[object, str], ...]:
         stream = stream_id(
@@ -240,32 +236,6 @@ def differing(ours: Place, theirs: Place, known: Sequence[int]) -> Search:
         else:
             high = middle
     return shared[low]
-
-
-def first_difference(
-    ours: Place,
-    theirs: Place,
-    known: Sequence[int],
-    id_at: Callable[[int], str],
-    their_id_at: Callable[[int], str | None],
-) -> int | None:
-    """Search as `differing` does, where both sides can be asked at once.
-
-    Args:
-        id_at: Id of our receipt of a number in `known`.
-        their_id_at: Id of the other side's, or None where it does not tell. It is
-            not asked for the newest, which its head tells.
-    """
-    search = differing(ours, theirs, known)
-    try:
-        asked = next(search)
-        while True:
-            newest = asked == theirs.count - 1
-            told = theirs.head if newest else their_id_at(asked)
-            asked = search.send(told in (None, id_at(asked)))
-    except StopIteration as end:
-        found: int | None = end.value
-        return found
 
 
 def _signed_bytes(head: StreamHead) -> bytes:

@@ -5,7 +5,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.streams import EMPTY, Place, first_difference
+from ledger.streams import EMPTY, Place
+from tests.support.streams import first_difference
 
 
 @st.composite

@@ -16,12 +16,12 @@ from ledger.streams import (
     Place,
     SignedHead,
     StreamHead,
-    first_difference,
     parse_head,
     parse_signed_head,
     sign_head,
     verify_head,
 )
+from tests.support.streams import first_difference
 from tests.unit.ledger import samples
 from tests.unit.ledger.test_documents import code, page, table
 
