@@ -1,6 +1,7 @@
 """Encrypted rows of numbers: what they compute, what they refuse, what they hide."""
 
 import copy
+import math
 import pickle
 import random
 import secrets
@@ -12,16 +13,14 @@ import tenseal.sealapi as seal
 
 from crypto import bfv
 from crypto.bfv import (
-    SETS,
     Ciphertext,
     DecryptionKey,
     Exhausted,
-    ParameterSet,
-    parameter_set,
     parse_ciphertext,
     parse_encryption_key,
 )
 from crypto.errors import Malformed
+from crypto.parameters import SETS, ParameterSet, parameter_set
 
 ADDING, MASKING = SETS["bfv-4096-40"], SETS["bfv-8192-41"]
 BOUND = 1 << 20
@@ -347,7 +346,7 @@ def test_the_flood_is_uniform_and_drowns_what_was_before(
     computed.release(masking.public, [], _watched)
     assert drawn == [MASKING.slots * 16]  # 127 bits each, and one that is thrown away
     # A product of a row and a mask carries noise of 2^63 at most, over 13 blocks.
-    assert bfv.flood_distance_bits(MASKING, 63) >= 50
+    assert MASKING.flood_bits - 63 - math.log2(MASKING.slots) >= 50
 
 
 def test_two_releases_of_one_computation_differ(masking: DecryptionKey) -> None:
