@@ -47,6 +47,14 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """A receipt that we signed back, and whose provider may not know."""
+
+    signed: SignedReceipt
+    countersignature: Countersignature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
     """A receipt in the log's order, and where it stands in the tree.
 
@@ -152,7 +160,7 @@ class Receipts(Protocol):
         """Return the streams of which `owed` has some."""
         ...
 
-    def owed(self, stream: str, before: datetime.datetime) -> Sequence[Received]:
+    def owed(self, stream: str, before: datetime.datetime) -> Sequence[Owed]:
         """Return received receipts that we signed and whose provider may not know.
 
         Args:

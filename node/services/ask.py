@@ -36,9 +36,9 @@ from node.ports import (
     Clock,
     Declaration,
     Identity,
+    Owed,
     Peers,
     Randomness,
-    Received,
     SentCall,
     Store,
 )
@@ -217,9 +217,8 @@ class Ask:
             raise Unavailable("partner.no_receipt", detail) from error
 
 
-def _signature(owed: Received) -> tuple[str, bytes]:
-    given = owed.countersignature
-    return owed.signed.receipt.receipt_id, given.signature if given else b""
+def _signature(owed: Owed) -> tuple[str, bytes]:
+    return owed.signed.receipt.receipt_id, owed.countersignature.signature
 
 
 def _beyond(

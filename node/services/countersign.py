@@ -17,7 +17,7 @@ from ledger.receipts import (
     verify_countersignature,
 )
 from node.errors import BadRequest, Gone, NotFound, Unavailable
-from node.ports import Clock, Identity, Received, Store, UnitOfWork
+from node.ports import Clock, Identity, Owed, Store, UnitOfWork
 from node.services.send import Send
 
 _PATH = "/receipts/countersignatures"
@@ -57,7 +57,7 @@ class Countersign:
         )
         return sum([await self._deliver(owed) for owed in waiting.values() if owed])
 
-    async def _deliver(self, owed: Sequence[Received]) -> int:
+    async def _deliver(self, owed: Sequence[Owed]) -> int:
         items = [_item(each) for each in owed]
         try:
             provider = self.send.partner(owed[0].signed.receipt.provider)
@@ -124,11 +124,10 @@ def checked(
     raise _wrong()
 
 
-def _item(received: Received) -> dict[str, str]:
-    signature = received.countersignature
+def _item(owed: Owed) -> dict[str, str]:
     return {
-        "receipt": received.signed.receipt.receipt_id,
-        "signature": b64u(signature.signature) if signature else "",
+        "receipt": owed.signed.receipt.receipt_id,
+        "signature": b64u(owed.countersignature.signature),
     }
 
 

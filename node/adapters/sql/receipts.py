@@ -33,7 +33,7 @@ from node.domain.disclosure import (
 )
 from node.domain.predicates import condition_key
 from node.errors import Gone
-from node.ports import LogEntry, Received, SentCall
+from node.ports import LogEntry, Owed, Received, SentCall
 
 _BATCH: Final = 1000
 
@@ -313,11 +313,13 @@ class SqlReceipts:
         statement = sa.select(c.stream).where(*undelivered).distinct()
         return list(self._connection.scalars(statement))
 
-    def owed(self, stream: str, before: datetime.datetime) -> Sequence[Received]:
+    def owed(self, stream: str, before: datetime.datetime) -> Sequence[Owed]:
         """Return received receipts that we signed and whose provider may not know."""
         c = t.received.c
-        statement = (
-            sa.select(t.received)
+        # Not the answers: they are large, and every call asks this.
+        wanted = (c.core, c.signature, c.countersigner, c.countersignature)
+        statement: sa.Select[Any] = (
+            sa.select(*wanted)
             .where(
                 c.stream == stream,
                 c.countersignature.is_not(None),
@@ -327,7 +329,15 @@ class SqlReceipts:
             .order_by(c.sequence)
             .limit(MOST_COUNTERSIGNATURES)
         )
-        return [_received(row) for row in self._connection.execute(statement)]
+        return [
+            Owed(
+                signed=signed_receipt(row),
+                countersignature=Countersignature(
+                    key_id=row.countersigner, signature=row.countersignature
+                ),
+            )
+            for row in self._connection.execute(statement)
+        ]
 
     def delivered(self, receipts: Collection[str]) -> None:
         """Note that providers have our signatures over these receipts."""
