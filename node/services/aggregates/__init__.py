@@ -1,0 +1,1 @@
+"""Aggregates: counts and sums over customers that nobody shows."""
