@@ -88,6 +88,17 @@ def optional(read: Reader[T]) -> Reader[T | None]:
     return lambda value, what: None if value is None else read(value, what)
 
 
+def instance(kind: type[T]) -> Reader[T]:
+    """Return a reader of a value that is of a class, and so checked already."""
+
+    def read(value: object, what: str) -> T:
+        if not isinstance(value, kind):
+            raise _malformed(what, f"must be a {kind.__name__}")
+        return value
+
+    return read
+
+
 def each(read: Reader[T], *, most: int) -> Reader[tuple[T, ...]]:
     """Return a reader of an array of at most `most` values."""
 
