@@ -24,13 +24,14 @@ from crypto.errors import InvalidProof, InvalidSignature, Malformed
 from crypto.signing import Signer
 from ledger import shape
 from ledger.participants import Participant
+from ledger.plan_parts import MOST_PARTIES
 from ledger.plans import Plan
 
 TYPE: Final = "fieldpact/acceptance/1"
 ROSTER: Final = "fieldpact/roster/1"
 FEWEST: Final = 3
 """Parties besides the asker. Of two, each could take its own row off the sum."""
-MOST: Final = 50
+MOST: Final = MOST_PARTIES
 
 _READERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "plan": shape.digest,
