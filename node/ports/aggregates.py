@@ -119,7 +119,14 @@ class Budgets(Protocol):
         ...
 
     def commit(self, plan: str, roster: Sequence[str] = ()) -> None:
-        """Make a reservation final: its result may leave."""
+        """Make a reservation final: its result may leave.
+
+        Again, it changes nothing, but for a roster that was not told before.
+
+        Raises:
+            Conflict: Nothing was reserved, or for another roster
+                (`budget.unreserved`, `budget.roster`).
+        """
         ...
 
     def give_up(self, plan: str) -> None:
@@ -128,6 +135,10 @@ class Budgets(Protocol):
 
     def spent(self, agreement: str, since: datetime.datetime) -> Sequence[Spending]:
         """Return what was reserved or committed under an agreement, newest first."""
+        ...
+
+    def plans(self, agreement: str, since: datetime.datetime) -> int:
+        """Return how many plans `spent` would return."""
         ...
 
     def of(self, plan: str) -> Spending | None:
@@ -202,7 +213,11 @@ class Jobs(Protocol):
         ...
 
     def tell(self, job: KeptJob) -> bool:
-        """Replace state, stage, counts and times; False where it was cancelled."""
+        """Replace state, stage, counts and times; False where it was cancelled.
+
+        False also where it is done and this says otherwise, or there is no such job:
+        what has ended well stays.
+        """
         ...
 
     def keep(self, job_id: str, stage: str, part: int, octets: bytes) -> bytes:
@@ -214,5 +229,9 @@ class Jobs(Protocol):
         ...
 
     def forget(self, before: datetime.datetime) -> int:
-        """Drop the stages of jobs that ended before; return how many jobs."""
+        """Drop the stages of jobs that ended before; return how many jobs.
+
+        What was drawn for them cannot be given again: only for plans that have
+        expired.
+        """
         ...

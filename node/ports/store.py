@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from node.ports.aggregates import Budgets, Jobs
 from node.ports.calls import Erasure, Receipts
 from node.ports.data import Agreements, Datasets, Snapshots
 from node.ports.log import Log, Turns
@@ -68,6 +69,16 @@ class UnitOfWork(Protocol):
     @property
     def streams(self) -> Streams:
         """Return the copies of streams, in this transaction."""
+        ...
+
+    @property
+    def budgets(self) -> Budgets:
+        """Return the budgets of privacy of this transaction."""
+        ...
+
+    @property
+    def jobs(self) -> Jobs:
+        """Return the jobs of this transaction."""
         ...
 
 

@@ -16,9 +16,11 @@ from sqlalchemy.exc import ArgumentError
 
 from node.adapters.sql.agreements import SqlAgreements
 from node.adapters.sql.alarms import SqlAlarms
+from node.adapters.sql.budgets import SqlBudgets
 from node.adapters.sql.datasets import SqlDatasets
 from node.adapters.sql.erasure import SqlErasure
 from node.adapters.sql.faults import SqlFaults
+from node.adapters.sql.jobs import SqlJobs
 from node.adapters.sql.log import SqlLog
 from node.adapters.sql.receipts import SqlReceipts
 from node.adapters.sql.snapshots import SqlSnapshots
@@ -100,6 +102,8 @@ class SqlUnitOfWork:
         self.witness = SqlWitness(connection)
         self.faults = SqlFaults(connection)
         self.streams = SqlStreams(connection)
+        self.budgets = SqlBudgets(connection)
+        self.jobs = SqlJobs(connection)
 
 
 class SqlStore:

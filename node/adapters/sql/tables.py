@@ -417,3 +417,71 @@ anchors = sa.Table(
     ),
     sqlite_autoincrement=True,
 )
+
+# Budgets of privacy, in micro-epsilon. What was spent never becomes less, but for
+# reservations from which nothing was computed.
+budgets = sa.Table(
+    "budgets",
+    metadata,
+    Column("account", String(160), primary_key=True),
+    Column("period", String(10), primary_key=True),
+    Column("cap", BigInteger, nullable=False),
+    Column("spent", BigInteger, nullable=False),
+)
+
+spendings = sa.Table(
+    "spendings",
+    metadata,
+    Column("row", _serial, primary_key=True, autoincrement=True),
+    Column("plan", String(64), nullable=False, unique=True),
+    Column("query", String(64), nullable=False),
+    Column("agreement", String(128), nullable=False),
+    Column("dataset", String(64), nullable=False),
+    Column("core", Text, nullable=False),
+    Column("epsilon_micro", BigInteger, nullable=False),
+    # What it was taken from, as JSON: periods end while plans are under way.
+    Column("accounts", Text, nullable=False),
+    Column("roster", Text, nullable=False),
+    Column("committed", sa.Boolean, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("spendings_by_agreement", "agreement", "at"),
+    sqlite_autoincrement=True,
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    Column("row", _serial, primary_key=True, autoincrement=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("kind", String(32), nullable=False),
+    Column("role", String(8), nullable=False),
+    Column("plan", String(64), nullable=False),
+    Column("partner", String(256), nullable=False),
+    Column("core", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("stage", String(64), nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("began_at", BigInteger, nullable=False),
+    Column("told", Text, nullable=False),
+    sa.UniqueConstraint("plan", "role"),
+    Index(
+        "jobs_running",
+        "row",
+        sqlite_where=sa.text("state = 'running'"),
+        postgresql_where=sa.text("state = 'running'"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+# What stages of jobs have made: ciphertexts and points, up to megabytes each.
+job_parts = sa.Table(
+    "job_parts",
+    metadata,
+    Column("job", String(32), primary_key=True),
+    Column("stage", String(64), primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("octets", LargeBinary, nullable=False),
+)

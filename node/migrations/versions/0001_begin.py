@@ -103,6 +103,14 @@ def upgrade() -> None:
         batch_op.create_index("asked_by_stream", ["stream"], unique=False)
 
     op.create_table(
+        "budgets",
+        sa.Column("account", sa.String(length=160), nullable=False),
+        sa.Column("period", sa.String(length=10), nullable=False),
+        sa.Column("cap", sa.BigInteger(), nullable=False),
+        sa.Column("spent", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "period"),
+    )
+    op.create_table(
         "checkpoints",
         sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("root", sa.LargeBinary(length=32), nullable=False),
@@ -148,6 +156,50 @@ def upgrade() -> None:
     with op.batch_alter_table("declared_customers", schema=None) as batch_op:
         batch_op.create_index(
             "declared_by_customer", ["agreement", "customer"], unique=False
+        )
+
+    op.create_table(
+        "job_parts",
+        sa.Column("job", sa.String(length=32), nullable=False),
+        sa.Column("stage", sa.String(length=64), nullable=False),
+        sa.Column("part", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("octets", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("job", "stage", "part"),
+    )
+    op.create_table(
+        "jobs",
+        sa.Column(
+            "row",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("role", sa.String(length=8), nullable=False),
+        sa.Column("plan", sa.String(length=64), nullable=False),
+        sa.Column("partner", sa.String(length=256), nullable=False),
+        sa.Column("core", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("stage", sa.String(length=64), nullable=False),
+        sa.Column("done", sa.BigInteger(), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("began_at", sa.BigInteger(), nullable=False),
+        sa.Column("told", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("row"),
+        sa.UniqueConstraint("id"),
+        sa.UniqueConstraint("plan", "role"),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.create_index(
+            "jobs_running",
+            ["row"],
+            unique=False,
+            sqlite_where=sa.text("state = 'running'"),
+            postgresql_where=sa.text("state = 'running'"),
         )
 
     op.create_table(
@@ -426,6 +478,33 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "spendings",
+        sa.Column(
+            "row",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("plan", sa.String(length=64), nullable=False),
+        sa.Column("query", sa.String(length=64), nullable=False),
+        sa.Column("agreement", sa.String(length=128), nullable=False),
+        sa.Column("dataset", sa.String(length=64), nullable=False),
+        sa.Column("core", sa.Text(), nullable=False),
+        sa.Column("epsilon_micro", sa.BigInteger(), nullable=False),
+        sa.Column("accounts", sa.Text(), nullable=False),
+        sa.Column("roster", sa.Text(), nullable=False),
+        sa.Column("committed", sa.Boolean(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("row"),
+        sa.UniqueConstraint("plan"),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("spendings", schema=None) as batch_op:
+        batch_op.create_index(
+            "spendings_by_agreement", ["agreement", "at"], unique=False
+        )
+
+    op.create_table(
         "streams",
         sa.Column("stream", sa.String(length=64), nullable=False),
         sa.Column("count", sa.BigInteger(), nullable=False),
@@ -472,6 +551,10 @@ def downgrade() -> None:
     op.drop_table("unbuilt")
     op.drop_table("tiles")
     op.drop_table("streams")
+    with op.batch_alter_table("spendings", schema=None) as batch_op:
+        batch_op.drop_index("spendings_by_agreement")
+
+    op.drop_table("spendings")
     op.drop_table("snapshots")
     with op.batch_alter_table("seals", schema=None) as batch_op:
         batch_op.drop_index("seals_by_since")
@@ -528,6 +611,15 @@ def downgrade() -> None:
     op.drop_table("met_checkpoints")
     op.drop_table("log_nodes")
     op.drop_table("leases")
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.drop_index(
+            "jobs_running",
+            sqlite_where=sa.text("state = 'running'"),
+            postgresql_where=sa.text("state = 'running'"),
+        )
+
+    op.drop_table("jobs")
+    op.drop_table("job_parts")
     with op.batch_alter_table("declared_customers", schema=None) as batch_op:
         batch_op.drop_index("declared_by_customer")
 
@@ -536,6 +628,7 @@ def downgrade() -> None:
     op.drop_table("datasets")
     op.drop_table("cosignatures")
     op.drop_table("checkpoints")
+    op.drop_table("budgets")
     with op.batch_alter_table("asked", schema=None) as batch_op:
         batch_op.drop_index("asked_by_stream")
 
