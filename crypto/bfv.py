@@ -47,24 +47,37 @@ class Exhausted(Invalid):
 
 
 class DecryptionKey:
-    """A secret key, for one plan. It decrypts, and does not come out again."""
+    """A secret key, for one plan. It is neither printed, copied nor pickled."""
 
-    __slots__ = ("_decryptor", "_public", "_set")
+    __slots__ = ("_decryptor", "_public", "_secret", "_set")
 
-    def __init__(self, parameters: ParameterSet) -> None:
-        """Make a fresh key."""
+    def __init__(self, parameters: ParameterSet, secret: Any = None) -> None:
+        """Make a fresh key, or take SEAL's (`parse_decryption_key`)."""
         context = _context(parameters)
-        generator = seal.KeyGenerator(context)
+        generator = _generator(context, secret)
         public = seal.PublicKey()
         generator.create_public_key(public)
         self._set = parameters
-        self._decryptor = seal.Decryptor(context, generator.secret_key())
+        self._secret = generator.secret_key()
+        self._decryptor = seal.Decryptor(context, self._secret)
         self._public = EncryptionKey(parameters, public)
 
     @property
     def public(self) -> "EncryptionKey":
-        """The public half."""
+        """A public half. Of a key that was read it is another than before.
+
+        What either encrypts is decrypted alike; but a plan names one by its digest,
+        so who keeps a secret key keeps the octets of its public key as well.
+        """
         return self._public
+
+    def secret_octets(self) -> bytes:
+        """Return the secret key, for `parse_decryption_key`.
+
+        It comes out only to be kept encrypted, or to be given to a worker process of
+        this company.
+        """
+        return _saved(self._secret)
 
     def decrypt(self, ciphertext: "Ciphertext") -> list[int]:
         """Return the slots, centred: of each number x that of size below T/2.
@@ -250,6 +263,44 @@ class Computation:
         return bound
 
 
+def masked_sum(ciphertexts: Sequence[Ciphertext], *, bound: int) -> Ciphertext:
+    """Add rows that were masked, modulo T, for whoever can decrypt each of them.
+
+    Masks fill the whole of a slot, so sums of masked rows exceed T/2 on purpose:
+    modulo T the masks cancel out, and what is left is within the bound. Nothing is
+    released here. Who has the secret key is told no more by the sum than by its
+    parts, each a fresh encryption of what is uniformly random to that reader; for
+    anybody else, begin with `EncryptionKey.zeros` and `release`.
+
+    Args:
+        bound: No sum is larger in size, once all masks are in it.
+
+    Raises:
+        Malformed: No ciphertexts, two parameter sets, or a bound beyond T/2.
+    """
+    parameters = {each.parameters for each in ciphertexts}
+    if len(parameters) != 1:
+        raise Malformed("ciphertexts of one parameter set, at least one")
+    (only,) = parameters
+    _check_bound(only, bound)
+    inner = seal.Ciphertext()
+    _evaluator(only).add_many([each.inner for each in ciphertexts], inner)
+    return Ciphertext(only, inner, bound)
+
+
+def parse_decryption_key(name: str, octets: bytes) -> DecryptionKey:
+    """Read a secret key of a named set, as `DecryptionKey.secret_octets` gives it.
+
+    Raises:
+        Malformed: No such set, or not a key of it.
+    """
+    parameters = parameter_set(name)
+    inner = _loaded(seal.SecretKey(), parameters, octets)
+    if inner.parms_id() != _context(parameters).key_parms_id():
+        raise Malformed("a secret key of other parameters")
+    return DecryptionKey(parameters, inner)
+
+
 def parse_encryption_key(name: str, octets: bytes) -> EncryptionKey:
     """Read a public key of a named set.
 
@@ -294,6 +345,12 @@ def _context(parameters: ParameterSet) -> Any:
     if not context.parameters_set():
         raise ValueError(context.parameters_error_message())
     return context
+
+
+def _generator(context: Any, secret: Any) -> Any:
+    if secret is None:
+        return seal.KeyGenerator(context)
+    return seal.KeyGenerator(context, secret)
 
 
 @cache

@@ -16,12 +16,10 @@ Sources: Bonawitz et al., CCS 2017 (without recovery); RFC 7748, 5869, 8439.
 from collections.abc import Mapping
 from typing import Final
 
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
-
 from crypto.bbs.suite import ORDER
 from crypto.errors import Malformed
 from crypto.keys import X25519Key
+from crypto.stream import stream
 
 _WORD: Final = 16
 """Bytes that are reduced to one number: modulo 2^41 that is uniform but for 2^-87."""
@@ -64,13 +62,9 @@ def masks(
     for name, public in others.items():
         sign = 1 if me < name else -1
         seed = key.mask_key(public, round_id, roster, *sorted((me, name)))
-        stream = _stream(seed, count * _WORD + _LONG)
+        drawn = stream(seed)(count * _WORD + _LONG)
         words = range(0, count * _WORD, _WORD)
         for at, start in enumerate(words):
-            row[at] += sign * int.from_bytes(stream[start : start + _WORD], "little")
-        blinding += sign * int.from_bytes(stream[count * _WORD :], "little")
+            row[at] += sign * int.from_bytes(drawn[start : start + _WORD], "little")
+        blinding += sign * int.from_bytes(drawn[count * _WORD :], "little")
     return [number % modulus for number in row], blinding % ORDER
-
-
-def _stream(key: bytes, size: int) -> bytes:
-    return Cipher(ChaCha20(key, bytes(16)), mode=None).encryptor().update(bytes(size))

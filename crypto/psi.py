@@ -13,19 +13,19 @@ where it is multiplied: an encoding that is not canonical, or the identity, is r
 Libsodium, which computes, runs in constant time and without Python's lock, so that
 parts of a list can be multiplied in threads.
 
-What the comparison shows, and to whom, is the protocol's (`docs/protocols`): here
-are its steps.
+What the comparison shows, and to whom, is the protocol's
+(`docs/protocols/fp-psi-sum-1.md`): here are its steps.
 
 Sources: RFC 9496 (ristretto255); Meadows, 1986; libsodium through rbcl.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import sha512
-from typing import Final, NoReturn, TypeAlias
+from hashlib import sha512, shake_256
+from typing import Final, NoReturn, Self, TypeAlias
 
 import rbcl
 
-from crypto.encoding import tagged
+from crypto.encoding import sha256, tagged
 from crypto.errors import Malformed
 
 RandomBytes: TypeAlias = Callable[[int], bytes]
@@ -34,7 +34,7 @@ _REFUSAL: Final = "a blinding key is neither copied nor pickled"
 
 
 class BlindingKey:
-    """A scalar for one session and one side. It does not come out again."""
+    """A scalar for one session and one side: neither printed, copied nor pickled."""
 
     __slots__ = ("_scalar",)
 
@@ -44,9 +44,32 @@ class BlindingKey:
         Args:
             random_bytes: Asked for 64 bytes once.
         """
-        self._scalar = rbcl.crypto_core_ristretto255_scalar_reduce(random_bytes(64))
+        self._scalar: bytes = rbcl.crypto_core_ristretto255_scalar_reduce(
+            random_bytes(64)
+        )
         if not any(self._scalar):
             raise ValueError("a random scalar of zero: there is no randomness")
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> Self:
+        """Take a scalar as `secret_octets` gave it.
+
+        Raises:
+            Malformed: Not 32 bytes that are a scalar below the order, and not zero.
+        """
+        wide = octets + bytes(32)
+        reduce = rbcl.crypto_core_ristretto255_scalar_reduce
+        if len(octets) != 32 or not any(octets) or reduce(wide) != octets:
+            raise Malformed("not a scalar of ristretto255")
+        return cls(lambda _: wide)
+
+    def secret_octets(self) -> bytes:
+        """Return the scalar, 32 bytes.
+
+        It comes out only to be kept encrypted, or to be given to a worker process of
+        this company.
+        """
+        return self._scalar
 
     def blind(self, session: bytes, identifiers: Iterable[str]) -> bytes:
         """Hash identifiers to points, and multiply them.
@@ -128,6 +151,47 @@ def order(count: int, random_bytes: RandomBytes) -> list[int]:
 def arranged(points: bytes, places: Sequence[int]) -> bytes:
     """Return a list of points in an order, as `order` gives it."""
     return b"".join(points[POINT * at : POINT * (at + 1)] for at in places)
+
+
+def draws(seed: bytes, what: str) -> RandomBytes:
+    """Return random bytes that a secret seed stands for: the same ones each time.
+
+    So that whoever goes on after a kill draws the same key, order and dummies, and
+    keeps 32 bytes instead of them. Of one seed and name, ask once.
+
+    Args:
+        seed: 32 secret bytes, uniform, of one list in one session.
+        what: What is drawn, so that no two things are drawn alike.
+    """
+    if len(seed) != 32:
+        raise ValueError("a seed has 32 bytes")
+    return shake_256(tagged("psi-draws", seed + what.encode())).digest
+
+
+def padded(points: bytes, seed: bytes) -> bytes:
+    """Fill a list up to its bucket, and bring it into the order of `places`."""
+    count = len(split(points))
+    size = bucket(count)
+    full = points + dummies(size - count, draws(seed, "dummies"))
+    return arranged(full, places(count, seed))
+
+
+def places(count: int, seed: bytes) -> list[int]:
+    """Return from where each point of a `padded` list comes.
+
+    Args:
+        count: Points before it was filled up: what comes from there or beyond it is
+            a dummy.
+    """
+    return order(bucket(count), draws(seed, "order"))
+
+
+def commitment(session: bytes, points: bytes) -> str:
+    """Return the hash by which a list is fixed before another is seen: 64 hex digits.
+
+    It hides the list, as its points are blinded with a scalar that nobody else has.
+    """
+    return sha256(tagged("psi-list", session), points).hex()
 
 
 def matches(ours: bytes, theirs: bytes) -> list[int]:
