@@ -20,7 +20,7 @@ Sources: RFC 9496 (ristretto255); Meadows, 1986; libsodium through rbcl.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import sha512, shake_256
+from hashlib import sha512
 from typing import Final, NoReturn, Self, TypeAlias
 
 import rbcl
@@ -151,39 +151,6 @@ def order(count: int, random_bytes: RandomBytes) -> list[int]:
 def arranged(points: bytes, places: Sequence[int]) -> bytes:
     """Return a list of points in an order, as `order` gives it."""
     return b"".join(points[POINT * at : POINT * (at + 1)] for at in places)
-
-
-def draws(seed: bytes, what: str) -> RandomBytes:
-    """Return random bytes that a secret seed stands for: the same ones each time.
-
-    So that whoever goes on after a kill draws the same key, order and dummies, and
-    keeps 32 bytes instead of them. Of one seed and name, ask once.
-
-    Args:
-        seed: 32 secret bytes, uniform, of one list in one session.
-        what: What is drawn, so that no two things are drawn alike.
-    """
-    if len(seed) != 32:
-        raise ValueError("a seed has 32 bytes")
-    return shake_256(tagged("psi-draws", seed + what.encode())).digest
-
-
-def padded(points: bytes, seed: bytes) -> bytes:
-    """Fill a list up to its bucket, and bring it into the order of `places`."""
-    count = len(split(points))
-    size = bucket(count)
-    full = points + dummies(size - count, draws(seed, "dummies"))
-    return arranged(full, places(count, seed))
-
-
-def places(count: int, seed: bytes) -> list[int]:
-    """Return from where each point of a `padded` list comes.
-
-    Args:
-        count: Points before it was filled up: what comes from there or beyond it is
-            a dummy.
-    """
-    return order(bucket(count), draws(seed, "order"))
 
 
 def commitment(session: bytes, points: bytes) -> str:
