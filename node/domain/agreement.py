@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import Any
 
 from crypto.encoding import canonical, sha256, tagged
+from node.domain.aggregates import AggregateGrant, Allowance
 from node.domain.dataset import Mode
 from node.domain.predicates import PredicateGrant
 from node.errors import BadRequest
@@ -32,7 +33,10 @@ _DATASET = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _DID = re.compile(r"did:web:[A-Za-z0-9._:%-]{1,200}")
 _FIELDS, _CUSTOMERS = "fieldpact:field", "fieldpact:customers"
 _CALLS, _ROWS = "fieldpact:callsPerHour", "fieldpact:rowsPerCall"
-_PREDICATE = "fieldpact:predicate"
+_PREDICATE, _AGGREGATE = "fieldpact:predicate", "fieldpact:aggregate"
+_EPSILON, _PERIOD = "fieldpact:epsilonMicro", "fieldpact:budgetPeriod"
+_COHORT, _PLANS = "fieldpact:minimumCohort", "fieldpact:plansPerDay"
+_MATCHING, _MATCHED = "fieldpact:matching", "fieldpact:matchSize"
 _CAP = 1_000_000
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 """Policies count seconds from here, and read no negative ones."""
@@ -79,6 +83,10 @@ class Terms:
         rows_per_call: Customers asked, and records shown, in one call.
         predicates: What may be asked about fields of mode `predicate`, by field;
             of those that are not named here, nothing.
+        aggregates: What fields of mode `aggregate` may be used for, by field; those
+            that are not named here, for nothing.
+        allowance: How much may be counted, summed and matched; there exactly where
+            anything may be.
     """
 
     fields: Mapping[str, Mode]
@@ -88,6 +96,8 @@ class Terms:
     calls_per_hour: int
     rows_per_call: int
     predicates: tuple[PredicateGrant, ...] = ()
+    aggregates: tuple[AggregateGrant, ...] = ()
+    allowance: Allowance | None = None
 
     def __post_init__(self) -> None:
         """Refuse terms that nobody could mean.
@@ -110,21 +120,38 @@ class Terms:
         for cap in (self.calls_per_hour, self.rows_per_call):
             if not 1 <= cap <= _CAP:
                 _refuse("caps", f"Caps lie between 1 and {_CAP}.")
-        self._check_predicates()
+        self._check_grants("predicates", Mode.PREDICATE, self.predicates)
+        self._check_grants("aggregates", Mode.AGGREGATE, self.aggregates)
+        self._check_allowance()
 
-    def _check_predicates(self) -> None:
-        granted = [grant.field for grant in self.predicates]
+    def _check_grants(
+        self,
+        term: str,
+        mode: Mode,
+        grants: tuple[PredicateGrant | AggregateGrant, ...],
+    ) -> None:
+        granted = [grant.field for grant in grants]
         if granted != sorted(set(granted)):
-            _refuse("predicates", "Name each field once, in the order of the names.")
+            _refuse(term, "Name each field once, in the order of the names.")
         for name in granted:
-            if self.fields.get(name) is not Mode.PREDICATE:
-                mend = f"Share {name} in mode predicate, or grant no predicates of it."
-                _refuse("predicates", mend)
+            if self.fields.get(name) is not mode:
+                mend = f"Share {name} in mode {mode}, or grant no {term} of it."
+                _refuse(term, mend)
+
+    def _check_allowance(self) -> None:
+        if self.allowance is None:
+            if self.aggregates:
+                mend = "Say how much may be counted: epsilon_micro, period, k_min, …"
+                _refuse("allowance", mend)
+        elif not self.aggregates and not self.allowance.matches:
+            mend = "Grant an aggregate or a matching, or leave the allowance out."
+            _refuse("allowance", mend)
 
     def to_permission(self) -> dict[str, Any]:
         """Return the ODRL permission that says the same."""
         fields = sorted(f"{name}:{mode.value}" for name, mode in self.fields.items())
         grants = sorted(grant.to_text() for grant in self.predicates)
+        aggregates = sorted(grant.to_text() for grant in self.aggregates)
         return {
             "action": "use",
             "constraint": [
@@ -136,6 +163,8 @@ class Terms:
                 _constraint(_CUSTOMERS, "eq", "declared"),
                 _constraint(_CALLS, "lteq", str(self.calls_per_hour)),
                 _constraint(_ROWS, "lteq", str(self.rows_per_call)),
+                *([_constraint(_AGGREGATE, "isAnyOf", aggregates)] * bool(aggregates)),
+                *_allowed(self.allowance),
             ],
         }
 
@@ -153,6 +182,7 @@ class Terms:
             }
             fields = dict(entry.split(":") for entry in found[_FIELDS, "isAnyOf"])
             grants = found.get((_PREDICATE, "isAnyOf"), ())
+            aggregates = found.get((_AGGREGATE, "isAnyOf"), ())
             terms = cls(
                 fields={name: Mode(mode) for name, mode in fields.items()},
                 purposes=tuple(found["purpose", "isAnyOf"]),
@@ -162,10 +192,17 @@ class Terms:
                 rows_per_call=int(found[_ROWS, "lteq"]),
                 predicates=tuple(
                     sorted(
-                        (PredicateGrant.from_text(each) for each in grants),
+                        map(PredicateGrant.from_text, grants),
                         key=lambda grant: grant.field,
                     )
                 ),
+                aggregates=tuple(
+                    sorted(
+                        map(AggregateGrant.from_text, aggregates),
+                        key=lambda grant: grant.field,
+                    )
+                ),
+                allowance=_allowance_in(found),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _unknown_policy() from error
@@ -279,6 +316,34 @@ def _parties(policy: Any) -> dict[str, Any]:
         if not isinstance(value, str) or not forms[name].fullmatch(value):
             raise _unknown_policy()
     return parties | {"terms": Terms.from_permission(permission)}
+
+
+def _allowed(allowance: Allowance | None) -> list[dict[str, Any]]:
+    """Return the constraints that say an allowance."""
+    if allowance is None:
+        return []
+    return [
+        _constraint(_EPSILON, "lteq", str(allowance.epsilon_micro)),
+        _constraint(_PERIOD, "eq", allowance.period),
+        _constraint(_COHORT, "gteq", str(allowance.k_min)),
+        _constraint(_PLANS, "lteq", str(allowance.plans_per_day)),
+        _constraint(_MATCHING, "eq", allowance.matching),
+        _constraint(_MATCHED, "lteq", str(allowance.match_size)),
+    ]
+
+
+def _allowance_in(found: Mapping[tuple[str, str], Any]) -> Allowance | None:
+    """Read what `_allowed` writes; of another form, what is refused on comparing."""
+    if (_EPSILON, "lteq") not in found:
+        return None
+    return Allowance(
+        epsilon_micro=int(found[_EPSILON, "lteq"]),
+        period=found[_PERIOD, "eq"],
+        k_min=int(found[_COHORT, "gteq"]),
+        plans_per_day=int(found[_PLANS, "lteq"]),
+        matching=found[_MATCHING, "eq"],
+        match_size=int(found[_MATCHED, "lteq"]),
+    )
 
 
 def _constraint(left: str, operator: str, right: Any) -> dict[str, Any]:

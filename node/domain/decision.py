@@ -2,10 +2,10 @@
 
 A *decision* is a value, not an exception: also a "no" becomes a receipt before
 anybody hears of it. A call is answered whole or not at all, so a decision either
-allows every requested field and predicate, or releases nothing and names at least
-one *denial code*. The codes are part of the protocol; each has a sentence that
-says what is wrong and one that says what the caller can do about it, in both
-languages.
+allows every requested field and predicate, or all that a plan makes figures from, or
+it releases nothing and names at least one *denial code*. The codes are part of the
+protocol; each has a sentence that says what is wrong and one that says what the
+caller can do about it, in both languages.
 
 `policies/README.md` explains the same codes, and a test holds the two together.
 """
@@ -35,6 +35,9 @@ class Decision:
         fields: Fields to disclose, sorted; empty unless allowed.
         predicate_fields: Fields to prove the requested predicates of without
             disclosing them, sorted; empty unless allowed.
+        aggregate_fields: Fields to compute the plan's figures from, neither shown
+            nor proved, sorted; empty unless allowed, and where a plan counts
+            without naming any.
         denials: Codes of `DENIALS`, sorted; empty exactly when allowed.
         denied_fields: Requested fields that caused a denial, sorted.
         obligations: Duties of the consumer, sorted; empty unless allowed.
@@ -52,18 +55,23 @@ class Decision:
     revision: str
     input_hash: str
     engine: str
+    aggregate_fields: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        released = bool(self.fields or self.predicate_fields)
+        ways = (self.fields, self.predicate_fields, self.aggregate_fields)
+        released = {name for names in ways for name in names}
         explained = bool(self.denials or self.denied_fields)
         if (self.allow and explained) or not (self.allow or self.denials):
             message = "a decision allows, or says why not"
             raise ValueError(message)
-        if self.allow != released or (self.obligations and not self.allow):
+        if (released or self.obligations) and not self.allow:
             message = "fields are released under allow, and only there"
             raise ValueError(message)
-        if not set(self.fields).isdisjoint(self.predicate_fields):
-            message = "no field is both disclosed and hidden"
+        if sum(len(set(names)) for names in ways) != len(released):
+            message = "each field is released in one way"
+            raise ValueError(message)
+        if self.aggregate_fields and (self.fields or self.predicate_fields):
+            message = "figures are released by themselves"
             raise ValueError(message)
         if not DENIALS.keys() >= set(self.denials):
             message = f"unknown denial codes among {self.denials}"
@@ -81,6 +89,7 @@ class Decision:
             allow=False,
             fields=(),
             predicate_fields=(),
+            aggregate_fields=(),
             obligations=(),
             denials=tuple(sorted({*self.denials, code})),
             denied_fields=tuple(sorted({*self.denied_fields, *denied_fields})),
@@ -98,7 +107,19 @@ _ENGINE_MEND: Final = (
 
 AFTER_POLICY: Final = frozenset(
     {
+        "aggregate.unavailable",
+        "ciphertext.malformed",
+        "cohort.too_small",
+        "commitment.mismatch",
         "customer.not_shared",
+        "key.mismatch",
+        "parameters.unknown",
+        "plan.narrowing",
+        "points.malformed",
+        "result.mismatch",
+        "roster.differencing",
+        "round.order",
+        "round.replayed",
         "rows.exceeded",
         "snapshot.pending",
         "source.unavailable",
@@ -277,6 +298,78 @@ DENIALS: Final[Mapping[str, Denial]] = MappingProxyType(
             "Ask a condition again that was asked before, or negotiate for more.",
             "请重复使用此前询问过的条件，或另行协商更多次数。",
         ),
+        "plan.malformed": _denial(
+            "The plan's groups, conditions or measure do not fit the fields.",
+            "计划的分组、条件或度量与字段类型不符。",
+            "Write values as the fields' types have them, and sum amounts only.",
+            "请按字段类型书写取值，且仅对数额求和。",
+        ),
+        "plan.signature": _denial(
+            "The plan is not signed by the partner that asks.",
+            "计划未由发起方签名。",
+            "Sign the plan with the key in your participant record.",
+            "请使用参与方登记记录中的密钥签署计划。",
+        ),
+        "plan.expired": _denial(
+            "The plan is outside its time.",
+            "计划不在有效时间内。",
+            "Draw up a new plan, and check your clock.",
+            "请重新拟定计划，并检查系统时钟。",
+        ),
+        "plan.mismatch": _denial(
+            "The plan is for another agreement, dataset, purpose or party.",
+            "计划所指的协议、数据集、用途或参与方与本次调用不符。",
+            "Name in the plan the agreement, its hash and its dataset as they are.",
+            "请在计划中如实写明协议、其哈希值及数据集。",
+        ),
+        "aggregate.not_granted": _denial(
+            "The agreement does not grant this use of a field in figures.",
+            "协议未授权将某字段用于此类统计。",
+            "Use fields only as the agreement lists them, or negotiate this use.",
+            "请仅按协议所列方式使用字段，或就此用途另行协商。",
+        ),
+        "aggregate.bound": _denial(
+            "The plan lets one customer add more to a sum than was agreed.",
+            "计划允许单个客户对合计的贡献超过约定上限。",
+            "Lower the plan's bound to the one that the agreement states.",
+            "请将计划的上限降至协议规定的数值。",
+        ),
+        "matching.not_granted": _denial(
+            "The agreement does not let shared customers be found in this way.",
+            "协议未授权以此方式查找共同客户。",
+            "Ask for their number instead of their list, or negotiate it.",
+            "请改为仅请求数量而非名单，或另行协商。",
+        ),
+        "matching.size": _denial(
+            "The list of customers to be matched is longer than agreed.",
+            "用于匹配的客户名单超过约定长度。",
+            "Match fewer customers.",
+            "请减少用于匹配的客户数量。",
+        ),
+        "cohort.minimum": _denial(
+            "The plan asks for figures over fewer customers than agreed.",
+            "计划要求的最少客户数低于约定值。",
+            "Raise the plan's least number of customers to the agreed one.",
+            "请将计划的最少客户数提高到约定值。",
+        ),
+        "parties.too_few": _denial(
+            "Too few companies take part for figures of this kind.",
+            "参与此类统计的企业数量不足。",
+            "Ask more partners to take part.",
+            "请邀请更多合作方参与。",
+        ),
+        "plans.exceeded": _denial(
+            "The agreement's plans for this day are used up.",
+            "协议规定的当日计划数量已用完。",
+            "Ask again tomorrow, or ask for more figures in one plan.",
+            "请次日再试，或在一个计划中请求更多统计。",
+        ),
+        "budget.exhausted": _denial(
+            "What is left of the privacy budget is less than the plan costs.",
+            "剩余隐私预算不足以支付该计划。",
+            "Lower the plan's epsilon, or wait for the next period.",
+            "请降低计划的 epsilon，或等待下一周期。",
+        ),
         "partner.refused": _denial(
             "The provider's own rules refuse this partner at present.",
             "提供方自身的规则目前拒绝该合作方。",
@@ -310,6 +403,78 @@ DENIALS: Final[Mapping[str, Denial]] = MappingProxyType(
         "source.unavailable": _denial(
             "The provider's own database does not answer.",
             "提供方的业务数据库无应答。",
+            *_ENGINE_MEND,
+        ),
+        "cohort.too_small": _denial(
+            "The figures would be over too few customers, or differ by too few "
+            "from earlier ones.",
+            "统计所涉客户过少，或与先前统计的差异过小。",
+            "Ask about more customers, with fewer conditions.",
+            "请减少条件，以涵盖更多客户。",
+        ),
+        "plan.narrowing": _denial(
+            "The same figures were given before with one condition more or less.",
+            "此前已就多一个或少一个条件的相同统计作答。",
+            "Ask what was asked before, or something that differs in more than that.",
+            "请重复此前的请求，或提出差异更大的请求。",
+        ),
+        "roster.differencing": _denial(
+            "The same sum was given before with one company more or less.",
+            "此前已就多一家或少一家企业的相同合计作答。",
+            "Ask the same companies as before, or wait for the next period.",
+            "请向与此前相同的企业请求，或等待下一周期。",
+        ),
+        "round.replayed": _denial(
+            "The plan's round has been used before, for another plan.",
+            "该计划的轮次已被另一计划使用。",
+            "Draw up a new plan: each has a round of its own.",
+            "请重新拟定计划：每个计划须有独立轮次。",
+        ),
+        "round.order": _denial(
+            "The step comes before the one that it follows.",
+            "该步骤先于其应后续的步骤到达。",
+            "Call the steps of a plan in their order, each to its end.",
+            "请按顺序逐一完成计划的各步骤。",
+        ),
+        "ciphertext.malformed": _denial(
+            "What was sent as encrypted numbers is none of the named parameters.",
+            "所发送的密文不符合指定参数。",
+            "Encrypt under the plan's key and parameters, and send it whole.",
+            "请使用计划的密钥与参数加密，并完整发送。",
+        ),
+        "points.malformed": _denial(
+            "What was sent as blinded customers is none, or of another size.",
+            "所发送的盲化客户数据无效，或数量不符。",
+            "Send as many distinct points as the plan states, none of them zero.",
+            "请发送计划所述数量的互异非零点。",
+        ),
+        "result.mismatch": _denial(
+            "The encrypted result is not what the plan gives.",
+            "加密结果与计划应得结果不符。",
+            "Compute exactly what the plan says, on the columns of this round.",
+            "请仅按计划对本轮的数据列进行计算。",
+        ),
+        "commitment.mismatch": _denial(
+            "What was sent is not what was committed to before.",
+            "所发送内容与先前承诺不符。",
+            "Send exactly what the commitment was made of, or draw up a new plan.",
+            "请发送与承诺一致的内容，或重新拟定计划。",
+        ),
+        "parameters.unknown": _denial(
+            "The plan names parameters that this node does not use.",
+            "计划所指参数不为本节点所采用。",
+            "Name a set of parameters that the protocol lists for this kind of plan.",
+            "请使用协议为此类计划所列的参数集。",
+        ),
+        "key.mismatch": _denial(
+            "The encryption key is not the one that the plan names.",
+            "加密密钥与计划所指不符。",
+            "Send the key whose hash the plan holds.",
+            "请发送与计划中哈希值相符的密钥。",
+        ),
+        "aggregate.unavailable": _denial(
+            "The provider cannot compute on encrypted numbers at present.",
+            "提供方目前无法进行密文计算。",
             *_ENGINE_MEND,
         ),
         "request.malformed": _denial(

@@ -34,13 +34,16 @@ NO: dict[str, Any] = {
     [
         {"denials": ("rate.exceeded",)},
         {"denied_fields": ("a",)},
-        {"fields": (), "predicate_fields": ()},
         {"predicate_fields": ("annual_spend", "project_stage")},
+        {"aggregate_fields": ("region",)},
+        {"fields": (), "aggregate_fields": ("region",)},
+        {"predicate_fields": (), "aggregate_fields": ("project_stage",)},
         {"allow": False},
         NO | {"denials": ()},
         NO | {"denials": ("a.b",)},
         NO | {"fields": ("project_stage",)},
         NO | {"predicate_fields": ("annual_spend",)},
+        NO | {"aggregate_fields": ("region",)},
         NO | {"obligations": ("receipt.countersign",)},
     ],
 )
@@ -51,9 +54,17 @@ def test_a_contradiction_is_no_decision(contradiction: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "released",
-    [{}, {"fields": ()}, {"predicate_fields": ()}, {"obligations": ()}, NO],
+    [
+        {},
+        {"fields": ()},
+        {"predicate_fields": ()},
+        {"obligations": ()},
+        {"fields": (), "predicate_fields": ()},
+        {"fields": (), "predicate_fields": (), "aggregate_fields": ("region",)},
+        NO,
+    ],
 )
-def test_a_decision_shows_fields_or_proves_something_or_refuses(
+def test_a_decision_allows_in_one_way_or_refuses(
     released: dict[str, Any],
 ) -> None:
     assert decision(**released).allow == (released is not NO)
