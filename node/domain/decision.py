@@ -71,7 +71,7 @@ class Decision:
             message = "each field is released in one way"
             raise ValueError(message)
         if self.aggregate_fields and (self.fields or self.predicate_fields):
-            message = "figures are released by themselves"
+            message = "a decision gives figures, or else fields and proofs"
             raise ValueError(message)
         if not DENIALS.keys() >= set(self.denials):
             message = f"unknown denial codes among {self.denials}"
