@@ -17,8 +17,9 @@ Read in this order:
 * `records`       schemas, and which fields of them are told
 * `snapshots`     what a provider has committed to; `tiles` keeps its tree
 * `presentation`  fields of a record shown, and conditions proved of others
+* `plans`         what is to be computed over records (`plan_parts`, `plan_laws`)
 * `answers`       what an allowed call was answered with; `disclosure` checks it,
-                  `response` does when it is live
+                  `response` does when it is live, and `step_answer` of a plan's steps
 * `log`           one tree over all entries; `checkpoint` says what it commits to
 * `evidence`      all of that for one call, in a file; `bundle` for all of a stream
 * `verify`        is it so, step by step (`steps`, in the words of `wording`): how far
@@ -32,5 +33,5 @@ This package holds values and rules. It opens no socket and no database (only
 `ledger.jsonrpc` talks to a chain), reads no clock and draws no randomness (only the
 program does).
 
-Specs: `docs/protocols/{receipts,snapshots,log,evidence}.md`.
+Specs: `docs/protocols/{receipts,plans,snapshots,log,evidence}.md`.
 """

@@ -3,7 +3,8 @@
 It carries a receipt with its signatures, the proof that the receipt is in its
 provider's log, the proof that the log was anchored on a chain, and maybe the token
 with which the consumer asked, what the registry says of the keys, and what was
-disclosed, with where the snapshot behind it stands. Whoever holds the keys of the
+disclosed, with where the snapshot behind it stands; of a step, the plan that it is of
+and what it was answered with. Whoever holds the keys of the
 participants checks all of it offline (`ledger.verify`); the steps that ask the chain
 ask nobody else.
 
@@ -23,9 +24,11 @@ from ledger import shape
 from ledger.disclosure import MOST_CUSTOMERS, Disclosure, parse_disclosure
 from ledger.participants import Participant, parse_participant
 from ledger.place import PLACE, Anchor, Inclusion, Place, parse_place, place_among
+from ledger.plans import SignedPlan, parse_signed_plan
 from ledger.receipts import Countersignature, SignedReceipt, parse_signed_receipt
 from ledger.registry import History, parse_history
 from ledger.request import LONGEST
+from ledger.step_answer import StepAnswer, parse_step_answer
 
 __all__ = [
     "Anchor",
@@ -77,6 +80,8 @@ class Evidence:
         disclosure: What was disclosed, if the file tells.
         snapshot_place: Where the disclosure's snapshot stands, if the file tells.
         openings: Whom tokens of the disclosure mean, as far as the file tells.
+        plan: Of which the call was a step, if the file tells.
+        answer: What the step was answered with, if the file tells.
     """
 
     signed: SignedReceipt
@@ -90,6 +95,8 @@ class Evidence:
     disclosure: Disclosure | None = None
     snapshot_place: Place | None = None
     openings: tuple[Opening, ...] = ()
+    plan: SignedPlan | None = None
+    answer: StepAnswer | None = None
 
     @property
     def place(self) -> Place:
@@ -110,6 +117,10 @@ class Evidence:
             told["snapshot_place"] = self.snapshot_place.to_json()
         if self.openings:
             told["openings"] = [opening.to_json() for opening in self.openings]
+        if self.plan:
+            told["plan"] = self.plan.to_json()
+        if self.answer:
+            told["answer"] = self.answer.to_json()
         return {
             "typ": TYPE,
             **self.signed.to_json(),
@@ -130,7 +141,8 @@ _MEMBERS: Final = {
     *PLACE,
 }
 _DISCLOSED: Final = ("disclosure", "snapshot_place", "openings")
-_OPTIONAL: Final = ("request", "histories", *_DISCLOSED)
+_OF_A_STEP: Final = ("plan", "answer")
+_OPTIONAL: Final = ("request", "histories", *_DISCLOSED, *_OF_A_STEP)
 
 
 def parse_evidence(data: bytes) -> Evidence:
@@ -151,6 +163,10 @@ def evidence_of(value: object) -> Evidence:
     if "disclosure" not in told and not told.keys().isdisjoint(_DISCLOSED):
         raise Malformed("evidence that tells of a disclosure, and holds none")
     signed = parse_signed_receipt(found)
+    if signed.receipt.plan is None and not told.keys().isdisjoint(_OF_A_STEP):
+        raise Malformed("evidence that tells of a plan, and its receipt does not")
+    if "answer" in told and signed.receipt.response_hash is None:
+        raise Malformed("evidence that holds an answer, and its receipt names none")
     parties = {signed.receipt.provider, signed.receipt.consumer}
     if not parties.issuperset(each.did for each in told.get("histories", ())):
         raise Malformed("a history of somebody who is no party")
@@ -228,4 +244,6 @@ _TOLD: Final[Mapping[str, shape.Reader[Any]]] = {
     "disclosure": lambda value, _: parse_disclosure(value),
     "snapshot_place": parse_place,
     "openings": _openings,
+    "plan": lambda value, _: parse_signed_plan(value),
+    "answer": parse_step_answer,
 }

@@ -22,6 +22,8 @@ MOST_PARTIES: Final = 20
 MOST_VALUES: Final = 4096
 """Of one group."""
 MOST_BOUND: Final = 2**40
+MOST_EPSILON: Final = 20_000_000
+"""Of one plan, in millionths."""
 _LONGEST: Final = 256
 _PERIODS: Final[Mapping[str, Callable[[datetime.date], datetime.date]]] = {
     "day": lambda day: day,

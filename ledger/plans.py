@@ -28,6 +28,7 @@ from ledger.conditions import Condition, Value, check_conditions, parse_conditio
 from ledger.participants import Participant
 from ledger.plan_laws import MOST_OCTETS, Kind, laws_of
 from ledger.plan_parts import (
+    MOST_EPSILON,
     MOST_PARTIES,
     Group,
     Measure,
@@ -233,7 +234,7 @@ _READERS: Final[Mapping[str, shape.Reader[Any]]] = {
     "filters": check_conditions,
     "cohort": one_of("all", "shared"),
     "contribution": within(1, 50),
-    "epsilon_micro": within(0, 20_000_000),
+    "epsilon_micro": within(0, MOST_EPSILON),
     "k_min": within(5, 1_000_000),
     "parameters": shape.prose,
     "key": shape.optional(shape.digest),

@@ -3,9 +3,10 @@
 The provider writes a receipt for every call, the refused ones too, before it
 answers. It says who asked for which fields of how many customers under which
 agreement and purpose, what was to be proved of other fields, what the policy
-decided and from what, and the hash of what was sent. The consumer checks it and
-signs it back (*countersigns*), so that neither can later deny the call or swap
-the story.
+decided and from what, and the hash of what was sent. A call may be a *step* of a plan
+(`ledger.plans`): its receipt names the plan, and what of privacy was spent. The
+consumer checks a receipt and signs it back (*countersigns*), so that neither can later
+deny the call or swap the story.
 
 Receipts of one provider, consumer and agreement form a *stream*: numbered from 0
 without gaps, each naming the one before. A receipt cannot be changed, dropped or
@@ -29,6 +30,7 @@ from ledger import shape
 from ledger.conditions import Condition, check_conditions, parse_conditions
 from ledger.errors import Inconsistent
 from ledger.participants import Participant
+from ledger.plan_parts import MOST_EPSILON, within
 
 TYPE: Final = "fieldpact/receipt/1"
 FIRST: Final = "0" * 64
@@ -41,11 +43,11 @@ def stream_id(*, provider: str, consumer: str | None, agreement: str | None) -> 
 
 
 def request_hash(dataset: str, body: Mapping[str, Any]) -> str:
-    """Return the hash of a query, as 64 hex digits.
+    """Return the hash of a query or of a step, as 64 hex digits.
 
     Args:
-        dataset: Id of the dataset, from the address of the query.
-        body: Body of the query, exactly as sent.
+        dataset: Id of the dataset, from the address of the call.
+        body: Body of the query, or header of the step, exactly as sent.
     """
     return sha256(tagged("request", canonical({**body, "dataset": dataset}))).hex()
 
@@ -111,6 +113,9 @@ _READERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "withheld": shape.count,
     "snapshot": shape.optional(shape.digest),
     "response_hash": shape.optional(shape.digest),
+    "plan": shape.optional(shape.digest),
+    "step": shape.optional(shape.text),
+    "spent": within(0, MOST_EPSILON),
     "policy": _policy,
     "key_id": shape.text,
 }
@@ -118,8 +123,11 @@ _READERS: Final[Mapping[str, Callable[[object, str], object]]] = {
 
 _NEEDED_TO_ALLOW: Final = (
     *("consumer", "agreement", "agreement_hash", "nonce", "dataset"),
-    *("purpose", "statement", "snapshot", "response_hash"),
+    *("purpose", "response_hash"),
 )
+_OF_A_QUERY: Final = ("statement", "snapshot")
+_OF_RECORDS: Final = ("where", "customers", "records", "withheld", *_OF_A_QUERY)
+"""What the receipt of a step says nothing of: an aggregate discloses no records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +155,12 @@ class Receipt:
         snapshot: Id of the snapshot they are shown to be in; None when nothing
             was disclosed.
         response_hash: Hash of what was sent; None when nothing was.
-        key_id: Id of the provider's Ed25519 key.
+        key_id: Id of the provider's key that signs.
+        plan: Hash of the plan of which this call was a step; None when it was a query,
+            or when no plan was recognised.
+        step: Name of the step; None when it was a query.
+        spent: Privacy that this call has spent, in millionths of epsilon. A refusal may
+            have spent some, too: a cohort that is too small was counted before.
     """
 
     provider: str
@@ -174,6 +187,9 @@ class Receipt:
     response_hash: str | None
     policy: PolicyReference
     key_id: str
+    plan: str | None = None
+    step: str | None = None
+    spent: int = 0
     _written: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -188,7 +204,10 @@ class Receipt:
         sent = (self.records, self.withheld, self.response_hash, self.snapshot)
         disclosed = any((*sent, self.statement))
         hidden = {name for condition in self.where for name in condition.fields}
-        complete = all(getattr(self, name) for name in _NEEDED_TO_ALLOW)
+        wanted = ("plan",) if self.step else _OF_A_QUERY
+        complete = all(getattr(self, name) for name in (*_NEEDED_TO_ALLOW, *wanted))
+        asked = self.fields or self.where or self.plan
+        query = any(getattr(self, name) for name in _OF_RECORDS)
         return (
             (self.stream == stream, "the stream is not that of its parties"),
             ((self.sequence == 0) == (self.previous == FIRST), "the start is wrong"),
@@ -196,9 +215,12 @@ class Receipt:
             (allowed != bool(self.denials), "decision and denials disagree"),
             (allowed or not disclosed, "something was disclosed in spite of a refusal"),
             (complete or not allowed, "an allowed call is not told in full"),
-            (self.fields or self.where or not allowed, "nothing was asked for"),
+            (asked or not allowed, "nothing was asked for"),
             (self.where or not self.withheld, "records are withheld for no condition"),
             (hidden.isdisjoint(self.fields), "a field is both shown and hidden"),
+            (self.step or not self.plan, "there is a plan, and no step of it"),
+            (self.plan or not self.spent, "something was spent on no plan"),
+            (not self.step or not query, "a step tells of records"),
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -31,11 +31,13 @@ from ledger.evidence import Evidence, parse_evidence
 from ledger.held import Use, keys_held
 from ledger.participants import Participant, Pins
 from ledger.place import Place
+from ledger.plans import verify_plan
 from ledger.ports import ChainReader
 from ledger.receipts import verify_countersignature, verify_receipt
 from ledger.registry import Registry
 from ledger.request import parse_request, token_key, verify_request
 from ledger.standing import Standing, Walk, verify_place
+from ledger.step_answer import check_answer, check_plan
 from ledger.steps import Outcome, Step, run, step
 from ledger.trust import Trust
 
@@ -163,7 +165,7 @@ class _Case:
     @property
     def where_told(self) -> Mapping[str, tuple[bool, Check]]:
         """Steps of what a file need not hold, and whether there is anything to do."""
-        told = self.evidence
+        told, receipt = self.evidence, self.evidence.signed.receipt
         asked = self.trust.registry is not None
         return {
             "request_signature": (told.request is not None, self.request_signature),
@@ -175,6 +177,8 @@ class _Case:
             "disclosure": (told.disclosure is not None, self.disclosure),
             "snapshot": (told.disclosure is not None, self.snapshot),
             "openings": (bool(told.openings), self.openings),
+            "plan": (told.plan is not None, self.plan),
+            "answer": (receipt.decision == "allow" and bool(receipt.plan), self.answer),
         }
 
     def receipt(self) -> Outcome:
@@ -260,6 +264,9 @@ class _Case:
         if self.evidence.request is not None:
             named = parse_request(self.evidence.request).key_id
             used.append(Use(did=did, key=token_key(self.consumer, named)))
+        if self.evidence.plan is not None:
+            key = self.consumer.verifier(self.evidence.plan.plan.key_id)
+            used.append(Use(did=did, key=key))
         return used
 
     def disclosure(self) -> Outcome:
@@ -293,6 +300,22 @@ class _Case:
         for opening in self.evidence.openings:
             check_opening(opening.customer, opening.opening, opening.identifier)
         return "checked", str(len(opened))
+
+    def plan(self) -> Outcome:
+        receipt, told = self.evidence.signed.receipt, self.evidence.plan
+        if told is None or self.consumer is None:
+            return "unknown", str(receipt.consumer)
+        verify_plan(told, self.consumer)
+        check_plan(receipt, told.plan)
+        outcome, _ = self._under_key_of(self.consumer, told.plan.key_id)
+        return outcome, told.plan.plan_hash
+
+    def answer(self) -> Outcome:
+        receipt, told = self.evidence.signed.receipt, self.evidence.answer
+        if told is None:
+            return "sealed", str(receipt.response_hash)
+        check_answer(receipt, told)
+        return "checked", str(receipt.response_hash)
 
     def _under_key_of(self, party: Participant, key_id: str) -> Outcome:
         return "checked" if party.did in self.trust.pins else "embedded", key_id

@@ -27,6 +27,7 @@ _STATES: Final = {
     "checked": State.CHECKED,
     "nobody": State.CHECKED,
     "part": State.CHECKED,
+    "sealed": State.CHECKED,
     "pending": State.PENDING,
     "failed": State.FAILED,
 }
@@ -313,6 +314,37 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "disclosure.failed": (
         "What was disclosed is not what the receipt says, or not what was committed.",
         "披露内容与回执不符，或不是提供方所承诺的记录。",
+    ),
+    "answer.checked": (
+        "This is what the receipt says that the step was answered with.",
+        "答复内容与回执所记一致。",
+    ),
+    "answer.sealed": (
+        (
+            "The receipt fixes by its hash what the step was answered with; the file "
+            "does not hold the answer, so the two were not compared."
+        ),
+        "回执以杂凑值固定了该步骤的答复；文件不含答复内容，未作比对。",
+    ),
+    "answer.failed": (
+        "The step was answered with something else than the receipt says.",
+        "该步骤的答复与回执所记不符。",
+    ),
+    "plan.checked": (
+        "The consumer signed the plan, and the receipt is of a step of it.",
+        "计划由使用方签署，回执所记为该计划的步骤。",
+    ),
+    "plan.embedded": (
+        "The plan fits a key that only the file itself says is the consumer's.",
+        "计划的签名与一个公钥相符，但该公钥属于使用方仅为文件自称。",
+    ),
+    "plan.unknown": (
+        "No key of this consumer is pinned here, so its plan was not checked.",
+        "本地没有该使用方的登记公钥，未核验其计划。",
+    ),
+    "plan.failed": (
+        "The consumer did not sign this plan, or the receipt is of no step of it.",
+        "使用方并未签署该计划，或回执所记并非该计划的步骤。",
     ),
     "snapshot.checked": (
         "The commitment to these records is anchored; since then it is fixed.",
