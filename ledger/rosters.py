@@ -174,6 +174,11 @@ class Roster:
         every = (signed.acceptance for signed in self.acceptances)
         return {each.party: each.public for each in every if each.party != without}
 
+    def key(self, party: str) -> bytes | None:
+        """Return the mask key of a party, or None."""
+        every = (signed.acceptance for signed in self.acceptances)
+        return next((each.public for each in every if each.party == party), None)
+
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object."""
         listed = [signed.to_json() for signed in self.acceptances]
