@@ -118,6 +118,7 @@ AFTER_POLICY: Final = frozenset(
         "points.malformed",
         "result.mismatch",
         "roster.differencing",
+        "roster.invalid",
         "round.order",
         "round.replayed",
         "rows.exceeded",
@@ -423,6 +424,12 @@ DENIALS: Final[Mapping[str, Denial]] = MappingProxyType(
             "此前已就多一家或少一家企业的相同合计作答。",
             "Ask the same companies as before, or wait for the next period.",
             "请向与此前相同的企业请求，或等待下一周期。",
+        ),
+        "roster.invalid": _denial(
+            "The roster is not that of the plan, or a promise in it is not signed.",
+            "名册与计划不符，或其中有承诺未经签名。",
+            "Ask every party of the plan to accept, and send on what they signed.",
+            "请让计划中的每一方接受，并原样转发其签名。",
         ),
         "round.replayed": _denial(
             "The plan's round has been used before, for another plan.",
