@@ -71,6 +71,14 @@ class DecryptionKey:
         """
         return self._public
 
+    def budget(self, ciphertext: "Ciphertext") -> int:
+        """Return how many bits more the noise could have; 0 where all is noise.
+
+        For tests of what was released: it depends on the secret key, and is not told.
+        """
+        left: int = self._decryptor.invariant_noise_budget(ciphertext.inner)
+        return left
+
     def secret_octets(self) -> bytes:
         """Return the secret key, for `parse_decryption_key`.
 
@@ -89,11 +97,10 @@ class DecryptionKey:
         """
         if ciphertext.parameters != self._set:
             raise Malformed("a ciphertext of another parameter set")
-        inner = ciphertext.inner
-        if self._decryptor.invariant_noise_budget(inner) < self._set.budget:
+        if self.budget(ciphertext) < self._set.budget:
             raise Exhausted("too much noise to decrypt with certainty")
         plain = seal.Plaintext()
-        self._decryptor.decrypt(inner, plain)
+        self._decryptor.decrypt(ciphertext.inner, plain)
         decoded: list[int] = _encoder(self._set).decode_int64(plain)
         return decoded
 

@@ -77,6 +77,12 @@ def matches(ours: bytes, theirs: bytes) -> bytes:
     return numbers(psi.matches(ours, theirs))
 
 
+def check_distinct(points: bytes) -> bytes:
+    """Check that a list holds no point twice; return nothing."""
+    psi.check_distinct(points)
+    return b""
+
+
 def _count(octets: bytes) -> int:
     found = parse_number(octets)
     if not 0 <= found <= 1 << 24:
