@@ -116,6 +116,17 @@ def split(points: bytes) -> list[bytes]:
     return [points[at : at + POINT] for at in range(0, len(points), POINT)]
 
 
+def check_distinct(points: bytes) -> None:
+    """Check that a list holds no point twice.
+
+    Raises:
+        Malformed: It does, or it is no list of points.
+    """
+    held = split(points)
+    if len(set(held)) != len(held):
+        raise Malformed("a list that holds a point twice")
+
+
 def dummies(count: int, random_bytes: RandomBytes) -> bytes:
     """Return random points, which equal no identifier of anybody.
 

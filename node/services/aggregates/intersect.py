@@ -1,0 +1,150 @@
+"""Intersect: how many customers, or which, do two companies share?
+
+The provider's side. Its list is fixed by a commitment before it sees the asker's,
+and the asker's by the plan; then the lists are exchanged, once. The asker learns how
+many of its customers the provider has (mode `count`) or which (mode `list`), and the
+provider that somebody asked, and how many at most.
+
+Spec: `docs/protocols/fp-psi-sum-1.md`.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from crypto.errors import CryptoError
+from crypto.kernels.packing import pack
+from crypto.psi import POINT, bucket
+from ledger.plans import Plan
+from node.ports import Randomness
+from node.services.aggregates.intersect_lists import (
+    Secrets,
+    committed,
+    in_order,
+    kept_customers,
+    multiplied,
+    own_list,
+    refusal,
+    shuffled,
+)
+from node.services.aggregates.steps import Answer, Refusal, Run, StepCall
+
+COMMIT: Final = "commit"
+EXCHANGE: Final = "exchange"
+
+CustomersOf: TypeAlias = Callable[[str], Awaitable[Sequence[str]]]
+"""Returns the normalised keys of the customers of a dataset."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnList:
+    """Our side of a comparison.
+
+    Attributes:
+        customers: Sorted.
+        points: Blinded, filled up, in random order.
+    """
+
+    secrets: Secrets
+    customers: Sequence[str]
+    points: bytes
+
+    @property
+    def size(self) -> int:
+        """Points, dummies included."""
+        return len(self.points) // POINT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intersect:
+    """Implements `Handler` for plans of kind `intersection`.
+
+    Attributes:
+        customers: Of our datasets.
+    """
+
+    customers: CustomersOf
+    randomness: Randomness
+
+    @property
+    def steps(self) -> Sequence[str]:
+        """Names of its steps."""
+        return (COMMIT, EXCHANGE)
+
+    def charges(self, plan: Plan, step: str) -> bool:
+        """Tell whether a step spends: never, for nothing of it is noised."""
+        del plan, step
+        return False
+
+    async def __call__(self, call: StepCall, run: Run) -> Answer:
+        """Do a step.
+
+        Raises:
+            Refusal: The asker's list is longer than agreed, not what it committed
+                to, or no list of points; or the step is out of order.
+        """
+        if call.step == COMMIT:
+            return await self.commit(call, run)
+        if call.step == EXCHANGE:
+            own, theirs = await self.exchange(call, run)
+            return Answer(members={}, payload=pack(theirs, own.points))
+        raise Refusal("round.order")
+
+    async def commit(self, call: StepCall, run: Run) -> Answer:
+        """Fix our list before we see the asker's."""
+        check_size(call)
+        own = await self.own(call, run)
+        fixed = await committed(session(call.plan), own.points)
+        await in_order(run, COMMIT, bytes.fromhex(fixed), after="")
+        return Answer(members={"commitment": fixed, "size": own.size})
+
+    async def exchange(self, call: StepCall, run: Run) -> tuple[OwnList, bytes]:
+        """Multiply the asker's list; return ours, and what became of it."""
+        plan, points = call.plan, call.payload
+        await check_committed(plan, points)
+        await in_order(run, EXCHANGE, bytes.fromhex(plan.plan_hash), after=COMMIT)
+        own = await self.own(call, run)
+        try:
+            theirs = await multiplied(run, "multiply", own.secrets, points)
+        except CryptoError as error:
+            raise refusal(error) from error
+        if plan.mode != "list":
+            seed = own.secrets.shuffle_of(plan.asker)
+            theirs = await shuffled(run, seed, theirs)
+        return own, theirs
+
+    async def own(self, call: StepCall, run: Run) -> OwnList:
+        """Return our list: made at the first step, and the same after."""
+        secrets = await Secrets.drawn(run, self.randomness)
+        known = await self.customers(call.party.dataset)
+        customers = await kept_customers(run, known)
+        points = await own_list(run, secrets, session(call.plan), customers)
+        return OwnList(secrets=secrets, customers=customers, points=points)
+
+
+def session(plan: Plan) -> bytes:
+    """Return what identifiers are hashed with: the plan's round, 32 bytes."""
+    return bytes.fromhex(plan.round)
+
+
+def check_size(call: StepCall) -> None:
+    """Check that the asker's list is no longer than agreed.
+
+    Raises:
+        Refusal: `matching.size`.
+    """
+    allowance = call.agreement.terms.allowance
+    if allowance is None or call.plan.size > bucket(allowance.match_size):
+        raise Refusal("matching.size")
+
+
+async def check_committed(plan: Plan, points: bytes) -> None:
+    """Check that a list is the one that the asker committed to in its plan.
+
+    Raises:
+        Refusal: `points.malformed`, it has another length; `commitment.mismatch`.
+    """
+    if len(points) != plan.size * POINT:
+        raise Refusal("points.malformed")
+    if await committed(session(plan), points) != plan.commitment:
+        raise Refusal("commitment.mismatch")

@@ -1,0 +1,195 @@
+"""Blinded lists of customers, as both sides of an intersection make them.
+
+A side draws its secrets once for a plan: the scalar that blinds, and seeds for
+dummies and orders. From these and its customers follows everything else, so that who
+goes on after a kill makes the same list. Lists are cut into parts of 8,192 points,
+which are blinded and multiplied in worker processes.
+
+What is done with the lists, and who learns what of them:
+`docs/protocols/fp-psi-sum-1.md`.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from crypto.encoding import sha256, tagged
+from crypto.errors import CryptoError
+from crypto.kernels import psi as kernels
+from crypto.kernels.packing import numbers, pack, parse_numbers, unpack
+from crypto.psi import POINT, bucket, commitment
+from node.errors import Unavailable
+from node.ports import Randomness
+from node.services.aggregates.steps import Refusal, Run
+
+PART: Final = 8192
+"""Points in a part of a list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """What one side draws for one list in one session.
+
+    Attributes:
+        scalar: Blinds, 32 bytes.
+        dummies: Seed of the points that fill the list up.
+        order: Seed of the list's own order.
+        shuffle: From which the seeds come of the orders of what is multiplied for
+            others (`shuffle_of`).
+    """
+
+    scalar: bytes = field(repr=False)
+    dummies: bytes = field(repr=False)
+    order: bytes = field(repr=False)
+    shuffle: bytes = field(repr=False)
+
+    @classmethod
+    async def drawn(cls, run: Run, randomness: Randomness) -> Self:
+        """Draw them, or return those that this run has drawn."""
+
+        async def draw() -> bytes:
+            scalar = await run.compute(kernels.key, randomness(64))
+            return pack(scalar, *(randomness(32) for _ in range(3)))
+
+        return cls.parse(await run.once("secrets", draw, secret=True))
+
+    @classmethod
+    def parse(cls, octets: bytes) -> Self:
+        """Read what `octets` writes."""
+        scalar, dummies, order, shuffle = unpack(octets)
+        return cls(scalar=scalar, dummies=dummies, order=order, shuffle=shuffle)
+
+    @property
+    def octets(self) -> bytes:
+        """All of them, to be kept encrypted."""
+        return pack(self.scalar, self.dummies, self.order, self.shuffle)
+
+    def shuffle_of(self, whose: str) -> bytes:
+        """Return the seed of the order of one other side's list, 32 bytes."""
+        return sha256(tagged("psi-shuffle", self.shuffle), whose.encode())
+
+
+async def own_list(
+    run: Run, secrets: Secrets, session: bytes, customers: Sequence[str]
+) -> bytes:
+    """Return our customers as a list to be sent: blinded, filled up, in random order.
+
+    Args:
+        session: The plan's round, 32 bytes.
+        customers: Normalised keys, each once.
+    """
+    parts = await asyncio.to_thread(_packed, customers)
+    blinded = await run.map(
+        "blind", kernels.blind, parts, secrets.scalar, session, size=PART
+    )
+    missing = bucket(len(customers)) - len(customers)
+    rest = await run.compute(kernels.dummies, numbers([missing]), secrets.dummies)
+    order = await own_order(run, secrets, len(customers))
+    return await run.compute(kernels.arranged, order, b"".join(blinded) + rest)
+
+
+async def own_order(run: Run, secrets: Secrets, count: int) -> bytes:
+    """Return, for each place of our list, which customer stands there.
+
+    Returns:
+        Numbers; those from `count` on are dummies.
+    """
+    size = numbers([bucket(count)])
+    return await run.compute(kernels.order, size, secrets.order)
+
+
+async def multiplied(run: Run, stage: str, secrets: Secrets, points: bytes) -> bytes:
+    """Multiply another side's points with our scalar, in their order.
+
+    Raises:
+        Malformed: Not a list of points, or one of them twice.
+    """
+    await run.compute(kernels.check_distinct, points)
+    done = await run.map(
+        stage, kernels.multiply, cut(points), secrets.scalar, size=PART
+    )
+    return b"".join(done)
+
+
+async def shuffled(run: Run, seed: bytes, points: bytes) -> bytes:
+    """Return a list of points in an order that the seed gives."""
+    order = await run.compute(kernels.order, numbers([len(points) // POINT]), seed)
+    return await run.compute(kernels.arranged, order, points)
+
+
+async def places(run: Run, ours: bytes, theirs: bytes) -> list[int]:
+    """Return the places in one list of the points that are in another, too.
+
+    Raises:
+        Malformed: A list holds a point twice.
+    """
+    found = await run.compute(kernels.matches, ours, theirs)
+    return await asyncio.to_thread(parse_numbers, found)
+
+
+async def committed(session: bytes, points: bytes) -> str:
+    """Return the hash by which a list is fixed (`crypto.psi.commitment`)."""
+    return await asyncio.to_thread(commitment, session, points)
+
+
+def cut(points: bytes) -> list[bytes]:
+    """Cut a list of points into parts."""
+    step = POINT * PART
+    return [points[at : at + step] for at in range(0, len(points), step)]
+
+
+async def kept_customers(run: Run, customers: Sequence[str]) -> list[str]:
+    """Keep the customers of a list, for they may change between steps; sorted."""
+
+    def packed() -> bytes:
+        return pack(*(each.encode() for each in sorted(set(customers))))
+
+    async def keep() -> bytes:
+        return await asyncio.to_thread(packed)
+
+    found = await run.once("customers", keep, secret=True)
+    return await asyncio.to_thread(lambda: [each.decode() for each in unpack(found)])
+
+
+async def in_order(run: Run, step: str, made: bytes, *, after: str) -> None:
+    """Keep that a step was done with certain octets, once another was.
+
+    Args:
+        made: What the step was asked with; a hash of it is enough.
+        after: The step that has to come before; none if it is empty.
+
+    Raises:
+        Refusal: `round.order`: that one was not done; `round.replayed`: this one was,
+            with other octets.
+    """
+
+    async def missing() -> bytes:
+        raise Refusal("round.order")
+
+    async def now() -> bytes:
+        return made
+
+    if after:
+        await run.once(f"did-{after}", missing)
+    if await run.once(f"did-{step}", now) != made:
+        raise Refusal("round.replayed")
+
+
+def refusal(error: CryptoError, code: str = "points.malformed") -> Refusal:
+    """Return the refusal of a step whose octets are wrong."""
+    refused = Refusal(code)
+    refused.__cause__ = error
+    return refused
+
+
+def wrong(detail: str) -> Unavailable:
+    """Return the error of an answer that is not what the protocol says."""
+    return Unavailable("partner.malformed", f"The partner's answer {detail}.")
+
+
+def _packed(customers: Sequence[str]) -> list[bytes]:
+    parts = range(0, len(customers), PART)
+    return [
+        pack(*(each.encode() for each in customers[at : at + PART])) for at in parts
+    ]
