@@ -48,6 +48,15 @@ def commit(
     return backend.encode_g1(_committed(numbers, blinding, backend))
 
 
+def check_commitment(commitment: bytes, *, backend: Backend = ARKWORKS) -> None:
+    """Check that octets are a commitment to something.
+
+    Raises:
+        Malformed: Not a point of the group, the identity, or in another spelling.
+    """
+    backend.decode_g1(commitment)
+
+
 def check_sum(
     commitments: Sequence[bytes],
     numbers: Sequence[int],
