@@ -1,0 +1,255 @@
+"""Cells: what each customer adds to each cell of a table, cut off where agreed.
+
+A table counts or sums over customers, and what one customer can do to it decides how
+much noise hides that customer. So before anything is added up, each is limited: what
+one adds to one cell is *clipped* to the plan's bound, and nobody is in more cells than
+the plan's *contribution*. Of those who are in more, the cells are drawn by a keyed hash
+under a secret that is fresh for every plan: neither the order of the rows nor the
+partner has a say in it.
+
+A *cohort* is the set of customers who have a record that passes the filters. In the
+same reading of the same rows it is compared with the cohorts of earlier plans: two
+answers whose cohorts differ in a few customers are, subtracted, an answer about those.
+
+Nothing here is noised: these are exact figures over people, and they do not leave.
+
+Spec: `docs/protocols/fp-map-1.md`, section "What a customer adds".
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+from crypto.errors import Malformed
+from crypto.typed import Field as TypedField
+from crypto.typed import Kind as TypedKind
+from ledger.conditions import Condition
+from ledger.plans import Plan
+from node.domain.dataset import Dataset, Field, FieldType, Value
+
+_MEMO: Final = 65_536
+"""Values whose answer to a condition is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Customers who have a record that passes all of the filters.
+
+    Attributes:
+        shared: Only of those whom both sides know.
+    """
+
+    filters: tuple[Condition, ...]
+    shared: bool
+
+    @classmethod
+    def of(cls, plan: Plan) -> "Cohort":
+        """Return the cohort that a plan is over."""
+        return cls(plan.filters, plan.cohort == "shared")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amounts:
+    """What was found in the rows, by customer; exact and secret.
+
+    Attributes:
+        by_customer: What each adds to each cell: limited in cells and in amount.
+        cohort: How many customers there are in the plan's cohort.
+        differences: In how many it differs from each of the other cohorts.
+        members: The cohort's customers.
+    """
+
+    by_customer: Mapping[str, Mapping[int, int]]
+    cohort: int
+    differences: tuple[int, ...]
+    members: frozenset[str]
+
+    @property
+    def smallest(self) -> int:
+        """The smallest of the groups of customers that the figures could be about.
+
+        One customer more or less changes it by one at most.
+        """
+        return min(self.cohort, *self.differences)
+
+    def sums(self, count: int) -> list[int]:
+        """Return the sum of each of so many cells."""
+        totals = [0] * count
+        for amounts in self.by_customer.values():
+            for cell, amount in amounts.items():
+                totals[cell] += amount
+        return totals
+
+    def customers(self, count: int) -> list[int]:
+        """Return how many customers are in each of so many cells."""
+        totals = [0] * count
+        for amounts in self.by_customer.values():
+            for cell in amounts:
+                totals[cell] += 1
+        return totals
+
+
+class Gathering:
+    """Takes rows one after the other, and keeps what they add to whom.
+
+    Attributes:
+        fields: Those whose values it needs.
+
+    Args:
+        plan: What is asked.
+        dataset: Types the fields.
+        others: Cohorts of earlier plans.
+        shared: The customers whom both sides know.
+
+    Raises:
+        Malformed: A filter does not fit its field, or what is summed is no number.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        dataset: Dataset,
+        others: Sequence[Cohort] = (),
+        shared: Collection[str] = frozenset(),
+    ) -> None:
+        self._plan, self._shared = plan, shared
+        self._amount = _measured(plan, dataset)
+        tests: dict[Condition, _Test] = {}
+        for cohort in (Cohort.of(plan), *others):
+            for condition in cohort.filters:
+                tests.setdefault(condition, _Test(condition, dataset))
+        self._cohorts = [
+            (each.shared, [tests[condition] for condition in each.filters])
+            for each in (Cohort.of(plan), *others)
+        ]
+        named = {name for condition in tests for name in condition.fields}
+        self.fields = frozenset({*plan.fields, *named})
+        self._in: dict[str, int] = defaultdict(int)
+        self._cells: dict[str, dict[int, int]] = defaultdict(dict)
+
+    def take(self, customer: str, values: Mapping[str, Value]) -> None:
+        """Take one row.
+
+        Args:
+            customer: Normalised key.
+            values: In wire form by name, of every field in `fields`.
+        """
+        passed = 0
+        for number, (shared, tests) in enumerate(self._cohorts):
+            known = not shared or customer in self._shared
+            if known and all(test(values) for test in tests):
+                passed |= 1 << number
+        if not passed:
+            return
+        self._in[customer] |= passed
+        if not passed & 1 or (amount := self._amount(values)) is None:
+            return
+        if (cell := self._plan.cell_of(values)) is not None:
+            cells = self._cells[customer]
+            cells[cell] = cells.get(cell, 0) + amount
+
+    def amounts(self, seed: bytes) -> Amounts:
+        """Return what was found, limited as the plan says.
+
+        Args:
+            seed: 32 random bytes, secret, for this plan only.
+        """
+        plan = self._plan
+        limited = {
+            customer: {
+                cell: min(max(cells[cell], 0), plan.measure.bound)
+                for cell in _chosen(customer, cells, plan.contribution, seed)
+            }
+            for customer, cells in self._cells.items()
+        }
+        differences = [0] * (len(self._cohorts) - 1)
+        for passed in self._in.values():
+            for number in range(len(differences)):
+                differences[number] += (passed ^ passed >> number + 1) & 1
+        members = frozenset(name for name, passed in self._in.items() if passed & 1)
+        return Amounts(
+            by_customer=limited,
+            cohort=len(members),
+            differences=tuple(differences),
+            members=members,
+        )
+
+
+class _Test:
+    """A condition on one field, which remembers its answers."""
+
+    def __init__(self, condition: Condition, dataset: Dataset) -> None:
+        (self._name,) = condition.fields
+        self._condition = condition
+        self._schema = (_typed(dataset, self._name),)
+        condition.predicate(self._schema)
+        self._known: dict[Value, bool] = {}
+
+    def __call__(self, values: Mapping[str, Value]) -> bool:
+        value = values[self._name]
+        if (answer := self._known.get(value)) is None:
+            answer = self._condition.holds(self._schema, {self._name: value})
+            if len(self._known) < _MEMO:
+                self._known[value] = answer
+        return answer
+
+
+def _typed(dataset: Dataset, name: str) -> TypedField:
+    field = _field(dataset, name)
+    kind = TypedKind(field.type)
+    return TypedField(name=name, kind=kind, unit=field.unit, scale=field.scale)
+
+
+def _field(dataset: Dataset, name: str) -> Field:
+    if (field := dataset.field(name)) is None:
+        message = "the plan names a field that the dataset does not have"
+        raise Malformed(message)
+    return field
+
+
+def _measured(
+    plan: Plan, dataset: Dataset
+) -> Callable[[Mapping[str, Value]], int | None]:
+    """Return what tells how much a row adds: None where it does not count at all.
+
+    Only whole numbers and amounts of money are ever added up. Text, which could name
+    somebody, chooses a cell or a cohort and enters no arithmetic.
+    """
+    name, counts = plan.measure.field, plan.measure.what == "count"
+    if name is None:
+        return lambda _: 1
+    field = _field(dataset, name)
+    if counts:
+        return lambda values: None if values[name] is None else 1
+    if field.type is FieldType.INTEGER:
+        return lambda values: _integer(values[name])
+    if field.type is FieldType.MONEY:
+        return lambda values: _money(values[name])
+    message = "only integers and amounts are summed"
+    raise Malformed(message)
+
+
+def _integer(value: Value) -> int | None:
+    return value if type(value) is int else None
+
+
+def _money(value: Value) -> int | None:
+    """Return an amount in its smallest unit."""
+    return int(value.replace(".", "")) if isinstance(value, str) else None
+
+
+def _chosen(
+    customer: str, cells: Iterable[int], most: int, seed: bytes
+) -> Collection[int]:
+    """Draw the cells in which a customer counts: keyed, the same in any order."""
+    found = list(cells)
+    if len(found) <= most:
+        return found
+    name = customer.encode()
+
+    def drawn(cell: int) -> bytes:
+        return blake2b(cell.to_bytes(4, "big") + name, key=seed).digest()
+
+    return sorted(found, key=drawn)[:most]

@@ -1,0 +1,296 @@
+"""Tally: from the rows of a CRM to figures that may be told.
+
+The rows are read once, in a thread, and only the columns that the plan names. What is
+found is exact and stays in that thread; what comes out is noised, drawn once for the
+plan and kept before anything leaves. Asked again, it is the same.
+
+A plan is refused here for whom it would be about, not for what it asks:
+
+* `plan.narrowing`: the same groups and measure were answered before with one condition
+  more or less. Found in the plans alone; costs nothing.
+* `cohort.too_small`: the plan's cohort, or its difference from the cohort of an earlier
+  plan, has fewer than `k_min` customers. That is tested on one noised number, the
+  smallest of these, at a tenth of the plan's epsilon; a refusal costs that tenth.
+
+Earlier plans are those under the same agreement in the running period of its allowance,
+whether they were answered or are being answered.
+
+Spec: `docs/protocols/fp-map-1.md`.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from crypto import noise
+from crypto.encoding import canonical
+from crypto.errors import Malformed
+from crypto.kernels.packing import numbers
+from ledger.plans import Party, Plan
+from node.domain.agreement import Agreement
+from node.domain.cells import Amounts, Gathering
+from node.domain.customer import BadCustomer, normalise
+from node.domain.noised import (
+    Laplace,
+    Noised,
+    Shares,
+    Spread,
+    noised,
+)
+from node.domain.values import BadValue, to_wire
+from node.ports import Clock, Publication, Randomness, Sources, Store
+from node.services.aggregates.earlier import Known, began_at, look
+from node.services.aggregates.kept_tables import read, refused, write
+from node.services.aggregates.steps import Refusal, Run
+
+_log = logging.getLogger("fieldpact.tally")
+_TELL_MS: Final = 500.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """What each declared customer adds to each cell, and the noised figures over them.
+
+    Attributes:
+        size: Positions in the declaration.
+        matrix: One number for each cell and position, a cell's positions together, as
+            `crypto.kernels.packing` writes numbers. Exact and secret.
+        noised: Of each segment, the plan's cells.
+    """
+
+    size: int
+    matrix: bytes
+    noised: Noised
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Counts and sums over a provider's customers, for plans.
+
+    Attributes:
+        laplace: Adds noise.
+        spread: How large that noise is.
+    """
+
+    sources: Sources
+    store: Store
+    clock: Clock
+    randomness: Randomness
+    laplace: Laplace = noise.laplace
+    spread: Spread = noise.spread
+
+    async def cells(
+        self,
+        plan: Plan,
+        party: Party,
+        agreement: Agreement,
+        publication: Publication,
+        run: Run,
+    ) -> Noised:
+        """Return the plan's cells, noised and suppressed: the same every time.
+
+        Raises:
+            Refusal: `plan.malformed`, `plan.narrowing`, `cohort.too_small`, or
+                `aggregate.bound`: a cell is larger than a slot holds.
+            Unavailable: The source does not answer, or not in time.
+        """
+
+        async def _make() -> bytes:
+            known = await self._known(plan, party, agreement)
+            amounts = await self._gather(plan, publication, known, run)
+            return await asyncio.to_thread(self._cells, plan, amounts)
+
+        return read(plan, await run.once("noised", _make, secret=True))[0]
+
+    async def rows(
+        self,
+        plan: Plan,
+        party: Party,
+        agreement: Agreement,
+        publication: Publication,
+        run: Run,
+        *,
+        masks: Sequence[int],
+        declaration: str,
+    ) -> Rows:
+        """Return what each declared customer adds, and the noised figures of segments.
+
+        Args:
+            masks: Of each segment, a bit for each position; no two have one in common.
+            declaration: Hash of the declaration that they are about.
+
+        Raises:
+            Refusal: As `cells`; and `plan.mismatch`: another was declared since.
+        """
+
+        async def _make() -> bytes:
+            known = await self._known(plan, party, agreement)
+            if known.declaration != declaration:
+                raise Refusal("plan.mismatch")
+            amounts = await self._gather(plan, publication, known, run)
+            return await asyncio.to_thread(self._rows, plan, amounts, known, masks)
+
+        kept = await run.once("rows", _make, secret=True)
+        table, matrix = await asyncio.to_thread(read, plan, kept)
+        size = len(matrix) // 8 // plan.cell_count
+        return Rows(size=size, matrix=matrix, noised=table)
+
+    async def customer_values(
+        self,
+        plan: Plan,
+        party: Party,
+        agreement: Agreement,
+        publication: Publication,
+        run: Run,
+    ) -> Mapping[str, int]:
+        """Return what each customer adds to a plan without groups, clipped. Exact!
+
+        Whether there are enough customers is for the caller to test, once it knows
+        which of them count.
+
+        Returns:
+            By normalised key, of the customers who pass the filters and have a value.
+
+        Raises:
+            Refusal: `plan.malformed` or `plan.narrowing`.
+            Unavailable: The source does not answer, or not in time.
+        """
+
+        async def _make() -> bytes:
+            known = await self._known(plan, party, agreement)
+            amounts = await self._gather(plan, publication, known, run)
+            return canonical(
+                {name: cells[0] for name, cells in amounts.by_customer.items()}
+            )
+
+        kept = await run.once("values", _make, secret=True)
+        found: Mapping[str, int] = await asyncio.to_thread(json.loads, kept)
+        return found
+
+    async def _known(self, plan: Plan, party: Party, agreement: Agreement) -> Known:
+        if (party.agreement, party.dataset) != (agreement.id, agreement.dataset):
+            raise Refusal("plan.mismatch")
+        shares = Shares.of(plan)
+        try:
+            for share in (shares.test, shares.counts):
+                self.spread(plan.contribution, share, 0.5)
+            if shares.sums:
+                self.spread(plan.contribution * plan.measure.bound, shares.sums, 0.5)
+        except Malformed:
+            raise Refusal("plan.malformed") from None
+        since = began_at(agreement, self.clock.now())
+        return await self.store.read(partial(look, plan, agreement, since))
+
+    async def _gather(
+        self, plan: Plan, publication: Publication, known: Known, run: Run
+    ) -> Amounts:
+        """Read every row once. Progress is told, and whether to go on asked."""
+        try:
+            gathering = Gathering(
+                plan, publication.dataset, known.others, known.positions
+            )
+        except Malformed:
+            raise Refusal("plan.malformed") from None
+        loop = asyncio.get_running_loop()
+        total = publication.report.get("rows", 0)
+
+        def _tell(done: int) -> None:
+            told = run.tell("rows", done, max(total, done))
+            asyncio.run_coroutine_threadsafe(told, loop).result()
+
+        await run.tell("rows", 0, total)
+        await asyncio.to_thread(self._scan, publication, gathering, _tell)
+        return await asyncio.to_thread(gathering.amounts, self.randomness(32))
+
+    def _scan(
+        self,
+        publication: Publication,
+        gathering: Gathering,
+        tell: Callable[[int], None],
+    ) -> None:
+        """Take every sound row. Runs in a thread."""
+        dataset = publication.dataset
+        key = dataset.customer
+        needed = [each for each in dataset.fields if each.name in gathering.fields]
+        columns = sorted({key.column, *(each.column for each in needed)})
+        done = left_out = 0
+        told = self.clock.elapsed_ms()
+        for rows in self.sources(dataset).scan(columns):
+            for row in rows:
+                try:
+                    customer = normalise(key.rule, row[key.column])
+                    values = {
+                        each.name: to_wire(each, row[each.column]) for each in needed
+                    }
+                except (BadCustomer, BadValue):
+                    left_out += 1
+                else:
+                    gathering.take(customer, values)
+            done += len(rows)
+            if self.clock.elapsed_ms() - told >= _TELL_MS:
+                told = self.clock.elapsed_ms()
+                tell(done)
+        tell(done)
+        _log.info("%s: %d rows read, %d left out", dataset.id, done, left_out)
+
+    def _cells(self, plan: Plan, amounts: Amounts) -> bytes:
+        if (refused := self._tested(plan, amounts.smallest)) is not None:
+            return refused
+        count = plan.cell_count
+        table = self._noised(plan, amounts.customers(count), amounts.sums(count))
+        return write(table)
+
+    def _rows(
+        self, plan: Plan, amounts: Amounts, known: Known, masks: Sequence[int]
+    ) -> bytes:
+        columns, size = plan.cell_count, known.size
+        matrix = [0] * (columns * size)
+        customers, sums = [0] * (len(masks) * columns), [0] * (len(masks) * columns)
+        segment = {
+            name: number
+            for name, position in known.positions.items()
+            for number, mask in enumerate(masks)
+            if mask >> position & 1
+        }
+        for name, cells in amounts.by_customer.items():
+            first = segment[name] * columns if name in segment else None
+            for cell, amount in cells.items():
+                matrix[cell * size + known.positions[name]] = amount
+                if first is not None:
+                    customers[first + cell] += 1
+                    sums[first + cell] += amount
+        matched = [0] * len(masks)
+        for name in amounts.members & segment.keys():
+            matched[segment[name]] += 1
+        sides = [min(count, amounts.cohort - count) for count in matched]
+        refused = self._tested(plan, min(amounts.smallest, *sides))
+        if refused is not None:
+            return refused
+        return write(self._noised(plan, customers, sums), numbers(matrix))
+
+    def _tested(self, plan: Plan, smallest: int) -> bytes | None:
+        """Test the least number of customers that figures could be about, noised.
+
+        Returns:
+            What is kept of a refusal; None where there are enough.
+        """
+        share = Shares.of(plan).test
+        (found,) = self.laplace([smallest], sensitivity=1, epsilon_micro=share)
+        if found >= plan.k_min:
+            return None
+        return refused("cohort.too_small", share)
+
+    def _noised(
+        self, plan: Plan, customers: Sequence[int], sums: Sequence[int]
+    ) -> Noised:
+        return noised(
+            plan,
+            customers=customers,
+            sums=sums,
+            laplace=self.laplace,
+            spread=self.spread,
+        )
