@@ -46,6 +46,7 @@ from node.ports import Clock, Identity, PolicyDecisionPoint, Store
 from node.services import Services
 from node.services.acknowledge import Acknowledge
 from node.services.adopt import Adopt
+from node.services.aggregates.tell_budget import TellBudget
 from node.services.align import Align
 from node.services.anchor import Anchoring
 from node.services.ask import Ask
@@ -406,6 +407,7 @@ def _services(
         ),
         registry=registry,
         compare_keys=compare_keys,
+        budget=TellBudget(store=store, clock=clock, company=company),
         ready=_Readiness(store, policy, identity, clock, compare_keys),
     )
 

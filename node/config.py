@@ -125,12 +125,15 @@ class CompanyPolicy(_Strict):
         max_rows: Customers that one call may ask about.
         max_unacknowledged: Receipts of one agreement that a partner may leave
             without its signature before nothing more is answered under it.
+        max_epsilon_micro: Privacy of the customers of one dataset that all partners
+            together may spend in a calendar year, in millionths of epsilon.
     """
 
     denied_fields: tuple[_FieldName, ...] = ()
     denied_partners: tuple[_Did, ...] = ()
     max_rows: int = Field(default=10_000, ge=1, le=1_000_000)
     max_unacknowledged: int = Field(default=100, ge=1, le=1_000_000)
+    max_epsilon_micro: int = Field(default=20_000_000, ge=0, le=1_000_000_000)
 
 
 class Settings(BaseSettings):

@@ -12,6 +12,7 @@ from crypto.encoding import check_depth
 from crypto.errors import Malformed
 from node.api import (
     audit,
+    budget,
     chain,
     management,
     negotiations,
@@ -125,6 +126,7 @@ def create_app(start: Starter, operators: Mapping[str, str]) -> FastAPI:
         management,
         chain,
         audit,
+        budget,
     ):
         app.include_router(module.router)
     return app

@@ -5,6 +5,7 @@ import typer
 from ledger.verifier import verify
 from node.cli import (
     asking,
+    budget,
     chain,
     company,
     consortium,
@@ -34,6 +35,7 @@ for command in (
     proving.compare,
     proving.replay,
     streams.reconcile,
+    budget.budget,
     keeping.fsck,
 ):
     app.command()(command)

@@ -231,6 +231,7 @@ class Company:
     denied_partners: tuple[str, ...] = ()
     max_rows: int = 10_000
     max_unacknowledged: int = 100
+    max_epsilon_micro: int = 20_000_000
 
 
 def question(

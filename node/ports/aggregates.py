@@ -81,6 +81,7 @@ class Spending:
         epsilon_micro: What is taken, rounded up.
         committed: Whether something was computed from data; only then is it for good.
         roster: DIDs of the parties that contributed to the same sum, sorted.
+        at: When it was reserved; None before.
     """
 
     plan: str
@@ -91,6 +92,7 @@ class Spending:
     epsilon_micro: int
     committed: bool
     roster: tuple[str, ...] = ()
+    at: datetime.datetime | None = None
 
 
 class Budgets(Protocol):
@@ -143,6 +145,15 @@ class Budgets(Protocol):
 
     def of(self, plan: str) -> Spending | None:
         """Return what a plan reserved, or None."""
+        ...
+
+    def told(self, stream: str, since: datetime.datetime) -> int:
+        """Return what a provider's receipts say was spent, micro-epsilon.
+
+        Args:
+            stream: In which this node is the consumer. Receipts that do not verify,
+                and those that were erased, do not count.
+        """
         ...
 
 

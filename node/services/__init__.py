@@ -9,6 +9,7 @@ from node.domain.negotiation import Role
 from node.errors import Conflict, NotFound, Unauthenticated
 from node.ports import Audit, Clock, Identity, KeyRegistry, Store, UnitOfWork
 from node.services.adopt import Adopt
+from node.services.aggregates.tell_budget import TellBudget
 from node.services.align import Align
 from node.services.anchor import Anchoring
 from node.services.ask import Ask
@@ -57,6 +58,7 @@ class Services:
     erase: Erase
     registry: KeyRegistry | None
     compare_keys: CompareKeys
+    budget: TellBudget
     ready: Callable[[], Awaitable[None]]
 
     async def burn(self, caller: Caller) -> None:

@@ -10,6 +10,7 @@ balance. Accounts are charged in the order of their names: nobody waits in a cir
 import datetime
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -19,7 +20,7 @@ from node.adapters.sql import tables as t
 from node.errors import Conflict
 from node.ports.aggregates import Account, Spending
 
-_b, _s = t.budgets.c, t.spendings.c
+_b, _s, _r = t.budgets.c, t.spendings.c, t.received.c
 
 
 class SqlBudgets:
@@ -148,6 +149,22 @@ class SqlBudgets:
         row = self._connection.execute(one).one_or_none()
         return _spending(row) if row else None
 
+    def told(self, stream: str, since: datetime.datetime) -> int:
+        """Return what a provider's receipts say was spent, micro-epsilon."""
+        core: sa.ColumnElement[str] = _r.core
+        if self._connection.dialect.name == "sqlite":
+            spent: sa.ColumnElement[int] = sa.func.json_extract(core, "$.spent")
+        else:
+            told = sa.cast(core, postgresql.JSONB)["spent"].astext
+            spent = sa.cast(told, sa.BigInteger)
+        ours = sa.select(sa.func.sum(spent)).where(
+            _r.stream == stream,
+            _r.at >= int(since.timestamp()),
+            _r.verified,
+            core.is_not(None),
+        )
+        return int(self._connection.scalar(ours) or 0)
+
 
 def _one(name: str, period: str) -> sa.ColumnElement[bool]:
     return sa.and_(_b.account == name, _b.period == period)
@@ -165,7 +182,7 @@ def _unkept(spending: Spending | None) -> Conflict:
     return Conflict("budget.roster", detail)
 
 
-def _spending(row: sa.Row[tuple[object, ...]]) -> Spending:
+def _spending(row: sa.Row[Any]) -> Spending:
     return Spending(
         plan=row.plan,
         query=row.query,
@@ -175,4 +192,5 @@ def _spending(row: sa.Row[tuple[object, ...]]) -> Spending:
         epsilon_micro=row.epsilon_micro,
         committed=row.committed,
         roster=tuple(json.loads(row.roster)),
+        at=datetime.datetime.fromtimestamp(row.at, datetime.UTC),
     )
