@@ -1,0 +1,102 @@
+"""What both sides of a joint sum work out alike: limbs, noise, and what is in range.
+
+Everything here follows from the plan and from how long the two lists are, which both
+know. So neither has to believe the other how values are cut, or how large a sum can be.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, Protocol
+
+from crypto import noise
+from crypto.errors import Malformed
+from crypto.kernels.packing import parse_numbers
+from crypto.parameters import ParameterSet, parameter_set
+from ledger.plans import Plan
+from node.domain.joint import MOST, Limbs, limbs
+
+FINISH: Final = "finish"
+BETA: Final = 0.05
+"""The chance that noise is beyond the spread that is told."""
+_NEVER: Final = 2.0**-40
+"""The chance that noise is beyond what range analysis leaves room for."""
+
+
+class Noise(Protocol):
+    """Adds noise to figures: `crypto.noise.laplace`."""
+
+    def __call__(
+        self, values: Sequence[int], *, sensitivity: int, epsilon_micro: int
+    ) -> list[int]:
+        """Return the figures with noise that one customer's change hides in."""
+        ...
+
+
+async def noised(
+    add: Noise, values: Sequence[int], sensitivity: int, epsilon_micro: int
+) -> list[int]:
+    """Add noise, in a thread: sampling takes as long as it takes."""
+    drawn = partial(add, sensitivity=sensitivity, epsilon_micro=epsilon_micro)
+    return await asyncio.to_thread(drawn, list(values))
+
+
+def share(plan: Plan) -> int:
+    """Return what the asker spends of its own privacy on the count that it tells."""
+    return max(plan.epsilon_micro // 10, 1)
+
+
+def rest(plan: Plan) -> int:
+    """Return what the asker spends of its own privacy on the sum that it has added."""
+    return max(plan.epsilon_micro - share(plan), 1)
+
+
+def reach(epsilon_micro: int) -> Callable[[int], int]:
+    """Return how large noise becomes, by sensitivity: more once in 2^40 draws."""
+    return lambda sensitivity: noise.spread(sensitivity, epsilon_micro, _NEVER)
+
+
+def spread(plan: Plan) -> int:
+    """Return within what the provider's noise stays, but for `BETA`."""
+    return noise.spread(plan.measure.bound, plan.epsilon_micro, BETA)
+
+
+def cut(plan: Plan, theirs: int) -> Limbs:
+    """Return how the values of a plan are cut.
+
+    Args:
+        theirs: Length of the provider's list, dummies included.
+
+    Raises:
+        Malformed: A sum could become larger than what can be added up with certainty.
+    """
+    rows, bound = min(plan.size, theirs), plan.measure.bound
+    room = MOST - reach(plan.epsilon_micro)(bound)
+    found = limbs(
+        bound=bound, rows=rows, most=parameters(plan).most, noise=reach(rest(plan))
+    )
+    if rows * bound > room:
+        raise Malformed("a sum that could, with its noise, become too large")
+    return found
+
+
+def ranges(plan: Plan, theirs: int, cut_into: Limbs) -> tuple[int, ...]:
+    """Return how large the sum of each limb can be, with the asker's noise."""
+    rows = min(plan.size, theirs)
+    extra = reach(rest(plan))(cut_into.sensitivity)
+    return tuple(rows * bound + extra for bound in cut_into.bounds)
+
+
+def parameters(plan: Plan) -> ParameterSet:
+    """Return the plan's parameter set."""
+    return parameter_set(plan.parameters)
+
+
+def total(slots: bytes, modulus: int) -> int:
+    """Return the sum of a row's slots modulo T, centred.
+
+    Args:
+        slots: Numbers.
+    """
+    found = sum(parse_numbers(slots)) % modulus
+    return found - modulus * (found > (modulus - 1) // 2)
