@@ -195,14 +195,7 @@ def period(grain: str, day: str) -> str | None:
         return None
     if found.isoformat() != day:  # Python takes `20261122` and `2026-W47-7`, too
         return None
-    return _first(grain, found)
-
-
-def _first(grain: str, day: datetime.date) -> str | None:
-    try:
-        return _PERIODS[grain](day).isoformat()
-    except OverflowError:  # the week in which the calendar of Python begins
-        return None
+    return _PERIODS[grain](found).isoformat()
 
 
 def label(value: object, what: str) -> str:

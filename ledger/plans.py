@@ -223,7 +223,7 @@ def _kind(value: object, what: str) -> Kind:
 
 
 _READERS: Final[Mapping[str, shape.Reader[Any]]] = {
-    "kind": _kind,
+    "kind": shape.instance(Kind),
     "mode": one_of("", "C", "R", "flip", "count", "list"),
     "round": shape.digest,
     "asker": shape.did,
