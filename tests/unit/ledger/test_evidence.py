@@ -17,7 +17,7 @@ from ledger.receipts import sign_receipt
 from ledger.steps import State, Step, verdict
 from ledger.verify import verify_evidence
 from ledger.wording import WORDS
-from tests.unit.ledger import samples, world
+from tests.unit.ledger import planned, samples, world
 
 FULL, CHAIN = world.story()
 NAMES = [
@@ -25,7 +25,7 @@ NAMES = [
     *("checkpoint", "consistency", "anchor", "chain"),
     *("disclosure", "snapshot", "openings"),
 ]
-OPTIONAL = ("request_signature", "witnesses", "keys")
+OPTIONAL = ("request_signature", "witnesses", "keys", "plan", "answer")
 BUNDLED = ("manifest", "complete")
 ANSWERED = ("request", "stream")
 FAULTS = (
@@ -82,6 +82,102 @@ def test_every_step_speaks_both_languages() -> None:
 def test_every_outcome_has_a_step_that_can_have_it() -> None:
     named = {key.partition(".")[0] for key in WORDS}
     assert named == {*NAMES, *OPTIONAL, *BUNDLED, *ANSWERED, *FAULTS}
+
+
+STEP, STEP_CHAIN = planned.story()
+STEPS = [*NAMES[:8], "plan", "answer"]
+
+
+def step_states(evidence: Evidence, **known: Any) -> dict[str, str]:
+    """What is not `checked` about evidence of a step, with every pin and the chain."""
+    facts = {"pins": samples.PINS, "chain": STEP_CHAIN} | known
+    return states(verify_evidence(evidence, **facts))
+
+
+def signed_otherwise(**changes: Any) -> Evidence:
+    """Evidence whose receipt says something else, signed by both all the same."""
+    receipt = planned.step_receipt(planned.signed(), **changes)
+    return planned.story(receipt)[0]
+
+
+def test_evidence_of_a_step_is_checked_in_every_step() -> None:
+    steps = verify_evidence(STEP, samples.PINS, STEP_CHAIN)
+    assert [step.name for step in steps] == STEPS
+    assert verdict(steps) is State.CHECKED
+    assert verify_evidence(STEP.render(), samples.PINS, STEP_CHAIN) == steps
+    for evidence in (STEP, replace(STEP, plan=None), replace(STEP, answer=None)):
+        assert parse_evidence(evidence.render()) == evidence
+
+
+def test_without_the_answer_of_a_step_it_is_said_that_none_was_compared() -> None:
+    steps = verify_evidence(replace(STEP, answer=None, plan=None), samples.PINS)
+    assert [step.name for step in steps] == [*NAMES[:8], "answer"]
+    assert steps[-1].outcome == "sealed"
+    assert "not compared" in steps[-1].words["en"]
+    assert steps[-1].detail == STEP.signed.receipt.response_hash
+
+
+def test_a_refused_step_has_no_answer() -> None:
+    refusal = planned.step_refusal(planned.signed())
+    evidence = replace(planned.story(refusal)[0], answer=None)
+    steps = verify_evidence(evidence, samples.PINS)
+    assert [step.name for step in steps] == [*NAMES[:8], "plan"]
+    assert steps[-1].state is State.CHECKED
+
+
+def test_an_answer_that_is_another_one_is_found() -> None:
+    for changes in ({"members": {}}, {"payload": "ab" * 32}):
+        other = replace(planned.ANSWER, **changes)
+        assert step_states(replace(STEP, answer=other)) == {"answer": "failed"}
+
+
+def test_a_plan_that_is_another_one_is_found() -> None:
+    other = planned.signed(planned.plan(round="ab" * 32))
+    assert step_states(replace(STEP, plan=other)) == {"plan": "failed"}
+    unsigned = replace(planned.signed(), signature=bytes(64))
+    assert step_states(replace(STEP, plan=unsigned)) == {"plan": "failed"}
+
+
+@pytest.mark.parametrize(
+    "lie", [{"fields": ("region",)}, {"spent": 500_001}, {"purpose": "marketing"}]
+)
+def test_a_receipt_that_is_not_within_its_plan_is_found(lie: dict[str, Any]) -> None:
+    steps = verify_evidence(signed_otherwise(**lie), samples.PINS)
+    assert states(steps) == {"plan": "failed", "chain": "not_checked"}
+
+
+def test_a_plan_of_a_consumer_that_is_not_pinned_is_not_checked() -> None:
+    only = {samples.PROVIDER: samples.PROVIDER_RECORD}
+    found = step_states(STEP, pins=only)
+    assert found == {"countersignature": "not_checked", "plan": "not_checked"}
+    found = step_states(STEP, pins=only, trust_embedded=True)
+    assert found == {"countersignature": "not_checked", "plan": "not_checked"}
+    embedded = verify_evidence(STEP, only, STEP_CHAIN, trust_embedded=True)
+    assert embedded[8].outcome == "embedded"
+
+
+@pytest.mark.parametrize("member", ["plan", "answer"])
+def test_evidence_of_a_query_holds_no_plan_and_no_answer_of_a_step(
+    member: str,
+) -> None:
+    told = FULL.to_json() | {member: STEP.to_json()[member]}
+    with pytest.raises(Malformed, match="plan"):
+        files.evidence_of(told)
+
+
+def test_evidence_of_a_refused_step_holds_no_answer() -> None:
+    refusal = planned.step_refusal(planned.signed())
+    with pytest.raises(Malformed, match="answer"):
+        files.evidence_of(planned.story(refusal)[0].to_json())
+
+
+@pytest.mark.parametrize("value", [None, [], {}, {"members": {}, "payload": "AA"}])
+@pytest.mark.parametrize("member", ["plan", "answer"])
+def test_a_plan_or_an_answer_out_of_form_does_not_parse(
+    member: str, value: object
+) -> None:
+    with pytest.raises(Malformed):
+        files.evidence_of(STEP.to_json() | {member: value})
 
 
 def test_what_does_not_exist_yet_is_pending() -> None:

@@ -12,7 +12,7 @@ from ledger import receipts
 from ledger.conditions import Condition
 from ledger.errors import Inconsistent
 from ledger.receipts import Countersignature, parse_receipt
-from tests.unit.ledger import samples
+from tests.unit.ledger import planned, samples
 
 SIGNED = samples.stream(1)[0]
 AT_LEAST = Condition.of("at_least", ["units"], [3])
@@ -139,6 +139,78 @@ def test_nothing_is_disclosed_in_spite_of_a_refusal(
 ) -> None:
     with pytest.raises(Malformed, match="in spite of a refusal"):
         samples.refusal(**disclosed)
+
+
+STEP = planned.step_receipt(planned.signed())
+
+
+def test_the_receipt_of_a_step_reads_back_as_it_was_written() -> None:
+    of = planned.signed()
+    counted = planned.signed(planned.plan(planned.Kind.INTERSECTION))
+    unrecognised = planned.step_refusal(of, plan=None, spent=0, fields=())
+    for receipt in (
+        STEP,
+        planned.step_receipt(counted),
+        planned.step_refusal(of),
+        unrecognised,
+    ):
+        assert parse_receipt(json.loads(receipt.canonical())) == receipt
+    assert planned.step_receipt(counted).fields == ()
+
+
+def test_a_query_has_no_plan_no_step_and_has_spent_nothing() -> None:
+    written = samples.receipt().to_json()
+    assert (written["plan"], written["step"], written["spent"]) == (None, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "law"),
+    [
+        ({"plan": None, "spent": 0}, "not told in full"),
+        ({"step": None}, "not told in full"),
+        ({"plan": None}, "not told in full"),
+        ({"response_hash": None}, "not told in full"),
+        ({"purpose": None}, "not told in full"),
+        ({"nonce": None}, "not told in full"),
+        ({"customers": 1}, "records"),
+        ({"records": 1}, "records"),
+        ({"where": (AT_LEAST,)}, "records"),
+        ({"where": (AT_LEAST,), "withheld": 1}, "records"),
+        ({"statement": "ab" * 32}, "records"),
+        ({"snapshot": "ab" * 32}, "records"),
+        ({"plan": "AB" * 32}, "plan must be"),
+        ({"step": ""}, "step must be"),
+        ({"step": "Größe"}, "step must be"),
+        ({"spent": -1}, "spent must be"),
+        ({"spent": 20_000_001}, "spent must be"),
+        ({"spent": True}, "spent must be"),
+    ],
+)
+def test_the_receipt_of_a_step_that_contradicts_itself_cannot_exist(
+    changes: dict[str, object], law: str
+) -> None:
+    with pytest.raises(Malformed, match=law):
+        dataclasses.replace(STEP, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"customers": 1}, {"where": (AT_LEAST,)}, {"plan": None}, {"step": None}],
+)
+def test_a_refused_step_tells_of_no_records_either(changes: dict[str, object]) -> None:
+    with pytest.raises(Malformed):
+        planned.step_refusal(planned.signed(), **changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"spent": 1}, {"plan": "ab" * 32}, {"plan": "ab" * 32, "spent": 1}],
+)
+def test_a_query_is_on_no_plan(changes: dict[str, object]) -> None:
+    with pytest.raises(Malformed):
+        samples.receipt(**changes)
+    with pytest.raises(Malformed):
+        samples.refusal(**changes)
 
 
 def test_conditions_can_be_asked_about_without_a_field_being_shown() -> None:
