@@ -82,12 +82,22 @@ class AskIntersection:
         found = await shared(run, compared.ours, compared.theirs)
         told = counted(plan, mine, len(found))
         if plan.mode == "list" and self.matched and told["count"] is not None:
-            try:
-                customers = await mine.named(run, found)
-            except LookupError as error:
-                raise wrong("matches what is no customer") from error
-            told |= await self.matched(party, customers)
+            told |= await self._used(self.matched, party, mine, found, run)
         return told
+
+    @staticmethod
+    async def _used(
+        matched: Matched, party: Party, mine: Prepared, found: Sequence[int], run: Run
+    ) -> dict[str, Any]:
+        async def use() -> bytes:
+            customers = await mine.named(run, found)
+            return canonical(dict(await matched(party, customers)))
+
+        try:
+            told = parse_json(await run.once("matched", use))
+        except LookupError as error:
+            raise wrong("matches what is no customer") from error
+        return told if isinstance(told, dict) else {}
 
 
 async def compare(
