@@ -13,6 +13,7 @@ from crypto.typed import Field
 from ledger import receipts
 from ledger.conclusion import Verdict
 from ledger.conditions import OPERATORS
+from ledger.plans import Kind, parse_signed_plan, verify_plan
 from ledger.receipts import Countersignature, parse_signed_receipt
 from ledger.records import FieldType
 from ledger.registry import History
@@ -24,7 +25,7 @@ from ledger.snapshots import (
 )
 from ledger.verifier import exit_code
 from ledger.verify import verify_evidence
-from tests.unit.ledger import asking, bundled, samples, world
+from tests.unit.ledger import asking, bundled, planned, samples, world
 
 PAGES = Path(__file__).parents[3] / "docs" / "protocols"
 
@@ -66,6 +67,33 @@ def test_the_example_receipt_is_signed_and_countersigned() -> None:
     receipts.verify_countersignature(signed, back, samples.CONSUMER_RECORD)
 
 
+def test_the_page_lists_every_member_of_a_plan_and_its_parts() -> None:
+    listed = [name for row in table(page("plans"), "The plan") for name in code(row[0])]
+    assert sorted(listed) == sorted(planned.plan().to_json())
+    whole = planned.second_round().to_json()
+    parts = (whole["parties"][0], whole["groups"][0], whole["measure"])
+    for part in (*parts, whole["replaces"]):
+        assert all(f'"{name}"' in page("plans") for name in part)
+
+
+def test_the_page_lists_every_kind_with_what_it_needs() -> None:
+    rows = table(page("plans"), "Kinds")
+    assert [code(row[0])[0] for row in rows] == [
+        *("heat-map", "heat-map", "heat-map", "intersection"),
+        *("joint-sum", "ring-count", "federated-sum"),
+    ]
+    assert {code(row[0])[0] for row in rows} == set(Kind)
+
+
+def test_the_example_plan_is_signed_and_has_its_hashes() -> None:
+    example = json.loads(page("plans").split("```json")[1].split("```")[0])
+    told = {name: example[name] for name in ("plan", "signature")}
+    signed = parse_signed_plan(told)
+    verify_plan(signed, samples.CONSUMER_RECORD)
+    assert signed.plan.plan_hash == example["plan_hash"]
+    assert signed.plan.query_hash == example["query_hash"]
+
+
 def test_the_page_lists_every_member_and_every_step_of_evidence() -> None:
     told, chain = world.story()
     history = History(
@@ -81,10 +109,12 @@ def test_the_page_lists_every_member_and_every_step_of_evidence() -> None:
     listed = [
         name for row in table(page("evidence"), "The file") for name in code(row[0])
     ]
-    assert sorted(listed) == sorted(evidence.to_json())
+    step, _ = planned.story()
+    assert sorted(listed) == sorted({*evidence.to_json(), *step.to_json()})
     steps = [code(row[1])[0] for row in table(page("evidence"), "Verification")]
     assert steps == [
-        step.name for step in verify_evidence(evidence, samples.PINS, chain, quorum=1)
+        *(s.name for s in verify_evidence(evidence, samples.PINS, chain, quorum=1)),
+        *(s.name for s in verify_evidence(step, samples.PINS)[8:]),
     ]
     for member in evidence.to_json()["anchor"]:
         assert f"`{member}`" in page("evidence")
@@ -168,7 +198,7 @@ def test_the_page_lists_every_member_of_an_answer() -> None:
 
 
 def test_every_link_between_the_pages_leads_somewhere() -> None:
-    names = ("snapshots", "receipts", "evidence", "log")
+    names = ("snapshots", "receipts", "plans", "evidence", "log")
     links = [
         (name, target)
         for name in names

@@ -90,7 +90,7 @@ STEPS = [*NAMES[:8], "plan", "answer"]
 
 def step_states(evidence: Evidence, **known: Any) -> dict[str, str]:
     """What is not `checked` about evidence of a step, with every pin and the chain."""
-    facts = {"pins": samples.PINS, "chain": STEP_CHAIN} | known
+    facts: dict[str, Any] = {"pins": samples.PINS, "chain": STEP_CHAIN} | known
     return states(verify_evidence(evidence, **facts))
 
 
@@ -126,8 +126,8 @@ def test_a_refused_step_has_no_answer() -> None:
 
 
 def test_an_answer_that_is_another_one_is_found() -> None:
-    for changes in ({"members": {}}, {"payload": "ab" * 32}):
-        other = replace(planned.ANSWER, **changes)
+    own = planned.ANSWER
+    for other in (replace(own, members={}), replace(own, payload="ab" * 32)):
         assert step_states(replace(STEP, answer=other)) == {"answer": "failed"}
 
 

@@ -11,6 +11,7 @@ from crypto.keys import Ed25519Key
 from ledger import receipts
 from ledger.conditions import Condition
 from ledger.errors import Inconsistent
+from ledger.plans import Kind
 from ledger.receipts import Countersignature, parse_receipt
 from tests.unit.ledger import planned, samples
 
@@ -146,7 +147,7 @@ STEP = planned.step_receipt(planned.signed())
 
 def test_the_receipt_of_a_step_reads_back_as_it_was_written() -> None:
     of = planned.signed()
-    counted = planned.signed(planned.plan(planned.Kind.INTERSECTION))
+    counted = planned.signed(planned.plan(Kind.INTERSECTION))
     unrecognised = planned.step_refusal(of, plan=None, spent=0, fields=())
     for receipt in (
         STEP,
