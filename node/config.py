@@ -158,6 +158,11 @@ class Settings(BaseSettings):
         publish_every_s: Pause between two publications of each dataset; 0 for never.
         retention_days: How long what receipts say is kept; nothing younger can be
             erased. Rules ask for six months: no fewer than 183.
+        compute: Where the arithmetic of aggregates is done: `processes` of this
+            node, or the URL of a Dask scheduler, `tls://host:port`; `tcp://` on the
+            loopback interface, for keys travel there.
+        compute_workers: How many processes; as many as there are processors if left
+            out.
     """
 
     model_config = SettingsConfigDict(
@@ -190,6 +195,8 @@ class Settings(BaseSettings):
     epoch_s: float = Field(default=300.0, ge=1, le=86400)
     publish_every_s: float = Field(default=0.0, ge=0, le=86400)
     retention_days: int = Field(default=183, ge=183, le=36_500)
+    compute: str = "processes"
+    compute_workers: int | None = Field(default=None, ge=1, le=1024)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -207,6 +214,12 @@ class Settings(BaseSettings):
             raise ValueError(message)
         if self.policy != "embedded" and not _is_base(self.policy):
             message = "policy must be embedded, or http(s)://host[:port] of an OPA"
+            raise ValueError(message)
+        if self.compute != "processes" and not _is_scheduler(self.compute):
+            message = (
+                "compute must be processes, tls://host:port of a Dask scheduler,"
+                " or tcp:// on the loopback interface"
+            )
             raise ValueError(message)
         if self.gm_only and self.suite != "sm2":
             message = "gm_only needs suite: sm2"
@@ -252,6 +265,19 @@ def _is_base(url: str) -> bool:
     parts = urlsplit(url)
     rest = (parts.path.strip("/"), parts.query, parts.fragment, "@" in parts.netloc)
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and not any(rest)
+
+
+def _is_scheduler(url: str) -> bool:
+    """Tell whether a text is tls://host:port, or tcp:// to this machine."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    local = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    known = parts.scheme == "tls" or (parts.scheme == "tcp" and local)
+    rest = (parts.path, parts.query, parts.fragment, "@" in parts.netloc)
+    return known and bool(parts.hostname and port) and not any(rest)
 
 
 def load(path: Path) -> Settings:

@@ -1,0 +1,22 @@
+"""What a worker process does first. It loads nothing but the standard library."""
+
+import os
+import signal
+import threading
+from multiprocessing import parent_process
+
+
+def begin() -> None:
+    """Leave interrupts to the node, and end when the node does.
+
+    A node that is killed cannot end its workers; each sees it, and ends itself.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_outlive_nobody, daemon=True).start()
+
+
+def _outlive_nobody() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

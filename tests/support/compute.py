@@ -1,0 +1,75 @@
+"""Places to compute in, and kernels that take long, die or refuse on purpose."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Self
+
+import distributed
+
+from node.adapters.compute.dask import Cluster
+from node.adapters.compute.processes import Processes
+
+
+@contextlib.asynccontextmanager
+async def processes(workers: int = 2) -> AsyncIterator[Processes]:
+    """Give worker processes of this machine."""
+    pool = Processes(workers)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+@contextlib.asynccontextmanager
+async def local_cluster(workers: int = 2) -> AsyncIterator[Any]:
+    """Give a scheduler, here, and workers in processes of their own."""
+    untyped: Any = distributed
+    async with untyped.LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        asynchronous=True,
+        host="127.0.0.1",
+    ) as cluster:
+        yield cluster
+
+
+@contextlib.asynccontextmanager
+async def dask(cluster: Any) -> AsyncIterator[Cluster]:
+    """Give the node's side of a cluster."""
+    compute = Cluster(cluster.scheduler_address)
+    try:
+        yield compute
+    finally:
+        await compute.close()
+
+
+class Ticking:
+    """A task that should come round every few milliseconds: how late it was at most.
+
+    Attributes:
+        worst_ms: How long the event loop stood still.
+    """
+
+    def __init__(self, every_s: float = 0.002) -> None:
+        self._every_s = every_s
+        self.worst_ms = 0.0
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._tick())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _tick(self) -> None:
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(self._every_s)
+            late = time.perf_counter() - before - self._every_s
+            self.worst_ms = max(self.worst_ms, late * 1000)
