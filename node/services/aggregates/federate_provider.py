@@ -13,7 +13,7 @@ Spec: `docs/protocols/fp-agg-1.md`.
 """
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crypto.encoding import b64u, canonical, parse_json
@@ -34,6 +34,7 @@ from node.domain.agreement import Agreement, render_instant
 from node.domain.negotiation import Role
 from node.ports import Clock, Identity, Randomness, Store, UnitOfWork
 from node.ports.aggregates import Spending
+from node.services.aggregates.budget import first_day
 from node.services.aggregates.federate_row import Row
 from node.services.aggregates.federate_rules import (
     ACCEPT,
@@ -52,7 +53,6 @@ class FederateProvider:
     Attributes:
         signer: Key of this participant that signs receipts.
         cells: Makes the row, noised.
-        since: When the budget's period began, of an agreement at an instant.
     """
 
     store: Store
@@ -61,7 +61,6 @@ class FederateProvider:
     cells: Cells
     clock: Clock
     randomness: Randomness
-    since: Callable[[Agreement, datetime.datetime], datetime.datetime]
 
     @property
     def steps(self) -> Sequence[str]:
@@ -194,6 +193,14 @@ class FederateProvider:
         found: list[Spending] = []
         for agreement in sorted(every, key=lambda each: each.id):
             work.agreements.hold(agreement.id)
-            since = self.since(agreement, now)
-            found += work.budgets.spent(agreement.id, since)
+            found += work.budgets.spent(agreement.id, _since(agreement, now))
         return found
+
+
+def _since(agreement: Agreement, now: datetime.datetime) -> datetime.datetime:
+    """Return when the budget's period began; without one, the beginning of time."""
+    allowance = agreement.terms.allowance
+    day = None if allowance is None else first_day(allowance.period, now)
+    if day is None:
+        return datetime.datetime.fromtimestamp(0, datetime.UTC)
+    return datetime.datetime.combine(day, datetime.time(), datetime.UTC)
