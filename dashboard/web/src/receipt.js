@@ -1,7 +1,8 @@
 // Checks one receipt in the browser, and only then says what is in it.
 //
 // Lines, each with a state of its own; the weakest decides the verdict:
-//   record     its hash, computed here, is the receipt id in the page's address
+//   record     its hash, computed here, is the receipt id in the page's address; of a step
+//              of a plan, plan and answer are those that it names, where they are shown
 //   log        the path from it leads to the root of a checkpoint the provider signed
 //   signature  the provider's, and the caller's if there is one, under *pinned* keys
 //   anchor     what the chain answered to this dashboard (not to the node)
@@ -13,8 +14,10 @@ import { asked, filled, proved } from "./proofs.js";
 const ORDER = ["checked", "pending", "stated", "failed"]; // as ledger.steps has it
 const ZEROS = "0".repeat(64);
 
-const MAIN = ["at", "provider", "consumer", "dataset", "fields", "where", "purpose", "decision", "denials", "customers", "records", "statement", "snapshot"];
+const MAIN = ["at", "provider", "consumer", "dataset", "fields", "where", "purpose", "step", "plan", "spent", "decision", "denials", "customers", "records", "statement", "snapshot"];
 const MORE = ["agreement", "agreement_hash", "stream", "sequence", "previous", "request_hash", "response_hash", "nonce", "withheld", "policy", "key_id"];
+const OF_A_STEP = ["step", "plan", "spent"];
+const OF_A_QUERY = ["where", "customers", "records", "statement", "snapshot", "withheld"];
 
 // Throws when there is nothing to check: that says nothing about the receipt.
 export async function check(article) {
@@ -51,7 +54,33 @@ async function record(found) {
   if (core.typ !== "fieldpact/receipt/1") throw new Wrong("check.record.form");
   Object.assign(found, { bytes, core });
   if (evidence.disclosure) return { state: "stated", words: "check.record.values", proof };
-  return { state: "checked", words: "check.record.ok", proof };
+  if (core.plan === null) return { state: "checked", words: "check.record.ok", proof };
+  const also = [await planned(found), await answered(found)].filter(Boolean);
+  const state = also.some((each) => each.state) ? "stated" : "checked";
+  return { state, words: "check.record.ok", proof, also };
+}
+
+// Of a step: the plan that the receipt names, and the consumer's signature on it.
+async function planned({ evidence, core, registry }) {
+  if (!evidence.plan) return null;
+  const { plan, signature: signed } = evidence.plan;
+  const bytes = tagged("plan", utf8(canonical(plan)));
+  const computed = hex(await sha256(bytes));
+  if (computed !== core.plan || plan.asker !== core.consumer) throw new Wrong("check.record.plan", [["check.p.computed", computed]]);
+  const pin = registry.pins.find(({ did }) => did === core.consumer);
+  if (!pin) return { state: "stated", words: "check.record.plan_unpinned" };
+  const key = await keyNamed(pin, plan.key_id);
+  if (!key || !(await signedBy(key, bytes, b64u(signed)))) throw new Wrong("check.record.plan");
+  return { words: "check.record.planned" };
+}
+
+// Of a step that was allowed: what it was answered with, the octets by their hash.
+async function answered({ evidence, core }) {
+  if (core.response_hash === null) return null;
+  if (!evidence.answer) return { words: "check.record.sealed" };
+  const computed = hex(await sha256(tagged("step-answer", utf8(canonical(evidence.answer)))));
+  if (computed !== core.response_hash) throw new Wrong("check.record.answer", [["check.p.computed", computed]]);
+  return { words: "check.record.answered" };
 }
 
 async function log(found) {
@@ -224,9 +253,11 @@ class Paper {
 
   facts(core) {
     const list = this.article.querySelector("[data-facts]");
-    const main = MAIN.filter((name) => !blank(core[name]));
+    const unsaid = core.step === null ? OF_A_STEP : OF_A_QUERY;
+    const main = MAIN.filter((name) => !blank(core[name]) && !unsaid.includes(name));
+    const others = MORE.filter((name) => !unsaid.includes(name));
     list.replaceChildren(...main.map((name) => (name === "where" ? this.proof(core) : this.fact(name, core[name]))));
-    const more = element("details", element("summary", this.words["check.more"]), element("dl", ...MORE.map((name) => this.fact(name, core[name]))));
+    const more = element("details", element("summary", this.words["check.more"]), element("dl", ...others.map((name) => this.fact(name, core[name]))));
     list.after(more);
     const record = this.article.querySelector("[data-record]");
     record.hidden = false;
@@ -264,6 +295,7 @@ class Paper {
       return [word ? element("strong", word) : "", " ", code(item)];
     }
     if (name === "policy") return [code(`${item.engine} · ${item.revision} · ${item.input_hash}`)];
+    if (name === "spent") return [`ε ${(item / 1e6).toLocaleString("en", { maximumFractionDigits: 6 })}`];
     if (typeof item === "number") return [item.toLocaleString("en")];
     const title = titles[item];
     return title ? [code(item), " ", element("span.muted", title)] : [code(item)];
