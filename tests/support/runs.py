@@ -86,3 +86,41 @@ class DirectCalls:
         answer = await self.handlers[party.did](call, run)
         self.sent.append((call, answer))
         return answer
+
+
+class Killed(Exception):
+    """The process that did a run is gone."""
+
+
+class MortalRun(MemoryRun):
+    """A run whose process is killed once, right after it has kept so many things."""
+
+    def __init__(self, lives: int) -> None:
+        super().__init__()
+        self.lives = lives
+
+    async def once(
+        self, stage: str, make: Callable[[], Awaitable[bytes]], *, secret: bool = False
+    ) -> bytes:
+        known = (stage, 0) in self.kept
+        made = await super().once(stage, make, secret=secret)
+        self._age(0 if known else 1)
+        return made
+
+    async def map(
+        self,
+        stage: str,
+        kernel: Kernel,
+        parts: Sequence[bytes],
+        *common: bytes | Shared,
+        size: int = 1,
+    ) -> list[bytes]:
+        known = len(self.kept)
+        made = await super().map(stage, kernel, parts, *common, size=size)
+        self._age(len(self.kept) - known)
+        return made
+
+    def _age(self, kept: int) -> None:
+        alive, self.lives = self.lives > 0, self.lives - kept
+        if alive and self.lives <= 0:
+            raise Killed

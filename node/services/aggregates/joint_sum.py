@@ -109,7 +109,7 @@ class JointSum:
                 )
             )
 
-        kept = await run.once("values", read, secret=True)
+        kept = await run.once("listed-values", read, secret=True)
         order = await own_order(run, own.secrets, len(own.customers))
         slots = parameters(plan).slots
         rows = await asyncio.to_thread(_rows, kept, order, cut_into, slots)
