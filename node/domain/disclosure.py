@@ -1,5 +1,8 @@
 """A request for fields of shared customers, and what a decision is asked about it.
 
+A decision is asked about a step of a plan in the same words (`question`); what a step
+is, `node.domain.steps` says.
+
 A request names fields to be shown, and conditions to be proved of fields that are
 not shown. Customers are named by tokens: keyed pseudonyms that hold for one
 agreement and one direction (`crypto.tokens`). No raw identifier travels.
@@ -8,15 +11,17 @@ agreement and one direction (`crypto.tokens`). No raw identifier travels.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from crypto.encoding import b64u, unb64u
 from crypto.errors import Malformed
 from ledger import shape
 from ledger.conditions import Condition, check_conditions, parse_conditions
+from ledger.plans import SignedPlan
 from ledger.receipts import request_hash
 from node.domain.agreement import Agreement, Status
 from node.domain.dataset import Dataset
+from node.domain.granted import allowance_facts, plan_facts
 from node.domain.predicates import on_grid, schema_of
 from node.errors import BadRequest
 
@@ -234,15 +239,72 @@ class Company:
     max_epsilon_micro: int = 20_000_000
 
 
+class PlannedStep(Protocol):
+    """A step of a plan, as far as a decision depends on it."""
+
+    @property
+    def dataset(self) -> str:
+        """Return the dataset's id, from the address."""
+        ...
+
+    @property
+    def agreement(self) -> str:
+        """Return the id of the agreement under which it is called."""
+        ...
+
+    @property
+    def purpose(self) -> str:
+        """Return the id of the purpose."""
+        ...
+
+    @property
+    def plan(self) -> SignedPlan:
+        """Return the plan, whose signature nobody has looked at."""
+        ...
+
+    @property
+    def step(self) -> str:
+        """Return the step's name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFacts:
+    """What the node found out about a plan, besides what the plan says itself.
+
+    Attributes:
+        signed: Whether the caller signed it, with a key that is good now.
+        current: Whether it holds now: from `created` on, and before `expires`.
+        bound: Whether it names this agreement, its hash and its dataset
+            (`node.domain.granted.names_agreement`).
+        budget_left: Micro-epsilon that this plan may take, the least over all
+            accounts that it is charged to. What it has taken already is in it: a plan
+            is charged once.
+        plans_today: Other plans that were answered today under the agreement.
+    """
+
+    signed: bool
+    current: bool
+    bound: bool
+    budget_left: int
+    plans_today: int
+
+
+_NOTHING_FOUND = StepFacts(
+    signed=False, current=False, bound=False, budget_left=0, plans_today=0
+)
+
+
 def question(
     *,
-    request: Request,
+    request: Request | PlannedStep,
     caller: Caller,
     situation: Situation,
     dataset: Dataset | None,
     company: Company,
     node: str,
     now: int,
+    step_facts: StepFacts | None = None,
 ) -> dict[str, Any]:
     """Return the policy's input: everything the decision depends on.
 
@@ -254,8 +316,14 @@ def question(
     Args:
         node: DID of the deciding node.
         now: Epoch seconds, UTC. Rego reads no clock, so decisions replay.
+        step_facts: Of a step; without them, no step is allowed.
     """
-    named = (*request.fields, *request.hidden)
+    found = step_facts or _NOTHING_FOUND
+    if isinstance(request, Request):
+        named, hidden = (*request.fields, *request.hidden), request.hidden
+    else:
+        named, hidden = request.plan.plan.fields, ()
+    planned = not isinstance(request, Request)
     return {
         "now": now,
         "caller": {"did": caller.did or "", "problem": caller.problem},
@@ -263,18 +331,9 @@ def question(
             "agreement": request.agreement,
             "dataset": request.dataset,
             "purpose": request.purpose,
-            "fields": list(request.fields),
-            "customers": len(request.customers),
-            "predicates": [
-                {
-                    "fields": list(condition.fields),
-                    "operator": str(condition.operator),
-                    "on_grid": _on_grid(condition, situation, dataset),
-                }
-                for condition in request.where
-            ],
+            **_asked(request, found, situation, dataset),
         },
-        "agreement": _agreement_facts(situation, named),
+        "agreement": _agreement_facts(situation, named, planned=planned),
         "dataset": _dataset_facts(dataset, named),
         "node": {"did": node},
         "usage": {
@@ -288,9 +347,11 @@ def question(
             # What nobody counted is not told, and so not allowed.
             "probes": {
                 name: situation.probes[name]
-                for name in request.hidden
+                for name in hidden
                 if name in situation.probes
             },
+            "budget_left": found.budget_left,
+            "plans_today": found.plans_today,
         },
         "company": {
             "denied_fields": list(company.denied_fields),
@@ -298,6 +359,48 @@ def question(
             "max_rows": company.max_rows,
             "max_unacknowledged": company.max_unacknowledged,
         },
+    }
+
+
+def _asked(
+    request: Request | PlannedStep,
+    found: StepFacts,
+    situation: Situation,
+    dataset: Dataset | None,
+) -> dict[str, Any]:
+    if not isinstance(request, Request):
+        step = _step_facts(request, found, situation, dataset)
+        return {"fields": [], "customers": 0, "predicates": [], "plan": step}
+    return {
+        "fields": list(request.fields),
+        "customers": len(request.customers),
+        "predicates": [
+            {
+                "fields": list(condition.fields),
+                "operator": str(condition.operator),
+                "on_grid": _on_grid(condition, situation, dataset),
+            }
+            for condition in request.where
+        ],
+        "plan": None,
+    }
+
+
+def _step_facts(
+    request: PlannedStep,
+    found: StepFacts,
+    situation: Situation,
+    dataset: Dataset | None,
+) -> Mapping[str, Any]:
+    """Return what is told of a plan."""
+    plan = request.plan.plan
+    terms = None if situation.agreement is None else situation.agreement.terms
+    return {
+        **plan_facts(plan, terms, dataset),
+        "step": request.step,
+        "signed": found.signed,
+        "current": found.current,
+        "bound": found.bound and plan.purpose == request.purpose,
     }
 
 
@@ -310,7 +413,9 @@ def _on_grid(
     return on_grid(condition, grants, schema_of(dataset))
 
 
-def _agreement_facts(situation: Situation, asked: Sequence[str]) -> Mapping[str, Any]:
+def _agreement_facts(
+    situation: Situation, asked: Sequence[str], *, planned: bool
+) -> Mapping[str, Any]:
     agreement = situation.agreement
     if agreement is None:
         return {}
@@ -332,6 +437,7 @@ def _agreement_facts(situation: Situation, asked: Sequence[str]) -> Mapping[str,
             for grant in terms.predicates
             if grant.field in asked
         },
+        "allowance": allowance_facts(terms) if planned else {},
         "calls_per_hour": terms.calls_per_hour,
         "rows_per_call": terms.rows_per_call,
     }

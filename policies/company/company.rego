@@ -38,7 +38,17 @@ cleared contains "field.withheld" if {
 	every predicate in input.request.predicates {
 		is_array(predicate.fields)
 	}
+	_plan_told
 	count(denied_fields) == 0
+}
+
+_plan_told if input.request.plan == null
+
+_plan_told if {
+	is_array(input.request.plan.fields)
+	every used in input.request.plan.fields {
+		is_string(used.field)
+	}
 }
 
 cleared contains "rows.exceeded" if {
@@ -56,5 +66,11 @@ denied_fields contains name if {
 denied_fields contains name if {
 	some predicate in input.request.predicates
 	some name in predicate.fields
+	name in input.company.denied_fields
+}
+
+denied_fields contains name if {
+	some used in input.request.plan.fields
+	name := used.field
 	name in input.company.denied_fields
 }

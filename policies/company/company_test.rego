@@ -2,6 +2,7 @@ package fieldpact.company_test
 
 import data.fieldpact.company
 import data.fieldpact.shape_test.changed
+import data.fieldpact.shape_test.planned
 
 _unmet(changes) := codes if codes := company.unmet with input as changed(changes)
 
@@ -28,6 +29,24 @@ test_field_withheld_although_it_stays_hidden if {
 	_unmet({"/company/denied_fields": withheld}) == {"field.withheld"}
 	question := changed({"/company/denied_fields": withheld})
 	company.denied_fields == {"planned_spend"} with input as question
+}
+
+test_field_withheld_although_it_is_only_counted if {
+	company.allow with input as planned({})
+	question := planned({"/company/denied_fields": ["fault", "region"]})
+	company.unmet == {"field.withheld"} with input as question
+	company.denied_fields == {"fault"} with input as question
+}
+
+test_a_partner_that_is_refused_counts_nothing if {
+	question := planned({"/company/denied_partners": [data.question.caller.did]})
+	company.unmet == {"partner.refused"} with input as question
+}
+
+test_plans_that_are_none_clear_nothing if {
+	every value in ["", 1, {}, [], {"fields": "fault"}, {"fields": ["fault"]}, {"fields": [{"field": 1}]}] {
+		_unmet({"/request/plan": value}) == {"field.withheld"}
+	}
 }
 
 test_predicates_that_are_none_clear_nothing if {

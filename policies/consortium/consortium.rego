@@ -8,7 +8,7 @@
 # scope: package
 package fieldpact.consortium
 
-required := token_problems | {
+required := (token_problems | plan_problems) | {
 	"nonce.replayed",
 	"agreement.unknown", "agreement.not_party", "agreement.suspended",
 	"agreement.revoked", "agreement.not_yet_valid", "agreement.expired",
@@ -97,9 +97,11 @@ cleared contains "rows.exceeded" if {
 	input.request.customers <= input.agreement.rows_per_call
 }
 
-# The request. Asking nothing, or about nobody, is none.
+# The request: a query, or a step of a plan. A query that asks nothing, or about
+# nobody, is none; a step asks for nothing beside its plan.
 
 cleared contains "request.malformed" if {
+	input.request.plan == null
 	is_number(input.request.customers)
 	input.request.customers > 0
 	count(_requested | _asked_about) > 0
@@ -108,6 +110,13 @@ cleared contains "request.malformed" if {
 		is_array(predicate.fields)
 		count(predicate.fields) > 0
 	}
+}
+
+cleared contains "request.malformed" if {
+	is_object(input.request.plan)
+	input.request.fields == []
+	input.request.predicates == []
+	input.request.customers == 0
 }
 
 # The fields that are to be shown. They pass three gates, one inside the other. A call
@@ -147,6 +156,7 @@ cleared contains "field.mode" if _in_mode == _granted
 cleared contains "field.grade" if {
 	releasable == _in_mode
 	_in_floor == _provable
+	_countable == _usable
 }
 
 # The fields that stay hidden while something is proved of them. They pass gates of
@@ -212,10 +222,146 @@ _off_grid := {name |
 	some name in predicate.fields
 }
 
-denied_fields := ((_requested - releasable) | (_asked_about - provable)) | _off_grid
+denied_fields := ((_requested - releasable) | (_asked_about - provable)) | (_off_grid | _uncounted)
 
 # What is proved of a person is about that person too.
 personal contains name if {
 	some name in (releasable | provable)
 	input.dataset.fields[name].personal == true
+}
+
+# The plan of a step. What is true of a plan without one is nothing, so a query is
+# known to be clear of what can be wrong with plans by having none.
+
+plan_problems := {
+	"plan.signature", "plan.mismatch", "plan.expired", "plan.malformed",
+	"aggregate.not_granted", "aggregate.bound", "matching.not_granted", "matching.size",
+	"cohort.minimum", "parties.too_few", "plans.exceeded", "budget.exhausted",
+}
+
+cleared contains code if {
+	input.request.plan == null
+	some code in plan_problems
+}
+
+cleared contains "plan.signature" if input.request.plan.signed == true
+
+cleared contains "plan.mismatch" if input.request.plan.bound == true
+
+cleared contains "plan.expired" if input.request.plan.current == true
+
+cleared contains "plan.malformed" if input.request.plan.well_formed == true
+
+# The fields that figures are made of. Again gates, one inside the other: agreed on for
+# each use that the plan makes of them, allowed by the floor, and cut off as agreed. A
+# field has one mode in an agreement, so what is counted is neither shown nor proved.
+
+_figured := {name |
+	some used in input.request.plan.fields
+	name := used.field
+}
+
+_used_as(name) := [used |
+	some used in input.request.plan.fields
+	used.field == name
+]
+
+_usable := {name |
+	some name in _figured
+	input.agreement.fields[name] == "aggregate"
+	"aggregate" in input.dataset.fields[name].modes
+	every used in _used_as(name) {
+		used.granted == true
+	}
+}
+
+_countable := {name |
+	some name in _usable
+	"aggregate" in _floor[input.dataset.fields[name].grade]
+}
+
+countable contains name if {
+	some name in _countable
+	every used in _used_as(name) {
+		used.in_bound == true
+	}
+}
+
+_uncounted := _figured - countable
+
+# To count without naming a field, something must be agreed on all the same.
+
+cleared contains "aggregate.not_granted" if {
+	_usable == _figured
+	_matching != "none"
+}
+
+cleared contains "aggregate.not_granted" if {
+	is_object(input.request.plan)
+	_usable == _figured
+	input.agreement.allowance.counts == true
+}
+
+cleared contains "aggregate.bound" if {
+	is_object(input.request.plan)
+	countable == _countable
+}
+
+# What is told of shared customers. Who may have the list may have its length.
+
+_matching := input.request.plan.matching
+
+_matchable := {
+	"none": {"none"},
+	"count": {"none", "count"},
+	"list": {"none", "count", "list"},
+}
+
+cleared contains "matching.not_granted" if _matching == "none"
+
+cleared contains "matching.not_granted" if {
+	_matching in _matchable[input.agreement.allowance.matching]
+}
+
+cleared contains "matching.size" if _matching == "none"
+
+cleared contains "matching.size" if {
+	is_number(input.request.plan.size)
+	is_number(input.agreement.allowance.match_size)
+	input.request.plan.size <= input.agreement.allowance.match_size
+}
+
+# How many are hidden behind a figure, and what it costs.
+
+cleared contains "cohort.minimum" if {
+	is_number(input.request.plan.k_min)
+	is_number(input.agreement.allowance.k_min)
+	input.request.plan.k_min >= input.agreement.allowance.k_min
+}
+
+# In a sum over two, each finds the other's.
+_fewest := {
+	"heat-map": 1, "intersection": 1, "joint-sum": 1, "ring-count": 2, "federated-sum": 3,
+}
+
+cleared contains "parties.too_few" if {
+	is_number(input.request.plan.parties)
+	is_number(_fewest[input.request.plan.kind])
+	input.request.plan.parties >= _fewest[input.request.plan.kind]
+}
+
+# `plans_today` leaves this plan out, however many steps it has had.
+cleared contains "plans.exceeded" if {
+	is_number(input.usage.plans_today)
+	is_number(input.agreement.allowance.plans_per_day)
+	input.usage.plans_today < input.agreement.allowance.plans_per_day
+}
+
+# `budget_left` is what this plan may take, with what it has taken already.
+cleared contains "budget.exhausted" if {
+	is_number(input.request.plan.epsilon_micro)
+	is_number(input.usage.budget_left)
+	is_number(input.agreement.allowance.epsilon_micro)
+	input.request.plan.epsilon_micro <= input.usage.budget_left
+	input.request.plan.epsilon_micro <= input.agreement.allowance.epsilon_micro
 }

@@ -2,6 +2,7 @@ package fieldpact.consortium_test
 
 import data.fieldpact.consortium
 import data.fieldpact.shape_test.changed
+import data.fieldpact.shape_test.planned
 
 # The codes that stay uncleared when the pinned question is changed.
 unmet(changes) := codes if codes := consortium.unmet with input as changed(changes)
@@ -317,4 +318,131 @@ _denied(name, code) if {
 	fields := ["project_stage", name]
 	unmet({"/request/fields": fields}) == {code}
 	consortium.denied_fields == {name} with input as changed({"/request/fields": fields})
+}
+
+# The codes that stay uncleared when the pinned step of a plan is changed.
+_unmet_plan(changes) := codes if codes := consortium.unmet with input as planned(changes)
+
+_denied_plan(changes) := names if names := consortium.denied_fields with input as planned(changes)
+
+test_the_pinned_step_is_allowed if {
+	consortium.allow with input as planned({})
+	consortium.unmet == set() with input as planned({})
+	consortium.countable == {"fault", "repair_cost"} with input as planned({})
+	consortium.denied_fields == set() with input as planned({})
+}
+
+test_a_query_is_clear_of_what_can_be_wrong_with_plans if {
+	consortium.plan_problems - consortium.cleared == set() with input as data.question
+}
+
+test_a_question_that_tells_of_no_plan_is_not_allowed if {
+	question := json.patch(data.question, [{"op": "remove", "path": "/request/plan"}])
+	not consortium.allow with input as question
+	consortium.plan_problems & consortium.cleared == {"plans.exceeded"} with input as question
+}
+
+test_a_plan_must_be_signed_bound_current_and_well_formed if {
+	every value in [false, null, "true", 1] {
+		_unmet_plan({"/request/plan/signed": value}) == {"plan.signature"}
+		_unmet_plan({"/request/plan/bound": value}) == {"plan.mismatch"}
+		_unmet_plan({"/request/plan/current": value}) == {"plan.expired"}
+		_unmet_plan({"/request/plan/well_formed": value}) == {"plan.malformed"}
+	}
+}
+
+test_a_step_asks_for_nothing_beside_its_plan if {
+	predicates := data.question.request.predicates
+	"request.malformed" in _unmet_plan({"/request/fields": ["project_stage"]})
+	"request.malformed" in _unmet_plan({"/request/predicates": predicates})
+	_unmet_plan({"/request/customers": 1}) == {"request.malformed"}
+}
+
+test_aggregate_not_granted if {
+	every value in [false, null, "true", 1] {
+		changes := {"/request/plan/fields/1/granted": value}
+		_unmet_plan(changes) == {"aggregate.not_granted"}
+		_denied_plan(changes) == {"repair_cost"}
+	}
+	every mode in ["plain", "predicate", "never", null] {
+		_unmet_plan({"/agreement/fields/fault": mode}) == {"aggregate.not_granted"}
+	}
+	_unmet_plan({"/dataset/fields/fault/modes": ["plain"]}) == {"aggregate.not_granted"}
+}
+
+test_a_count_of_no_field_needs_that_something_may_be_counted if {
+	nothing := {"/request/plan/fields": [], "/agreement/allowance/counts": false}
+	_unmet_plan({"/request/plan/fields": []}) == set()
+	_unmet_plan(nothing) == {"aggregate.not_granted"}
+	_unmet_plan(object.union(nothing, {"/request/plan/matching": "count"})) == set()
+}
+
+test_aggregate_bound if {
+	every value in [false, null, "true", 1] {
+		changes := {"/request/plan/fields/1/in_bound": value}
+		_unmet_plan(changes) == {"aggregate.bound"}
+		_denied_plan(changes) == {"repair_cost"}
+	}
+}
+
+test_the_floor_holds_for_figures if {
+	_unmet_plan({"/dataset/fields/fault/grade": "important"}) == set()
+	_unmet_plan({"/dataset/fields/fault/grade": "core"}) == {"field.grade"}
+}
+
+test_who_may_have_the_list_may_have_its_length if {
+	allowed := {[asked, agreed] |
+		some asked in ["none", "count", "list", "all"]
+		some agreed in ["none", "count", "list", "all"]
+		_unmet_plan({"/request/plan/matching": asked, "/agreement/allowance/matching": agreed}) == set()
+	}
+	allowed == {
+		["none", "none"], ["none", "count"], ["none", "list"], ["none", "all"],
+		["count", "count"], ["count", "list"], ["list", "list"],
+	}
+}
+
+test_matching_size if {
+	matching := {"/request/plan/matching": "count", "/request/plan/size": 129}
+	_unmet_plan(matching) == {"matching.size"}
+	_unmet_plan(object.union(matching, {"/agreement/allowance/match_size": 129})) == set()
+	_unmet_plan(object.union(matching, {"/agreement/allowance/match_size": "129"})) == {"matching.size"}
+}
+
+test_cohort_minimum if {
+	_unmet_plan({"/request/plan/k_min": 9}) == {"cohort.minimum"}
+	_unmet_plan({"/agreement/allowance/k_min": 11}) == {"cohort.minimum"}
+	_unmet_plan({"/agreement/allowance/k_min": null}) == {"cohort.minimum"}
+}
+
+test_parties_too_few if {
+	enough := {"heat-map": 1, "intersection": 1, "joint-sum": 1, "ring-count": 2, "federated-sum": 3}
+	every kind, least in enough {
+		_unmet_plan({"/request/plan/kind": kind, "/request/plan/parties": least}) == set()
+		_unmet_plan({"/request/plan/kind": kind, "/request/plan/parties": least - 1}) == {"parties.too_few"}
+	}
+	_unmet_plan({"/request/plan/kind": "mean"}) == {"parties.too_few"}
+}
+
+test_plans_exceeded if {
+	_unmet_plan({"/usage/plans_today": 4}) == {"plans.exceeded"}
+	_unmet_plan({"/agreement/allowance/plans_per_day": "9"}) == {"plans.exceeded"}
+}
+
+test_budget_exhausted if {
+	_unmet_plan({"/usage/budget_left": 500000}) == set()
+	_unmet_plan({"/usage/budget_left": 499999}) == {"budget.exhausted"}
+	_unmet_plan({"/agreement/allowance/epsilon_micro": 499999}) == {"budget.exhausted"}
+	every value in [null, "600000", {}, []] {
+		_unmet_plan({"/usage/budget_left": value}) == {"budget.exhausted"}
+	}
+}
+
+test_without_an_allowance_nothing_is_counted if {
+	"aggregate.not_granted" in _unmet_plan({"/agreement/allowance": {}})
+	not consortium.allow with input as planned({"/agreement/allowance": {}})
+}
+
+test_whatever_is_cleared_of_a_plan_is_required if {
+	consortium.cleared - consortium.required == set() with input as planned({})
 }

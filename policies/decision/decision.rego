@@ -11,13 +11,15 @@ package fieldpact.decision
 # title: The answer to one call
 # description: |
 #   `allow`; `fields` to disclose; `predicate_fields` to prove something of;
-#   `denials`, the codes that explain a refusal; `denied_fields`, the fields that
-#   caused one; `obligations` of the consumer.
+#   `aggregate_fields` to make the plan's figures of; `denials`, the codes that explain
+#   a refusal; `denied_fields`, the fields that caused one; `obligations` of the
+#   consumer.
 # entrypoint: true
 result := {
 	"allow": allow,
 	"fields": fields,
 	"predicate_fields": predicate_fields,
+	"aggregate_fields": aggregate_fields,
 	"denials": denials,
 	"denied_fields": denied_fields,
 	"obligations": obligations,
@@ -39,6 +41,11 @@ fields contains name if {
 predicate_fields contains name if {
 	allow
 	some name in data.fieldpact.consortium.provable
+}
+
+aggregate_fields contains name if {
+	allow
+	some name in data.fieldpact.consortium.countable
 }
 
 obligations contains "receipt.countersign" if allow
@@ -66,7 +73,7 @@ denied_fields contains name if {
 
 _field_codes := {code |
 	some code in denials
-	some prefix in {"field.", "predicate."}
+	some prefix in {"field.", "predicate.", "aggregate."}
 	startswith(code, prefix)
 }
 
@@ -87,6 +94,7 @@ _tiers := [
 	_in_force,
 	{"stream.diverged", "countersignature.wrong", "receipts.unacknowledged"},
 	{"dataset.mismatch"},
+	{"plan.signature", "plan.mismatch", "plan.expired"},
 	_content,
 ]
 
@@ -98,5 +106,8 @@ _in_force := {
 _content := {
 	"purpose.mismatch", "field.not_granted", "field.mode", "field.grade",
 	"field.withheld", "predicate.not_granted", "predicate.granularity",
-	"predicate.exhausted", "rate.exceeded", "rows.exceeded", "request.malformed",
+	"predicate.exhausted", "plan.malformed", "aggregate.not_granted", "aggregate.bound",
+	"matching.not_granted", "matching.size", "cohort.minimum", "parties.too_few",
+	"plans.exceeded", "budget.exhausted", "rate.exceeded", "rows.exceeded",
+	"request.malformed",
 }

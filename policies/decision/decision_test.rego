@@ -4,6 +4,7 @@ import data.fieldpact.company
 import data.fieldpact.consortium
 import data.fieldpact.decision
 import data.fieldpact.shape_test.changed
+import data.fieldpact.shape_test.planned
 
 _result(changes) := result if result := decision.result with input as changed(changes)
 
@@ -11,6 +12,7 @@ _refused(codes, fields) := {
 	"allow": false,
 	"fields": set(),
 	"predicate_fields": set(),
+	"aggregate_fields": set(),
 	"denials": codes,
 	"denied_fields": fields,
 	"obligations": set(),
@@ -21,6 +23,7 @@ test_an_allowed_call_releases_its_fields_and_duties if {
 		"allow": true,
 		"fields": {"acceptance_date", "project_stage"},
 		"predicate_fields": {"annual_spend", "planned_spend"},
+		"aggregate_fields": set(),
 		"denials": set(),
 		"denied_fields": set(),
 		"obligations": {"personal.protect", "receipt.countersign"},
@@ -42,6 +45,30 @@ test_what_is_proved_of_a_person_is_to_be_protected if {
 
 test_only_personal_fields_ask_for_their_protection if {
 	_result({"/request/fields": ["project_stage"]}).obligations == {"receipt.countersign"}
+}
+
+test_an_allowed_plan_releases_figures_alone if {
+	decision.result == {
+		"allow": true,
+		"fields": set(),
+		"predicate_fields": set(),
+		"aggregate_fields": {"fault", "repair_cost"},
+		"denials": set(),
+		"denied_fields": set(),
+		"obligations": {"receipt.countersign"},
+	} with input as planned({})
+}
+
+test_one_field_that_is_not_granted_refuses_the_plan if {
+	refused := _refused({"aggregate.not_granted"}, {"fault"})
+	decision.result == refused with input as planned({"/request/plan/fields/0/granted": false})
+}
+
+test_a_plan_that_is_not_for_this_call_learns_nothing_of_fields if {
+	every problem in [["signed", "plan.signature"], ["bound", "plan.mismatch"], ["current", "plan.expired"]] {
+		late := {concat("/", ["/request/plan", problem[0]]): false, "/request/plan/fields/0/granted": false}
+		decision.result == _refused({problem[1]}, set()) with input as planned(late)
+	}
 }
 
 test_each_part_denies_alone if {

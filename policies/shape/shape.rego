@@ -35,6 +35,37 @@ _request if {
 		_predicate(predicate)
 	}
 	_integer(input.request.customers)
+	_plan
+}
+
+# A query has no plan.
+_plan if input.request.plan == null
+
+_plan if {
+	input.request.plan.kind in _kinds
+	is_string(input.request.plan.mode)
+	is_string(input.request.plan.step)
+	is_array(input.request.plan.fields)
+	every used in input.request.plan.fields {
+		_use(used)
+	}
+	is_boolean(input.request.plan.well_formed)
+	_integer(input.request.plan.epsilon_micro)
+	_integer(input.request.plan.k_min)
+	_integer(input.request.plan.cells)
+	_integer(input.request.plan.parties)
+	input.request.plan.matching in _matchings
+	_integer(input.request.plan.size)
+	is_boolean(input.request.plan.signed)
+	is_boolean(input.request.plan.current)
+	is_boolean(input.request.plan.bound)
+}
+
+_use(used) if {
+	is_string(used.field)
+	used.use in {"filter", "group", "sum"}
+	is_boolean(used.granted)
+	is_boolean(used.in_bound)
 }
 
 # Two fields that are one would ask about its half: `sum_at_least` of a and a.
@@ -57,8 +88,8 @@ _agreement if {
 	_integer(input.agreement.valid_to)
 	_strings(input.agreement.purposes)
 	is_object(input.agreement.fields)
-	every mode in input.agreement.fields {
-		mode in _modes
+	every way in input.agreement.fields {
+		way in _modes
 	}
 	is_object(input.agreement.predicates)
 	every grant in input.agreement.predicates {
@@ -68,8 +99,20 @@ _agreement if {
 		}
 		_integer(grant.probes)
 	}
+	_allowance
 	_integer(input.agreement.calls_per_hour)
 	_integer(input.agreement.rows_per_call)
+}
+
+_allowance if input.agreement.allowance == {}
+
+_allowance if {
+	is_boolean(input.agreement.allowance.counts)
+	_integer(input.agreement.allowance.epsilon_micro)
+	_integer(input.agreement.allowance.k_min)
+	_integer(input.agreement.allowance.plans_per_day)
+	input.agreement.allowance.matching in _matchings
+	_integer(input.agreement.allowance.match_size)
 }
 
 _dataset if input.dataset == {}
@@ -77,12 +120,12 @@ _dataset if input.dataset == {}
 _dataset if {
 	is_string(input.dataset.id)
 	is_object(input.dataset.fields)
-	every field in input.dataset.fields {
-		field.grade in {"core", "important", "general"}
-		is_boolean(field.personal)
-		is_array(field.modes)
-		every mode in field.modes {
-			mode in _modes
+	every labels in input.dataset.fields {
+		labels.grade in {"core", "important", "general"}
+		is_boolean(labels.personal)
+		is_array(labels.modes)
+		every way in labels.modes {
+			way in _modes
 		}
 	}
 }
@@ -97,6 +140,8 @@ _usage if {
 	every number in input.usage.probes {
 		_integer(number)
 	}
+	_integer(input.usage.budget_left)
+	_integer(input.usage.plans_today)
 }
 
 _company if {
@@ -107,6 +152,10 @@ _company if {
 }
 
 _modes := {"plain", "predicate", "aggregate", "never"}
+
+_matchings := {"none", "count", "list"}
+
+_kinds := {"heat-map", "intersection", "joint-sum", "ring-count", "federated-sum"}
 
 # Of how many fields each operator speaks.
 _arity := {

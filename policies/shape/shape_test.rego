@@ -9,6 +9,71 @@ changed(changes) := json.patch(data.question, [{"op": "add", "path": path, "valu
 	some path, value in changes
 ])
 
+# A step of a plan that every policy allows, with members set likewise.
+planned(changes) := json.patch(changed(_step), [{"op": "add", "path": path, "value": value} |
+	some path, value in changes
+])
+
+_step := {
+	"/request/fields": [],
+	"/request/predicates": [],
+	"/request/customers": 0,
+	"/request/plan": {
+		"kind": "heat-map", "mode": "C", "step": "cells",
+		"fields": [
+			{"field": "fault", "use": "group", "granted": true, "in_bound": true},
+			{"field": "repair_cost", "use": "sum", "granted": true, "in_bound": true},
+		],
+		"well_formed": true, "epsilon_micro": 500000, "k_min": 10, "cells": 24,
+		"parties": 1, "matching": "none", "size": 0,
+		"signed": true, "current": true, "bound": true,
+	},
+}
+
+test_the_step_of_a_plan_is_well_formed if shape.valid with input as planned({})
+
+test_every_member_of_a_plan_must_be_there if {
+	every name, _ in _step["/request/plan"] {
+		patch := [{"op": "remove", "path": concat("/", ["/request/plan", name])}]
+		not shape.valid with input as json.patch(planned({}), patch)
+	}
+}
+
+test_every_member_of_a_use_must_be_there if {
+	every name in ["field", "use", "granted", "in_bound"] {
+		patch := [{"op": "remove", "path": concat("/", ["/request/plan/fields/0", name])}]
+		not shape.valid with input as json.patch(planned({}), patch)
+	}
+}
+
+test_no_other_value_is_a_plan if {
+	every value in [false, true, "", 0, [], {}, [{}]] {
+		not shape.valid with input as planned({"/request/plan": value})
+	}
+}
+
+test_a_plan_is_of_a_kind_and_a_use_is_one_of_three if {
+	every value in [null, "", "mean", 1, [], {}] {
+		not shape.valid with input as planned({"/request/plan/kind": value})
+		not shape.valid with input as planned({"/request/plan/matching": value})
+		not shape.valid with input as planned({"/request/plan/fields/0/use": value})
+	}
+}
+
+test_every_member_of_an_allowance_must_be_there if {
+	every name, _ in data.question.agreement.allowance {
+		patch := [{"op": "remove", "path": concat("/", ["/agreement/allowance", name])}]
+		not shape.valid with input as json.patch(data.question, patch)
+	}
+}
+
+test_no_allowance_is_well_formed_and_no_other_value_is if {
+	shape.valid with input as changed({"/agreement/allowance": {}})
+	every value in [null, "", 1, [], {"counts": true}] {
+		not shape.valid with input as changed({"/agreement/allowance": value})
+	}
+}
+
 test_the_pinned_question_is_well_formed if shape.valid with input as data.question
 
 test_an_unknown_agreement_and_dataset_are_well_formed if {

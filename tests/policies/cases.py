@@ -7,6 +7,7 @@ outcome. `generate` writes them to `policies/corpus.json`.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tests.policies.model import NAMES
 from tests.policies.questions import (
     CONSUMER,
     DELETE,
@@ -17,7 +18,10 @@ from tests.policies.questions import (
     allowed,
     grant,
     label,
+    plan,
     predicate,
+    step_of,
+    use,
 )
 
 BOTH = ("acceptance_date", "project_stage")
@@ -35,6 +39,9 @@ def corpus() -> Iterator[Case]:
     yield from _content()
     yield from _proved()
     yield from _not_proved()
+    yield from _counted()
+    yield from _not_counted()
+    yield from _not_planned()
     yield from _tiers()
     yield from _malformed()
 
@@ -232,6 +239,110 @@ def _not_proved() -> Iterator[Case]:
         yield _no(comment, "predicate.exhausted", changes, denied=spend)
 
 
+def _counted() -> Iterator[Case]:
+    """Plans: nothing is shown and nothing proved, only figures are made."""
+    listed = plan(kind="intersection", mode="list", matching="list", size=128)
+    ring = plan(kind="ring-count", matching="count", parties=2, size=64)
+    cases: list[tuple[str, Changes, Names]] = [
+        ("a heat map of two fields", plan(), FIGURED),
+        ("a heat map of one field", plan(_GROUP), ["fault"]),
+        ("one field used twice", plan(_GROUP, use("fault", "filter")), ["fault"]),
+        ("a count of all customers", plan(fields=[]), []),
+        ("a list of shared customers", listed | {"fields": []}, []),
+        ("a ring", ring | {"fields": [], "epsilon_micro": 0}, []),
+        ("a joint sum", plan(_SUM, **_JOINT), FIGURED[1:]),
+        ("a sum over three", plan(kind="federated-sum", parties=3), FIGURED),
+        ("a plan that takes all that is left", plan(epsilon_micro=600_000), FIGURED),
+        ("a plan that costs nothing", plan(epsilon_micro=0), FIGURED),
+        ("more customers than the least", plan(k_min=11), FIGURED),
+    ]
+    for comment, asked, names in cases:
+        yield _figures(comment, asked, names)
+    yield _figures("the last plan of the day", plan(), FIGURED, _THIRD)
+    own = {"company.denied_fields": ["city"]}
+    yield _figures("other fields withheld", plan(), FIGURED, own)
+    matching: Changes = {"agreement.allowance.counts": False}
+    joint = plan(fields=[], **_JOINT)
+    yield _figures("matching agreed, no counts", joint, [], matching)
+
+
+def _not_counted() -> Iterator[Case]:
+    """For each code the smallest plan that is refused for it, and nothing else."""
+    group, cost = ["fault"], ["repair_cost"]
+    not_granted: list[tuple[str, Changes, Names]] = [
+        ("a use not agreed", plan(_GROUP | {"granted": False}), group),
+        ("a second use not agreed", plan(_GROUP, _FILTER), group),
+        ("a figure of a field not agreed", plan(use("notes", "group")), ["notes"]),
+        ("a figure of a field nobody has", plan(use("gone", "group")), ["gone"]),
+        ("a figure of a plain field", plan(use(*_STAGE)), ["project_stage"]),
+        ("a figure of a hidden field", plan(use(*_HIDDEN)), ["annual_spend"]),
+        ("a figure its dataset lacks", plan(use("city", "group")), ["city"]),
+    ]
+    for comment, asked, denied in not_granted:
+        yield _stopped(comment, "aggregate.not_granted", asked, denied=denied)
+    none = {"agreement.allowance.counts": False}
+    comment = "a count where nothing may be counted"
+    yield _stopped(comment, "aggregate.not_granted", plan(fields=[]), none)
+    over = plan(_SUM | {"in_bound": False})
+    yield _stopped("a sum cut off too high", "aggregate.bound", over, denied=cost)
+    core = plan(use("secret_rate", "group"))
+    denied = ["secret_rate"]
+    yield _stopped("a figure of a core field", "field.grade", core, denied=denied)
+    rules = {"company.denied_fields": ["fault", "volume"]}
+    comment = "a figure of a field withheld"
+    yield _stopped(comment, "field.withheld", plan(), rules, denied=group)
+    count, listed = plan(fields=[], **_JOINT), plan(fields=[], **_LIST)
+    agreed = "agreement.allowance.matching"
+    coded: list[tuple[str, str, Changes, Changes]] = [
+        ("values of another type", "plan.malformed", plan(well_formed=False), {}),
+        ("a count not agreed", "matching.not_granted", count, {agreed: "none"}),
+        ("a list not agreed", "matching.not_granted", listed, {agreed: "count"}),
+        ("too long a list", "matching.size", count | {"size": 129}, {}),
+        ("too few customers", "cohort.minimum", plan(k_min=9), {}),
+        ("a sum over two", "parties.too_few", _OVER_TWO, {}),
+        ("a sum over nobody", "parties.too_few", plan(parties=0), {}),
+        ("too many plans", "plans.exceeded", plan(), {"usage.plans_today": 4}),
+        ("more than is left", "budget.exhausted", plan(epsilon_micro=600_001), {}),
+        (
+            "more than a period has",
+            "budget.exhausted",
+            plan(epsilon_micro=1_000_001),
+            {"usage.budget_left": 2_000_000},
+        ),
+        (
+            "no calls left for it",
+            "rate.exceeded",
+            plan(),
+            {"usage.calls_this_hour": 10},
+        ),
+    ]
+    for comment, code, asked, changes in coded:
+        yield _stopped(comment, code, asked, changes)
+    nothing = "aggregate.not_granted budget.exhausted cohort.minimum plans.exceeded"
+    unallowed: Changes = {"agreement.allowance": {}}
+    yield _stopped("no allowance at all", nothing, plan(fields=[]), unallowed)
+
+
+def _not_planned() -> Iterator[Case]:
+    """Plans that say nothing of fields, as they are not for this call."""
+    odd = use("notes", "group")
+    yield _stopped("not signed", "plan.signature", plan(odd, signed=False))
+    yield _stopped("another agreement's", "plan.mismatch", plan(odd, bound=False))
+    yield _stopped("out of its time", "plan.expired", plan(odd, current=False))
+    own: Changes = {"company.denied_partners": [CONSUMER]}
+    yield _stopped("a partner that is refused", "partner.refused", plan(), own)
+    unsigned = {"usage.stream.unacknowledged": 100}
+    comment = "receipts of steps not signed back"
+    yield _stopped(comment, "receipts.unacknowledged", plan(), unsigned)
+    beside: list[tuple[str, Changes]] = [
+        ("a field beside a plan", {"request.fields": ["project_stage"]}),
+        ("a condition beside a plan", _asking(_SPEND)),
+        ("customers beside a plan", {"request.customers": 1}),
+    ]
+    for comment, changes in beside:
+        yield _stopped(comment, "request.malformed", plan(), changes)
+
+
 def _tiers() -> Iterator[Case]:
     wrong = {"caller.did": STRANGER, "agreement.status": "revoked", "dataset": {}}
     token = wrong | {"caller.problem": "token.expired", "usage.nonce_seen": True}
@@ -280,6 +391,26 @@ def _malformed() -> Iterator[Case]:
         ("the fields are text", {"request.fields": "project_stage"}),
         ("the fields are an object", {"request.fields": {"a": "project_stage"}}),
         ("a field is a number", {"request.fields": ["project_stage", 7]}),
+        ("a plan is not told", {"request.plan": DELETE}),
+        ("a plan is false", {"request.plan": False}),
+        ("a plan is empty", step_of({})),
+        ("an unheard-of kind of plan", step_of(plan(kind="regression"))),
+        ("the step is null", step_of(plan(step=None))),
+        ("the fields of a plan are text", step_of(plan(fields="fault"))),
+        ("a field of a plan is text", step_of(plan(fields=["fault"]))),
+        ("an unheard-of use", step_of(plan(use("fault", "mean")))),
+        ("a use granted by a word", step_of(plan(_GROUP | {"granted": "true"}))),
+        ("a bound kept by a number", step_of(plan(_GROUP | {"in_bound": 1}))),
+        ("a plan signed by a word", step_of(plan(signed="true"))),
+        ("the price is a fraction", step_of(plan(epsilon_micro=0.5))),
+        ("the least customers are text", step_of(plan(k_min="10"))),
+        ("an unheard-of matching", step_of(plan(matching="all"))),
+        ("the budget is text", {"usage.budget_left": "600000"}),
+        ("the plans of the day are missing", {"usage.plans_today": DELETE}),
+        ("the allowance is null", {"agreement.allowance": None}),
+        ("the allowance is missing", {"agreement.allowance": DELETE}),
+        ("counts are allowed by a word", {"agreement.allowance.counts": "true"}),
+        ("the least cohort is text", {"agreement.allowance.k_min": "10"}),
         ("the predicates are an object", {"request.predicates": {}}),
         ("a predicate is text", {"request.predicates": ["annual_spend"]}),
         ("a predicate of no field", _asking(predicate("at_least"))),
@@ -328,6 +459,38 @@ def _asking_one(name: str, operator: str = "at_least") -> Changes:
     return _asking(predicate(operator, name))
 
 
+def _figures(
+    comment: str, asked: Changes, names: Names, changes: Changes | None = None
+) -> Case:
+    return _case(
+        f"plan: {comment}",
+        step_of(asked) | (changes or {}),
+        allow=True,
+        aggregate_fields=names,
+        obligations=["receipt.countersign"],
+    )
+
+
+def _stopped(
+    comment: str,
+    codes: str,
+    asked: Changes,
+    changes: Changes | None = None,
+    *,
+    denied: Names = (),
+) -> Case:
+    whole = step_of(asked) | (changes or {})
+    return _no(f"plan: {comment}", codes, whole, denied=denied)
+
+
+FIGURED = ("fault", "repair_cost")
+_GROUP, _SUM = use("fault", "group"), use("repair_cost", "sum")
+_FILTER = use("fault", "filter", granted=False)
+_STAGE, _HIDDEN = ("project_stage", "group"), ("annual_spend", "sum")
+_THIRD: Changes = {"usage.plans_today": 3}
+_JOINT: Changes = {"kind": "joint-sum", "matching": "count", "size": 128}
+_LIST: Changes = {"kind": "intersection", "matching": "list", "size": 128}
+_OVER_TWO = plan(kind="federated-sum", parties=2)
 _NO_PARTNERS: Changes = {"company.denied_partners": []}
 _GRANT = "agreement.predicates.annual_spend"
 _GRANULARITY = "predicate.granularity"
@@ -357,10 +520,9 @@ def _bad(comment: str, changes: Changes) -> Case:
 def _case(
     comment: str, changes: Changes, *, allow: bool = False, **names: Names
 ) -> Case:
-    keys = ("fields", "predicate_fields", "denials", "denied_fields", "obligations")
     return {
         "comment": comment,
         "set": {path: value for path, value in changes.items() if value is not DELETE},
         "remove": [path for path, value in changes.items() if value is DELETE],
-        "expect": {"allow": allow} | {key: list(names.get(key, ())) for key in keys},
+        "expect": {"allow": allow} | {key: list(names.get(key, ())) for key in NAMES},
     }

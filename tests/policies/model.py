@@ -11,6 +11,14 @@ from tests.policies.questions import TOKEN_PROBLEMS
 
 Question = dict[str, Any]
 Blame = tuple[str, str]
+NAMES = (
+    "fields",
+    "predicate_fields",
+    "aggregate_fields",
+    "denials",
+    "denied_fields",
+    "obligations",
+)
 
 _FLOOR = {
     "core": set(),
@@ -26,22 +34,26 @@ def decided(question: Question) -> dict[str, Any]:
         return _outcome(denials=denials, denied_fields=blamed)
     asked = set(question["request"]["fields"])
     hidden = _asked_about(question)
+    figured = {each["field"] for each in _used(question)}
     labels = question["dataset"]["fields"]
     duties = {"receipt.countersign"}
     if any(labels[name]["personal"] for name in asked | hidden):
         duties.add("personal.protect")
     return _outcome(
-        allow=True, fields=asked, predicate_fields=hidden, obligations=duties
+        allow=True,
+        fields=asked,
+        predicate_fields=hidden,
+        aggregate_fields=figured,
+        obligations=duties,
     )
 
 
 def _outcome(*, allow: bool = False, **names: set[str]) -> dict[str, Any]:
-    keys = ("fields", "predicate_fields", "denials", "denied_fields", "obligations")
-    return {"allow": allow} | {key: sorted(names.get(key, ())) for key in keys}
+    return {"allow": allow} | {key: sorted(names.get(key, ())) for key in NAMES}
 
 
 def _denials(question: Question) -> tuple[set[str], set[str]]:
-    for tier in (_token, _known, _parties, _state, _stream, _dataset):
+    for tier in (_token, _known, _parties, _state, _stream, _dataset, _plan):
         if codes := tier(question):
             return codes, set()
     return _content(question)
@@ -78,7 +90,7 @@ def _dataset(question: Question) -> set[str]:
 
 def _content(question: Question) -> tuple[set[str], set[str]]:
     request, agreement = question["request"], question["agreement"]
-    gates = (_fields, _hidden, _grids, _withheld)
+    gates = (_fields, _hidden, _grids, _figures, _withheld)
     stopped = {pair for gate in gates for pair in gate(question)}
     codes, blamed = {code for code, _ in stopped}, {name for _, name in stopped}
     most = min(agreement["rows_per_call"], question["company"]["max_rows"])
@@ -88,10 +100,75 @@ def _content(question: Question) -> tuple[set[str], set[str]]:
         codes.add("rate.exceeded")
     if request["customers"] > most:
         codes.add("rows.exceeded")
-    asks = request["fields"] or request["predicates"]
-    if not asks or not request["customers"]:
+    asks = bool(request["fields"] or request["predicates"])
+    if request["plan"] is not None:
+        codes |= _price(question) | _matched(question)
+        if asks or request["customers"]:
+            codes.add("request.malformed")
+    elif not asks or not request["customers"]:
         codes.add("request.malformed")
     return codes, blamed
+
+
+def _plan(question: Question) -> set[str]:
+    plan = question["request"]["plan"]
+    wanted = {"signed": "signature", "bound": "mismatch", "current": "expired"}
+    return {f"plan.{code}" for fact, code in wanted.items() if plan and not plan[fact]}
+
+
+def _used(question: Question) -> list[Question]:
+    plan = question["request"]["plan"]
+    return plan["fields"] if plan else []
+
+
+def _figures(question: Question) -> Iterator[Blame]:
+    """Say of each field of a plan why no figure is made of it."""
+    modes, labels = question["agreement"]["fields"], question["dataset"]["fields"]
+    for name in {each["field"] for each in _used(question)}:
+        used = [each for each in _used(question) if each["field"] == name]
+        if (
+            modes.get(name) != "aggregate"
+            or "aggregate" not in labels.get(name, {"modes": []})["modes"]
+            or not all(each["granted"] for each in used)
+        ):
+            yield "aggregate.not_granted", name
+        elif "aggregate" not in _FLOOR[labels[name]["grade"]]:
+            yield "field.grade", name
+        elif not all(each["in_bound"] for each in used):
+            yield "aggregate.bound", name
+
+
+def _price(question: Question) -> set[str]:
+    """Say what else of a plan goes beyond the allowance; there may be none."""
+    plan, usage = question["request"]["plan"], question["usage"]
+    allowance = question["agreement"]["allowance"]
+    fewest = {"ring-count": 2, "federated-sum": 3}.get(plan["kind"], 1)
+    left = min(usage["budget_left"], allowance.get("epsilon_micro", -1))
+    within = {
+        "plan.malformed": plan["well_formed"],
+        "cohort.minimum": allowance and plan["k_min"] >= allowance["k_min"],
+        "parties.too_few": plan["parties"] >= fewest,
+        "plans.exceeded": allowance
+        and usage["plans_today"] < allowance["plans_per_day"],
+        "budget.exhausted": plan["epsilon_micro"] <= left,
+    }
+    return {code for code, holds in within.items() if not holds}
+
+
+def _matched(question: Question) -> set[str]:
+    """Say what is told of shared customers beyond what was agreed."""
+    plan = question["request"]["plan"]
+    allowance = question["agreement"]["allowance"]
+    if plan["matching"] == "none":
+        return set() if allowance.get("counts") else {"aggregate.not_granted"}
+    ladder = ["none", "count", "list"]
+    agreed = allowance.get("matching", "none")
+    codes = set()
+    if ladder.index(plan["matching"]) > ladder.index(agreed):
+        codes.add("matching.not_granted")
+    if plan["size"] > allowance.get("match_size", -1):
+        codes.add("matching.size")
+    return codes
 
 
 def _parties(question: Question) -> set[str]:
@@ -167,8 +244,10 @@ def _stopped(question: Question, name: str) -> str:
 
 
 def _withheld(question: Question) -> Iterator[Blame]:
+    figured = {each["field"] for each in _used(question)}
+    named = {*question["request"]["fields"], *_asked_about(question), *figured}
     for name in question["company"]["denied_fields"]:
-        if name in {*question["request"]["fields"], *_asked_about(question)}:
+        if name in named:
             yield "field.withheld", name
 
 

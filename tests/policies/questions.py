@@ -5,6 +5,7 @@ two engines show once is found again.
 """
 
 import copy
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from random import Random
@@ -36,6 +37,7 @@ def allowed() -> Question:
                 predicate("no_more_than", "planned_spend", "annual_spend"),
             ],
             "customers": 3,
+            "plan": None,
         },
         "agreement": {
             "id": "urn:uuid:1",
@@ -50,12 +52,16 @@ def allowed() -> Question:
                 "acceptance_date": "plain",
                 "annual_spend": "predicate",
                 "budget": "plain",
+                "city": "aggregate",
                 "contact_phone": "predicate",
+                "fault": "aggregate",
                 "headcount": "predicate",
                 "planned_spend": "predicate",
                 "project_stage": "plain",
                 "region": "plain",
+                "repair_cost": "aggregate",
                 "secret": "plain",
+                "secret_rate": "aggregate",
                 "volume": "aggregate",
             },
             "predicates": {
@@ -64,6 +70,14 @@ def allowed() -> Question:
                 "planned_spend": grant("no_more_than", "sum_at_least", probes=3),
                 "project_stage": grant("one_of", probes=5),
                 "secret": grant("at_least", probes=5),
+            },
+            "allowance": {
+                "counts": True,
+                "epsilon_micro": 1_000_000,
+                "k_min": 10,
+                "plans_per_day": 4,
+                "matching": "list",
+                "match_size": 128,
             },
             "calls_per_hour": 10,
             "rows_per_call": 50,
@@ -74,13 +88,17 @@ def allowed() -> Question:
                 "acceptance_date": label(personal=True),
                 "annual_spend": label("important", modes=["predicate", "aggregate"]),
                 "budget": label("important"),
+                "city": label(),
                 "contact_phone": label("important", personal=True, modes=["predicate"]),
+                "fault": label("important", modes=["aggregate"]),
                 "headcount": label(),
                 "notes": label(),
                 "planned_spend": label(modes=["plain", "predicate"]),
                 "project_stage": label(modes=["plain", "predicate"]),
                 "region": label(modes=["predicate", "aggregate"]),
+                "repair_cost": label(personal=True, modes=["plain", "aggregate"]),
                 "secret": label("core", modes=["plain", "predicate"]),
+                "secret_rate": label("core", modes=["aggregate"]),
                 "volume": label(modes=["plain", "aggregate"]),
             },
         },
@@ -90,6 +108,8 @@ def allowed() -> Question:
             "nonce_seen": False,
             "stream": {"known": True, "signed": True, "unacknowledged": 1},
             "probes": {"annual_spend": 2, "planned_spend": 3},
+            "budget_left": 600_000,
+            "plans_today": 3,
         },
         "company": {
             "denied_fields": ["volume"],
@@ -98,6 +118,43 @@ def allowed() -> Question:
             "max_unacknowledged": 100,
         },
     }
+
+
+def planned() -> Question:
+    """A step of a plan that every policy allows: a heat map of repair costs."""
+    return changed(allowed(), step_of(plan()))
+
+
+def step_of(asked: Question) -> dict[str, Any]:
+    """Return what makes a question one about a step, by dotted path."""
+    nothing: dict[str, Any] = {"request.fields": [], "request.predicates": []}
+    return nothing | {"request.customers": 0, "request.plan": asked}
+
+
+def plan(*used: Question, **members: Any) -> Question:
+    """Return the facts of a plan: a heat map, unless told otherwise."""
+    return {
+        "kind": "heat-map",
+        "mode": "C",
+        "step": "cells",
+        "fields": list(used) or [use("fault", "group"), use("repair_cost", "sum")],
+        "well_formed": True,
+        "epsilon_micro": 500_000,
+        "k_min": 10,
+        "cells": 24,
+        "parties": 1,
+        "matching": "none",
+        "size": 0,
+        "signed": True,
+        "current": True,
+        "bound": True,
+    } | members
+
+
+def use(
+    name: str, what: str, *, granted: bool = True, in_bound: bool = True
+) -> Question:
+    return {"field": name, "use": what, "granted": granted, "in_bound": in_bound}
 
 
 def label(
@@ -172,10 +229,29 @@ _VARIATIONS: list[tuple[str, list[Any]]] = [
     ("usage.probes.annual_spend", [0, 8, 9, 2**53 - 1]),
     ("usage.probes.planned_spend", [3, 4]),
     ("agreement.predicates", [{}]),
+    ("agreement.allowance", [{}]),
+    ("agreement.allowance.counts", [False]),
+    ("agreement.allowance.matching", ["none", "count"]),
+    ("usage.budget_left", [0, 499_999, 500_000, 2**53 - 1]),
+    ("usage.plans_today", [0, 4, 5]),
     ("company.denied_fields", [[], ["project_stage"], ["acceptance_date", "x"]]),
     ("company.denied_partners", [[], [CONSUMER]]),
     ("company.max_rows", [0, 1, 3]),
     ("company.max_unacknowledged", [0, 1, 2]),
+]
+_PLANS: list[tuple[str, list[Any]]] = [
+    ("kind", ["intersection", "joint-sum", "ring-count", "federated-sum"]),
+    ("mode", ["", "R", "flip", "list", "报表"]),
+    ("well_formed", [False]),
+    ("epsilon_micro", [0, 600_000, 600_001, 1_000_000, 1_000_001]),
+    ("k_min", [9, 11, 2**53 - 1]),
+    ("cells", [0, 1, 65_536]),
+    ("parties", [0, 2, 3, 4]),
+    ("matching", ["count", "list"]),
+    ("size", [64, 128, 129]),
+    ("signed", [False]),
+    ("current", [False]),
+    ("bound", [False]),
 ]
 _FIELDS = [*allowed()["dataset"]["fields"], "unheard_of", "字段"]
 _HIDDEN = [
@@ -211,19 +287,23 @@ def generated(seed: int, count: int, *, malformed: bool) -> Iterator[Question]:
 
 
 def _varied(random: Random) -> Question:
-    question = allowed()
+    question = planned() if random.random() < 0.3 else allowed()
     for path, values in random.sample(_VARIATIONS, random.choice([0, 0, 1, 1, 2, 3])):
-        section = path.split(".")[0]
-        if question[section] != {}:  # an unknown agreement or dataset has no members
+        parents = path.split(".")[:-1]
+        # What is unknown, or not agreed on, has no members.
+        if functools.reduce(lambda at, name: at.get(name, {}), parents, question):
             question = changed(question, {path: random.choice(values)})
-    if random.random() < 0.5:
+    is_plan = question["request"]["plan"] is not None
+    if is_plan:
+        _vary_plan(random, question["request"]["plan"])
+    if random.random() < (0.05 if is_plan else 0.5):
         names = random.sample(_FIELDS, random.randint(0, 3))
         question["request"]["fields"] = names
-    if random.random() < 0.5:
+    if random.random() < (0.05 if is_plan else 0.5):
         _vary_predicates(random, question)
     if question["agreement"] and random.random() < 0.2:
         name = random.choice(_FIELDS)
-        mode = random.choice(["plain", "predicate", "never"])
+        mode = random.choice(["plain", "predicate", "aggregate", "never"])
         question["agreement"]["fields"][name] = mode
     if question["dataset"] and random.random() < 0.2:
         grade = random.choice(["core", "important", "general"])
@@ -234,6 +314,23 @@ def _varied(random: Random) -> Question:
             grade, personal=personal, modes=modes
         )
     return question
+
+
+def _vary_plan(random: Random, asked: Question) -> None:
+    for member, values in random.sample(_PLANS, random.choice([0, 0, 1, 1, 2, 4])):
+        asked[member] = random.choice(values)
+    if random.random() < 0.5:
+        asked["fields"] = [_use(random) for _ in range(random.choice([0, 1, 1, 2, 3]))]
+
+
+def _use(random: Random) -> Question:
+    names = random.choice([["city", "fault", "repair_cost"]] * 4 + [_FIELDS])
+    return use(
+        random.choice(names),
+        random.choice(["filter", "group", "sum"]),
+        granted=random.random() < 0.85,
+        in_bound=random.random() < 0.85,
+    )
 
 
 def _vary_predicates(random: Random, question: Question) -> None:

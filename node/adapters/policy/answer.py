@@ -2,7 +2,7 @@
 
 An engine can be up and still be wrong: hold an older policy, or none, or be
 something else that listens on the same port. Its answer counts only when it has
-exactly the six members, each of its type, and does not contradict itself.
+exactly the seven members, each of its type, and does not contradict itself.
 
 `policies/schemas/decision.json` is the JSON Schema of this model.
 """
@@ -30,6 +30,7 @@ class Answer(BaseModel):
     allow: bool
     fields: list[str]
     predicate_fields: list[str]
+    aggregate_fields: list[str]
     denials: list[str]
     denied_fields: list[str]
     obligations: list[str]
@@ -40,6 +41,7 @@ def read_answer(
     *,
     asked: Collection[str],
     asked_about: Collection[str],
+    figured: Collection[str] | None,
     revision: str,
     input_hash: str,
     engine: str,
@@ -50,6 +52,8 @@ def read_answer(
         answer: What the engine gave for the rule, parsed from JSON.
         asked: The requested fields; an allowed call releases all of them.
         asked_about: The fields of the requested predicates; likewise.
+        figured: The fields of the plan, likewise; None if there is no plan. Only a
+            plan can be allowed that names no field.
         revision: Of the policies that the engine holds.
         input_hash: Of the question.
         engine: Name and version.
@@ -63,6 +67,7 @@ def read_answer(
             allow=parsed.allow,
             fields=_sorted(parsed.fields),
             predicate_fields=_sorted(parsed.predicate_fields),
+            aggregate_fields=_sorted(parsed.aggregate_fields),
             denials=_sorted(parsed.denials),
             denied_fields=_sorted(parsed.denied_fields),
             obligations=_sorted(parsed.obligations),
@@ -72,8 +77,10 @@ def read_answer(
         )
     except ValueError:
         raise PolicyFault("policy.malformed") from None
-    released = (decision.fields, decision.predicate_fields)
-    if decision.allow and released != (_sorted(asked), _sorted(asked_about)):
+    wanted = (_sorted(asked), _sorted(asked_about), _sorted(figured or ()))
+    released = (decision.fields, decision.predicate_fields, decision.aggregate_fields)
+    something = any(wanted) or figured is not None
+    if decision.allow and (released != wanted or not something):
         raise PolicyFault("policy.malformed")
     return decision
 

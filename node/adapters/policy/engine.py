@@ -82,6 +82,7 @@ class PolicyEngine(abc.ABC):
                 answer,
                 asked=_asked(question),
                 asked_about=_asked_about(question),
+                figured=_figured(question),
                 revision=self.bundle.revision,
                 input_hash=hashed,
                 engine=self.name,
@@ -118,6 +119,16 @@ def _asked_about(question: Mapping[str, Any]) -> list[str]:
         return [name for each in predicates for name in _texts(each["fields"])]
     except (KeyError, TypeError):
         return []
+
+
+def _figured(question: Mapping[str, Any]) -> list[str] | None:
+    try:
+        plan = question["request"]["plan"]
+        return (
+            None if plan is None else _texts(each["field"] for each in plan["fields"])
+        )
+    except (KeyError, TypeError):
+        return None
 
 
 def _texts(names: Iterable[object]) -> list[str]:

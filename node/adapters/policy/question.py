@@ -24,6 +24,7 @@ _Text = Annotated[str, Field(max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
 _Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 _Names = Annotated[list[_Text], Field(max_length=1024)]
 _Mode = Literal["plain", "predicate", "aggregate", "never"]
+_Matching = Literal["none", "count", "list"]
 _OfOne = Literal["after", "at_least", "at_most", "before", "between", "one_of"]
 _OfTwo = Literal["equal", "no_more_than", "sum_at_least"]
 
@@ -40,7 +41,7 @@ class _Strict(BaseModel):
 
 
 class _Unknown(_Strict):
-    """Nothing: the node knows no such agreement or dataset."""
+    """Nothing: there is no such agreement or dataset, or nothing may be counted."""
 
 
 class _Caller(_Strict):
@@ -71,6 +72,36 @@ class _Relation(_Strict):
 _Predicate = Annotated[_Single | _Relation, Field(discriminator="operator")]
 
 
+class _Use(_Strict):
+    """A field of a plan, and one thing that it is used for."""
+
+    field: _Text
+    use: Literal["filter", "group", "sum"]
+    granted: bool
+    in_bound: bool
+
+
+class _Plan(_Strict):
+    """A plan for figures, and one step of it. Its values are not told."""
+
+    kind: Literal[
+        "heat-map", "intersection", "joint-sum", "ring-count", "federated-sum"
+    ]
+    mode: _Text
+    step: _Text
+    fields: Annotated[list[_Use], Field(max_length=256)]
+    well_formed: bool
+    epsilon_micro: _Count
+    k_min: _Count
+    cells: _Count
+    parties: _Count
+    matching: _Matching
+    size: _Count
+    signed: bool
+    current: bool
+    bound: bool
+
+
 class _Request(_Strict):
     agreement: _Text
     dataset: _Text
@@ -78,6 +109,7 @@ class _Request(_Strict):
     fields: Annotated[list[_Text], Field(max_length=256)]
     predicates: Annotated[list[_Predicate], Field(max_length=MOST_CONDITIONS)]
     customers: _Count
+    plan: _Plan | None
 
 
 class _Grant(_Strict):
@@ -85,6 +117,17 @@ class _Grant(_Strict):
 
     operators: Annotated[list[_OfOne | _OfTwo], Field(max_length=9)]
     probes: _Count
+
+
+class _Allowance(_Strict):
+    """How much may be counted, summed and matched."""
+
+    counts: bool
+    epsilon_micro: _Count
+    k_min: _Count
+    plans_per_day: _Count
+    matching: _Matching
+    match_size: _Count
 
 
 class _Agreement(_Strict):
@@ -98,6 +141,7 @@ class _Agreement(_Strict):
     purposes: _Names
     fields: Annotated[dict[_Text, _Mode], Field(max_length=1024)]
     predicates: Annotated[dict[_Text, _Grant], Field(max_length=1024)]
+    allowance: _Allowance | _Unknown
     calls_per_hour: _Count
     rows_per_call: _Count
 
@@ -130,6 +174,8 @@ class _Usage(_Strict):
     nonce_seen: bool
     stream: _Stream
     probes: Annotated[dict[_Text, _Count], Field(max_length=1024)]
+    budget_left: _Count
+    plans_today: _Count
 
 
 class _Company(_Strict):

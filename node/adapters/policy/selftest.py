@@ -38,6 +38,7 @@ def outcome(decision: Decision) -> Mapping[str, Any]:
         "allow": decision.allow,
         "fields": list(decision.fields),
         "predicate_fields": list(decision.predicate_fields),
+        "aggregate_fields": list(decision.aggregate_fields),
         "denials": list(decision.denials),
         "denied_fields": list(decision.denied_fields),
         "obligations": list(decision.obligations),

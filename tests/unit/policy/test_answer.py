@@ -9,6 +9,7 @@ YES: dict[str, Any] = {
     "allow": True,
     "fields": ["b", "a"],
     "predicate_fields": ["d", "c"],
+    "aggregate_fields": [],
     "denials": [],
     "denied_fields": [],
     "obligations": ["receipt.countersign"],
@@ -23,11 +24,20 @@ NO: dict[str, Any] = YES | {
 }
 
 
-def read(answer: object) -> Decision:
+FIGURES: dict[str, Any] = YES | {
+    "fields": [],
+    "predicate_fields": [],
+    "aggregate_fields": ["g", "f"],
+}
+NOTHING: dict[str, Any] = FIGURES | {"aggregate_fields": []}
+
+
+def read(answer: object, **changes: Any) -> Decision:
     return read_answer(
         answer,
-        asked=["a", "b"],
-        asked_about=["c", "d", "c"],
+        asked=changes.get("asked", ["a", "b"]),
+        asked_about=changes.get("asked_about", ["c", "d", "c"]),
+        figured=changes.get("figured"),
         revision="r",
         input_hash="h",
         engine="e",
@@ -65,7 +75,13 @@ def test_an_answer_becomes_a_decision_in_order() -> None:
         {name: value for name, value in YES.items() if name != "predicate_fields"},
         YES | {"denials": ["rate.exceeded"]},
         YES | {"surprise": 1},
+        YES | {"aggregate_fields": ["a"]},
+        YES | {"aggregate_fields": ["e"]},
+        YES | {"fields": [], "aggregate_fields": ["a", "b"]},
+        {name: value for name, value in YES.items() if name != "aggregate_fields"},
+        FIGURES,
         NO | {"fields": ["a"]},
+        NO | {"aggregate_fields": ["a"]},
         NO | {"predicate_fields": ["c"]},
         NO | {"denials": []},
         NO | {"denials": ["unheard.of"]},
@@ -76,3 +92,20 @@ def test_anything_else_is_no_decision(answer: object) -> None:
     with pytest.raises(PolicyFault) as caught:
         read(answer)
     assert caught.value.code == "policy.malformed"
+
+
+def _of_plan(answer: object, figured: list[str] | None) -> Decision:
+    return read(answer, asked=[], asked_about=[], figured=figured)
+
+
+def test_figures_are_released_of_all_that_a_plan_names_and_of_nothing_else() -> None:
+    assert _of_plan(FIGURES, ["f", "g", "f"]).aggregate_fields == ("f", "g")
+    for figured in (["f"], ["f", "g", "h"], [], None):
+        with pytest.raises(PolicyFault):
+            _of_plan(FIGURES, figured)
+
+
+def test_only_a_plan_is_allowed_that_names_no_field() -> None:
+    assert _of_plan(NOTHING, []).allow
+    with pytest.raises(PolicyFault):
+        _of_plan(NOTHING, None)

@@ -6,7 +6,16 @@ import pytest
 from crypto.errors import Malformed
 from ledger.conditions import OPERATORS, Condition
 from node.adapters.policy.question import UNHASHED, check_question, input_hash
-from tests.policies.questions import DELETE, allowed, changed, grant, predicate
+from tests.policies.questions import (
+    DELETE,
+    allowed,
+    changed,
+    grant,
+    plan,
+    planned,
+    predicate,
+    use,
+)
 
 
 def test_a_question_in_good_form_passes() -> None:
@@ -46,6 +55,25 @@ def test_every_member_must_be_there(member: str) -> None:
         ("request.predicates", [predicate("sum_at_least", "a", "a")]),
         ("request.predicates", [predicate("at_least", "a") | {"on_grid": 1}]),
         ("request.predicates", [predicate("at_least", "a") | {"values": ["1"]}]),
+        ("request.plan", {}),
+        ("request.plan", plan(kind="regression")),
+        ("request.plan", plan(mode=None)),
+        ("request.plan", plan(epsilon_micro=0.5)),
+        ("request.plan", plan(k_min=2**53)),
+        ("request.plan", plan(signed=1)),
+        ("request.plan", plan(matching="all")),
+        ("request.plan", plan(surprise=0)),
+        ("request.plan", plan(use("a", "mean"))),
+        ("request.plan", plan(use("a\x00b", "sum"))),
+        ("request.plan", plan(use("a", "sum") | {"granted": 1})),
+        ("request.plan", plan(use("a", "sum") | {"bound": "1"})),
+        ("request.plan", plan(*[use("a", "sum")] * 257)),
+        ("agreement.allowance", None),
+        ("agreement.allowance", {"counts": True}),
+        ("agreement.allowance.k_min", "10"),
+        ("agreement.allowance.matching", "all"),
+        ("usage.budget_left", -1),
+        ("usage.plans_today", None),
         ("agreement.predicates", {"a": {}}),
         ("agreement.predicates", {"a": grant("unlike", probes=1)}),
         ("agreement.predicates", {"a": grant(*OPERATORS, "equal", probes=1)}),
@@ -88,6 +116,11 @@ def _is_condition(operator: str, names: list[str]) -> bool:
             Condition.of(operator, names, range(count))
             return True
     return False
+
+
+def test_a_step_of_a_plan_is_a_question_and_so_is_one_without_an_allowance() -> None:
+    check_question(planned())
+    check_question(changed(planned(), {"agreement.allowance": {}}))
 
 
 def test_every_operator_can_be_granted() -> None:
