@@ -25,6 +25,17 @@ _WORD: Final = 16
 """Bytes that are reduced to one number: modulo 2^41 that is uniform but for 2^-87."""
 _LONG: Final = 64
 """Bytes that are reduced to one number modulo the group's order."""
+_ANY_KEY: Final = X25519Key.from_bytes(bytes(32))
+"""Nobody's: what is agreed on with it is thrown away."""
+
+
+def check_public(public: bytes) -> None:
+    """Refuse what no key can be agreed on with.
+
+    Raises:
+        Malformed: Not 32 bytes, or of small order: then everybody knows the mask.
+    """
+    _ANY_KEY.mask_key(public, bytes(32), bytes(32), "", "")
 
 
 def masks(

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from crypto.encoding import b64u, canonical, sha256, tagged
 from crypto.errors import InvalidProof, InvalidSignature, Malformed
+from crypto.masking import check_public
 from crypto.signing import Signer
 from ledger import shape
 from ledger.participants import Participant
@@ -33,10 +34,19 @@ FEWEST: Final = 3
 """Parties besides the asker. Of two, each could take its own row off the sum."""
 MOST: Final = MOST_PARTIES
 
+
+def _mask_key(value: object, what: str) -> str:
+    try:
+        check_public(shape.octets(32)(value, what))
+    except Malformed as error:
+        raise Malformed(f"{what} is {error}") from None
+    return str(value)
+
+
 _READERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "plan": shape.digest,
     "party": shape.did,
-    "mask_key": shape.octets(32),
+    "mask_key": _mask_key,
     "expires": shape.instant,
     "key_id": shape.text,
 }

@@ -7,7 +7,7 @@ import pytest
 from crypto.bbs.suite import ORDER
 from crypto.errors import Malformed
 from crypto.keys import X25519Key
-from crypto.masking import masks
+from crypto.masking import check_public, masks
 
 T = 1099511480321
 ROUND, ROSTER = bytes(range(32)), b"r" * 32
@@ -92,6 +92,8 @@ def test_who_is_alone_or_among_the_others_gets_none(
 def test_a_key_that_is_none_is_refused(
     keys: dict[str, X25519Key], wrong: bytes
 ) -> None:
+    with pytest.raises(Malformed):
+        check_public(wrong)
     with pytest.raises(Malformed):
         masks(
             keys[NAMES[0]],
