@@ -1,0 +1,177 @@
+"""A heat map in mode R, at its owner: encrypted rows, and one result that is opened.
+
+Here the numbers under encryption are those of single customers, so nothing is decrypted
+for its own sake. The masks by which the asker chooses customers are public and fixed by
+the plan, so we know what the only right result is: we compute it in the clear, decrypt
+what came back, and compare *all* slots. Only if they are equal, noised sums are told,
+which were computed from our own rows. Whatever is wrong with a result, the answer is
+one and the same; and only so many results are compared, for each tells one bit.
+
+What homomorphic encryption does here is to hide rows from whoever computes on them.
+That nothing else is told is due to the comparison.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crypto.errors import CryptoError
+from crypto.kernels import bfv
+from crypto.kernels.packing import numbers, parse_numbers
+from crypto.parameters import ParameterSet, parameter_set
+from node.domain.masks import masks_hash, parse_masks, selection, united
+from node.services.aggregates.heat_map_wire import (
+    MOST_BLOCKS,
+    MOST_COLUMNS,
+    MOST_TRIES,
+    Keys,
+    blocks,
+    ciphertexts,
+    cut,
+    described,
+    malformed,
+    owners_turn,
+    packed,
+    parts_of,
+    shared,
+    told_hidden,
+)
+from node.services.aggregates.steps import Answer, Refusal, Run, StepCall
+from node.services.aggregates.tally import Rows as Counted
+from node.services.aggregates.tally import Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Steps `rows` and `open` of mode R."""
+
+    tally: Tally
+
+    async def rows(self, call: StepCall, run: Run) -> Answer:
+        """Encrypt what each declared customer adds to each cell."""
+        plan, parameters = call.plan, parameter_set(call.plan.parameters)
+        if plan.measure.bound > parameters.most:
+            raise Refusal("aggregate.bound")
+        masks, size, declaration = _segments(call)
+        found = await self.tally.rows(
+            plan,
+            call.party,
+            call.agreement,
+            call.publication,
+            run,
+            masks=masks,
+            declaration=declaration,
+        )
+        if found.size != size:
+            raise Refusal("plan.mismatch")
+
+        async def _masks() -> bytes:
+            return call.payload
+
+        await run.once("masks", _masks)
+        keys = await Keys.of(plan, run, make=True)
+        encrypted = await run.map(
+            "columns",
+            bfv.encrypt,
+            cut(found.matrix, 8 * parameters.slots),
+            plan.parameters.encode(),
+            shared(keys.public),
+            numbers([plan.measure.bound]),
+            size=parameters.slots,
+        )
+        members = {"key": keys.digest}
+        return Answer(members=members, payload=packed([keys.public, *encrypted]))
+
+    async def open(self, call: StepCall, run: Run) -> Answer:
+        """Compare a result with the right one; tell noised sums if it is that."""
+        plan = call.plan
+        found, masks = await self._kept(call, run)
+        keys = await Keys.of(plan, run)
+        # 1. It is of our key for this plan.
+        keys.check(call.arguments)
+        # 2. As many ciphertexts as there are rows, each of the plan's set and form.
+        count = blocks(plan, found.size * plan.cell_count)
+        parameters = parameter_set(plan.parameters)
+        try:
+            parts = parts_of(call.payload, count, parameters)
+        except CryptoError as error:
+            raise malformed(error) from error
+        await ciphertexts(plan, parts, run)
+        # 3. One of so many.
+        await owners_turn(run, call.payload, MOST_TRIES)
+        # 4. Every slot of every ciphertext is what the plan gives; else one refusal.
+        right = await asyncio.to_thread(_right, found, masks, parameters)
+        opened = [await _opened(keys, part, plan.parameters, run) for part in parts]
+        if not hmac.compare_digest(b"".join(opened), right):
+            raise Refusal("result.mismatch")
+        # 5. What is told is ours, noised, and the same every time.
+        members = described(plan, call.publication, found.noised)
+        members |= told_hidden(found.noised)
+        return Answer(members=members, payload=numbers(found.noised.cells))
+
+    async def _kept(self, call: StepCall, run: Run) -> tuple[Counted, list[int]]:
+        """Return what step `rows` has kept. Raises `Refusal` if it was not done."""
+
+        async def _missing() -> bytes:
+            raise Refusal("round.order")
+
+        octets = await run.once("masks", _missing)
+        plan = call.plan
+        size = 8 * len(octets) // len(plan.segment_labels)
+        masks = parse_masks(octets, size, len(plan.segment_labels))
+        found = await self.tally.rows(
+            plan,
+            call.party,
+            call.agreement,
+            call.publication,
+            run,
+            masks=masks,
+            declaration="",
+        )
+        return found, masks
+
+
+def _segments(call: StepCall) -> tuple[list[int], int, str]:
+    """Return masks, size and hash of the declaration. Raises `Refusal`."""
+    plan, arguments = call.plan, call.arguments
+    if set(arguments) != {"declaration", "size"}:
+        raise Refusal("request.malformed")
+    # 1. They are the masks that the asker signed.
+    if masks_hash(call.payload) != plan.segments:
+        raise Refusal("plan.mismatch")
+    size: Any = arguments["size"]
+    # 2. One for each segment, and nobody is in two.
+    try:
+        masks = parse_masks(call.payload, size, len(plan.segment_labels))
+    except CryptoError as error:
+        raise Refusal("plan.malformed") from error
+    # 3. None is of a few customers, whoever they are.
+    if any(mask.bit_count() < plan.k_min for mask in masks):
+        raise Refusal("cohort.too_small")
+    # 4. Not more rows than a message holds.
+    slots = parameter_set(plan.parameters).slots
+    if plan.cell_count > MOST_COLUMNS or plan.cell_count * size > MOST_BLOCKS * slots:
+        raise Refusal("plan.malformed")
+    return masks, size, str(arguments["declaration"])
+
+
+def _right(found: Counted, masks: Sequence[int], parameters: ParameterSet) -> bytes:
+    """Return the slots of the only right result, as they are decrypted."""
+    chosen = selection(united(masks), found.size)
+    values = parse_numbers(found.matrix)
+    columns = len(values) // found.size
+    result = [value * bit for value, bit in zip(values, chosen * columns, strict=True)]
+    result += [0] * (-len(result) % parameters.slots)
+    return numbers(result)
+
+
+async def _opened(keys: Keys, part: bytes, name: str, run: Run) -> bytes:
+    """Return the slots of a ciphertext, or nothing where it cannot be decrypted."""
+    most = numbers([parameter_set(name).most])
+    secret = shared(keys.secret)
+    try:
+        return await run.compute(bfv.decrypt, name.encode(), secret, most, part)
+    except CryptoError:
+        return b""
