@@ -23,6 +23,7 @@ YES = {
     "allow": True,
     "fields": ["acceptance_date", "project_stage"],
     "predicate_fields": ["annual_spend", "planned_spend"],
+    "aggregate_fields": [],
     "denials": [],
     "denied_fields": [],
     "obligations": [],
