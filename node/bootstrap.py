@@ -58,7 +58,7 @@ from node.services.compare_as_provider import CompareAsProvider
 from node.services.compare_keys import CompareKeys
 from node.services.compare_logs import CompareLogs
 from node.services.countersign import Countersign
-from node.services.disclose import Disclose, check_whole
+from node.services.disclose import Disclose
 from node.services.draft_snapshot import DraftSnapshot
 from node.services.erase import Erase
 from node.services.give_bundle import GiveBundle
@@ -72,6 +72,7 @@ from node.services.read import Read
 from node.services.receive import Receive
 from node.services.reconcile import Reconcile
 from node.services.send import Send
+from node.services.situate import Situate, check_whole
 from node.services.tell_stream import TellStream
 from node.services.watch import Watch
 from node.services.witness import Witness
@@ -280,6 +281,13 @@ def _services(
         store=store, identity=identity, send=send, signer=signer, clock=clock
     )
     company = Company(**settings.company.model_dump())
+    situate = Situate(
+        store=store,
+        identity=identity,
+        acknowledge=Acknowledge(identity=identity, most=company.max_unacknowledged),
+        clock=clock,
+        company=company,
+    )
 
     return Services(
         identity=identity,
@@ -314,7 +322,7 @@ def _services(
             store=store,
             policy=policy,
             identity=identity,
-            acknowledge=Acknowledge(identity=identity, most=company.max_unacknowledged),
+            situate=situate,
             read=Read(
                 store=store, sources=sources, snapshots=snapshots, threads=reading
             ),

@@ -78,5 +78,5 @@ async def alarms(request: Request) -> Any:
 async def streams(request: Request) -> Any:
     """Return every stream: how long it is, what is signed, and when it was compared."""
     node = services(request)
-    most = node.disclose.acknowledge.most
+    most = node.disclose.company.max_unacknowledged
     return {"items": await node.audit.streams(), "most_unacknowledged": most}

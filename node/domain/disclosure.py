@@ -15,10 +15,10 @@ from typing import Any, NoReturn, Protocol
 
 from crypto.encoding import b64u, unb64u
 from crypto.errors import Malformed
-from ledger import shape
 from ledger.conditions import Condition, check_conditions, parse_conditions
 from ledger.plans import SignedPlan
 from ledger.receipts import request_hash
+from node.domain.acknowledged import Acknowledged, parse_stream
 from node.domain.agreement import Agreement, Status
 from node.domain.dataset import Dataset
 from node.domain.granted import allowance_facts, plan_facts
@@ -28,8 +28,6 @@ from node.errors import BadRequest
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._%-]{0,127}")
 _MOST_FIELDS, _MOST_CUSTOMERS = 64, 10_000
-MOST_COUNTERSIGNATURES = 128
-"""That one query carries; others wait for the next, or go by themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +88,9 @@ class Request:
             "fields": list(self.fields),
             "customers": [b64u(token) for token in self.customers],
             "where": [condition.to_json() for condition in self.where],
-            "stream": {
-                "last": self.last
-                and {"sequence": self.last[0], "receipt": self.last[1]},
-                "countersignatures": [
-                    {"receipt": receipt, "signature": b64u(signature)}
-                    for receipt, signature in self.countersignatures
-                ],
-            },
+            "stream": Acknowledged(
+                last=self.last, countersignatures=self.countersignatures
+            ).to_json(),
         }
 
     @classmethod
@@ -158,27 +151,10 @@ def _conditions(value: Any) -> tuple[Condition, ...]:
 def _stream(value: Any) -> dict[str, Any]:
     """Read what the consumer says of the receipts before."""
     try:
-        found = shape.members(value, {"last", "countersignatures"}, "stream")
-        items = shape.each(_signature, most=MOST_COUNTERSIGNATURES)(
-            found["countersignatures"], "countersignatures"
-        )
-        last = shape.optional(_last)(found["last"], "last")
+        found = parse_stream(value)
     except Malformed as error:
         _refuse(f"{error}.")
-    if len({receipt for receipt, _ in items}) != len(items):
-        _refuse("Sign each receipt once.")
-    return {"last": last, "countersignatures": items}
-
-
-def _last(value: object, what: str) -> tuple[int, str]:
-    found = shape.members(value, {"sequence", "receipt"}, what)
-    return shape.count(found["sequence"], what), shape.digest(found["receipt"], what)
-
-
-def _signature(value: object, what: str) -> tuple[str, bytes]:
-    found = shape.members(value, {"receipt", "signature"}, what)
-    receipt = shape.digest(found["receipt"], what)
-    return receipt, shape.octets(64)(found["signature"], what)
+    return {"last": found.last, "countersignatures": found.countersignatures}
 
 
 def _refuse(detail: str) -> NoReturn:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from ledger.receipts import Countersignature, Receipt, SignedReceipt
 from node.domain.disclosure import Caller, Request, Situation
+from node.domain.steps import Call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ class LogEntry:
 class Receipts(Protocol):
     """Receipts, their streams, nonces and usage, and the log built over them."""
 
-    def situation(self, request: Request, caller: Caller, hour: int) -> Situation:
+    def situation(self, request: Call, caller: Caller, hour: int) -> Situation:
         """Return what a decision about this request depends on."""
         ...
 

@@ -17,7 +17,7 @@ from node.services.collect_cosignatures import CollectCosignatures
 from node.services.compare_keys import CompareKeys
 from node.services.compare_logs import CompareLogs
 from node.services.countersign import Countersign
-from node.services.disclose import NONCE_KEPT, Disclose
+from node.services.disclose import Disclose
 from node.services.erase import Erase
 from node.services.give_bundle import GiveBundle
 from node.services.give_evidence import GiveEvidence
@@ -26,6 +26,7 @@ from node.services.keep_snapshots import KeepSnapshots
 from node.services.negotiate import Negotiate
 from node.services.publish import Publish
 from node.services.reconcile import Reconcile
+from node.services.situate import NONCE_KEPT
 from node.services.tell_stream import TellStream
 from node.services.witness import Witness
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from ledger.participants import Participant
 from ledger.receipts import Countersignature
-from node.domain.disclosure import Caller, Request
+from node.domain.disclosure import Caller
+from node.domain.steps import Call
 from node.errors import BadRequest, Gone
 from node.ports import Identity, UnitOfWork
 from node.services.countersign import checked
@@ -49,7 +50,7 @@ class Acknowledge:
     most: int
 
     def look(
-        self, view: UnitOfWork, stream: str, request: Request, caller: Caller
+        self, view: UnitOfWork, stream: str, request: Call, caller: Caller
     ) -> Acknowledgement:
         """Check what a call says of its stream."""
         consumer = self.identity.participant(caller.did) if caller.did else None

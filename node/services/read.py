@@ -27,6 +27,7 @@ from node.services.commit import reopen
 from node.services.draft_snapshot import stands
 from node.services.keep_snapshots import KeepSnapshots, Overtaken, TooMany
 from node.services.rows import Row, read_rows
+from node.services.situate import Outdated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +50,6 @@ class Draft:
     probing: Request | None
     statement: Statement
     records: tuple[tuple[Sealed | None, ...], ...]
-
-
-class Outdated(Exception):
-    """What was decided on has changed meanwhile; decide again."""
 
 
 class NotReadable(Exception):

@@ -24,14 +24,11 @@ from ledger.receipts import (
 )
 from node.adapters.sql import tables as t
 from node.adapters.sql.agreements import SqlAgreements
+from node.domain.acknowledged import MOST_COUNTERSIGNATURES
 from node.domain.agreement import Status, instant, render_instant
-from node.domain.disclosure import (
-    MOST_COUNTERSIGNATURES,
-    Caller,
-    Request,
-    Situation,
-)
+from node.domain.disclosure import Caller, Request, Situation
 from node.domain.predicates import condition_key
+from node.domain.steps import Call
 from node.errors import Gone
 from node.ports import LogEntry, Owed, Received, SentCall
 
@@ -46,7 +43,7 @@ class SqlReceipts:
         dialect = connection.dialect.name
         self._upsert = sqlite.insert if dialect == "sqlite" else postgresql.insert
 
-    def situation(self, request: Request, caller: Caller, hour: int) -> Situation:
+    def situation(self, request: Call, caller: Caller, hour: int) -> Situation:
         """Return what a decision about this request depends on."""
         kept = SqlAgreements(self._connection).get(request.agreement)
         calls = self._connection.scalar(
@@ -67,7 +64,7 @@ class SqlReceipts:
             probes=self._probes(request),
         )
 
-    def _probes(self, request: Request) -> dict[str, int]:
+    def _probes(self, request: Call) -> dict[str, int]:
         """Return how much of its fields' probing a call would use up, at most."""
         asked = _asked(request)
         most = {field: len(keys) for field, keys in asked.items()}
@@ -445,7 +442,7 @@ def signed_receipt(row: sa.Row[Any]) -> SignedReceipt:
     )
 
 
-def _asked(request: Request) -> dict[str, set[bytes]]:
+def _asked(request: Call) -> dict[str, set[bytes]]:
     """Return what is asked about each hidden field, as keys that are counted."""
     asked: dict[str, set[bytes]] = {}
     for condition in request.where:
