@@ -19,6 +19,13 @@ Read in this order:
 * `typed`     records of such fields, under one signature (FP-BBS-1)
 * `anchored`  commitments to such records, made before anyone asks
 * `predicates`  "at least 500,000", proved of a number that nobody is shown (FP-LBV-1)
+* `stream`    one short secret, expanded to random bytes
+* `sealed`    what is kept encrypted
+* `bfv`, `parameters`  encrypted rows of numbers that can be added and masked
+* `psi`       lists that are compared without being shown
+* `vectors`, `masking`  commitments that add up, masks that cancel out
+* `noise`     differential privacy on whole numbers
+* `kernels`   those that take long, as functions from octets to octets
 * `conformance`  runs the official vectors of all the above
 
 Python cannot wipe memory: a key lives in the process until the process ends.

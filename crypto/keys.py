@@ -183,6 +183,22 @@ class X25519Key(SecretHandle):
         names = canonical([round_id.hex(), roster.hex(), low, high])
         return self._agreed(peer_public, "mask-key", names)
 
+    def storage_key(self, purpose: str) -> bytes:
+        """Derive a key under which this node encrypts what it keeps for itself.
+
+        It agrees with nobody on this one. Whoever has the 32 secret bytes gets it
+        again; a node whose X25519 key is replaced no longer reads what it had kept.
+
+        Args:
+            purpose: What is encrypted; another purpose gives an unrelated key.
+
+        Returns:
+            32 bytes.
+        """
+        info = tagged("storage-key", canonical([purpose]))
+        secret = self._secret.private_bytes_raw()
+        return HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(secret)
+
     def _agreed(self, peer_public: bytes, thing: str, names: bytes) -> bytes:
         if len(peer_public) != 32:
             raise Malformed("an X25519 public key has 32 bytes")
