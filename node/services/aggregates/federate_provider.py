@@ -12,7 +12,7 @@ leaves, so the same step gives the same answer again. The mask key is never show
 Spec: `docs/protocols/fp-agg-1.md`.
 """
 
-import datetime
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,8 +33,7 @@ from ledger.rosters import (
 from node.domain.agreement import Agreement, render_instant
 from node.domain.negotiation import Role
 from node.ports import Clock, Identity, Randomness, Store, UnitOfWork
-from node.ports.aggregates import Spending
-from node.services.aggregates.budget import first_day
+from node.services.aggregates.earlier import began_at
 from node.services.aggregates.federate_row import Row
 from node.services.aggregates.federate_rules import (
     ACCEPT,
@@ -113,25 +112,26 @@ class FederateProvider:
 
     async def _contribute(self, call: StepCall, run: Run) -> Answer:
         # 1. The roster is the plan's, every key in it promised by who it is of.
-        roster = self._roster(call)
+        roster = await self._roster(call)
         # 2. Our own key is the one that we promised, in this run.
         secret = await self._mask_key(run)
-        if (
-            roster.key(self.identity.me.did)
-            != X25519Key.from_bytes(secret).public_bytes
-        ):
+        own = X25519Key.from_bytes(secret).public_bytes
+        if roster.key(self.identity.me.did) != own:
             raise Refusal("roster.invalid")
         # 3. The key to encrypt under is the one that the asker signed.
         await self._check_key(call, run)
         # 4. One roster for a plan, and none that takes somebody off an earlier sum.
-        await self._enter(call, roster, run)
-        # 5. Only now is the table made, noised, masked and encrypted.
+        await self._only(roster, run)
+        await self.store.read(lambda view: self._may_contribute(view, call.plan))
+        # 5. Only now is the table made and noised; it does not leave before the
+        #    sum is on record, in a transaction that looks at step 4 again.
         noised = await self.cells(
             call.plan, call.party, call.agreement, call.publication, run
         )
-
         if noised.bound > Shape.of(call.plan).share:
-            raise Refusal("aggregate.bound")
+            raise Refusal("aggregate.bound", spent=call.plan.epsilon_micro)
+        await self.store.write(lambda work: self._enter(work, call.plan))
+        # 6. Masked, encrypted and committed to.
         row = Row(call.plan, roster, self.identity.me.did, noised.cells)
         made = await row.contribution(secret, call.payload, self.randomness, run)
         members = {
@@ -141,16 +141,21 @@ class FederateProvider:
         }
         return Answer(members=members, payload=made.payload)
 
-    def _roster(self, call: StepCall) -> Roster:
+    async def _roster(self, call: StepCall) -> Roster:
+        plan, at = call.plan, render_instant(self.clock.now())
         if call.arguments.keys() != {"roster"}:
             raise Refusal("request.malformed")
-        try:
+        pins = {each.did: self.identity.participant(each.did) for each in plan.parties}
+
+        def verified() -> Roster:
             roster = parse_roster(call.arguments["roster"])
-            at = render_instant(self.clock.now())
-            verify_roster(roster, call.plan, self.identity.participant, at=at)
+            verify_roster(roster, plan, pins.get, at=at)
+            return roster
+
+        try:
+            return await asyncio.to_thread(verified)
         except CryptoError as error:
             raise Refusal("roster.invalid") from error
-        return roster
 
     async def _check_key(self, call: StepCall, run: Run) -> None:
         name = call.plan.parameters.encode()
@@ -161,46 +166,37 @@ class FederateProvider:
         if digest.hex() != call.plan.key:
             raise Refusal("key.mismatch")
 
-    async def _enter(self, call: StepCall, roster: Roster, run: Run) -> None:
-        """Take a place in a sum, for good: from here on it counts as contributed."""
-        plan, wanted = call.plan, bytes.fromhex(roster.roster_hash)
+    async def _only(self, roster: Roster, run: Run) -> None:
+        wanted = bytes.fromhex(roster.roster_hash)
 
         async def hashed() -> bytes:
             return wanted
 
         if await run.once("roster", hashed) != wanted:
             raise Refusal("round.replayed")
-        now = self.clock.now()
 
-        def act(work: UnitOfWork) -> None:
-            may_contribute(plan, self._earlier(work, plan, now))
-            work.budgets.commit(plan.plan_hash, roster.parties)
+    def _enter(self, work: UnitOfWork, plan: Plan) -> None:
+        """Take a place in a sum, for good: from here on it counts as contributed.
 
-        await self.store.write(act)
-
-    def _earlier(
-        self, work: UnitOfWork, plan: Plan, now: datetime.datetime
-    ) -> list[Spending]:
-        """Return what was spent for the asker, under whichever agreement.
-
-        They are held, in one order, so that two plans do not overtake each other.
+        Agreements are held, in one order, so that no two plans overtake each other.
         """
+        for agreement in self._agreements(work, plan.asker):
+            work.agreements.hold(agreement.id)
+        self._may_contribute(work, plan)
+        parties = [party.did for party in plan.parties]
+        work.budgets.commit(plan.plan_hash, parties)
+
+    def _may_contribute(self, view: UnitOfWork, plan: Plan) -> None:
+        """Check against what was contributed for the asker, by any agreement."""
+        now = self.clock.now()
+        for agreement in self._agreements(view, plan.asker):
+            earlier = view.budgets.spent(agreement.id, began_at(agreement, now))
+            may_contribute(plan, earlier)
+
+    def _agreements(self, view: UnitOfWork, asker: str) -> list[Agreement]:
         every = [
             kept.agreement
-            for kept in work.agreements.all()
-            if kept.role is Role.PROVIDER and kept.agreement.assignee == plan.asker
+            for kept in view.agreements.all()
+            if kept.role is Role.PROVIDER and kept.agreement.assignee == asker
         ]
-        found: list[Spending] = []
-        for agreement in sorted(every, key=lambda each: each.id):
-            work.agreements.hold(agreement.id)
-            found += work.budgets.spent(agreement.id, _since(agreement, now))
-        return found
-
-
-def _since(agreement: Agreement, now: datetime.datetime) -> datetime.datetime:
-    """Return when the budget's period began; without one, the beginning of time."""
-    allowance = agreement.terms.allowance
-    day = None if allowance is None else first_day(allowance.period, now)
-    if day is None:
-        return datetime.datetime.fromtimestamp(0, datetime.UTC)
-    return datetime.datetime.combine(day, datetime.time(), datetime.UTC)
+        return sorted(every, key=lambda each: each.id)

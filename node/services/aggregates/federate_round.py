@@ -21,6 +21,7 @@ from crypto.kernels import bfv
 from crypto.kernels.packing import pack, unpack
 from crypto.vectors import check_commitment
 from ledger import shape as form
+from ledger.participants import Participant
 from ledger.plans import Party, SignedPlan
 from ledger.rosters import Roster, parse_acceptance, verify_acceptance, verify_roster
 from node.domain.agreement import render_instant
@@ -96,7 +97,7 @@ class Round:
         """
         parties = self.signed.plan.parties
         accepted = await self._all(ACCEPT, [self._accepted(each) for each in parties])
-        roster = self._roster(accepted)
+        roster = await self._roster(accepted)
         given = [self._contributed(each, roster) for each in parties]
         return [Received.parse(each) for each in await self._all(CONTRIBUTE, given)]
 
@@ -118,7 +119,8 @@ class Round:
         async def ask() -> bytes:
             answer = await self._answer(party, ACCEPT, {})
             try:
-                self._check_acceptance(party, answer)
+                pinned = self.identity.participant(party.did)
+                await asyncio.to_thread(self._check_acceptance, pinned, answer)
             except CryptoError as error:
                 raise _wrong(party, "an acceptance that is not of this plan") from error
             return canonical(answer.members["acceptance"])
@@ -137,25 +139,30 @@ class Round:
         except Unavailable as error:
             raise Missing((party.did,), error) from None
 
-    def _check_acceptance(self, party: Party, answer: Answer) -> None:
+    def _check_acceptance(self, pinned: Participant | None, answer: Answer) -> None:
         found = form.members(answer.members, {"acceptance"}, "answer")
         signed = parse_acceptance(found["acceptance"])
-        pinned = self.identity.participant(party.did)
         if pinned is None or answer.payload:
             raise Malformed("nobody who is known, or more than an acceptance")
         verify_acceptance(signed, pinned)
         if signed.acceptance.plan != self.signed.plan.plan_hash:
             raise Malformed("an acceptance of another plan")
 
-    def _roster(self, accepted: Sequence[bytes]) -> Roster:
+    async def _roster(self, accepted: Sequence[bytes]) -> Roster:
+        plan, at = self.signed.plan, render_instant(self.clock.now())
+        pins = {each.did: self.identity.participant(each.did) for each in plan.parties}
+
+        def verified() -> Roster:
+            found = (parse_acceptance(parse_json(each)) for each in accepted)
+            roster = Roster(tuple(found))
+            verify_roster(roster, plan, pins.get, at=at)
+            return roster
+
         try:
-            roster = Roster(tuple(parse_acceptance(parse_json(a)) for a in accepted))
-            at = render_instant(self.clock.now())
-            verify_roster(roster, self.signed.plan, self.identity.participant, at=at)
+            return await asyncio.to_thread(verified)
         except CryptoError as error:
             detail = "The acceptances do not make a roster, or hold no longer."
             raise Conflict("roster.invalid", detail) from error
-        return roster
 
     async def _contributed(self, party: Party, roster: Roster) -> bytes:
         async def ask() -> bytes:
