@@ -124,8 +124,12 @@ class Sessions:
             self._open.popitem(last=False)
         return name
 
-    def person(self, name: str) -> Person | None:
-        """Return whose session this is, or None when it is over or never was."""
+    def person(self, name: str, *, used: bool = True) -> Person | None:
+        """Return whose session this is, or None when it is over or never was.
+
+        Args:
+            used: Whether a person asks; a page that keeps itself up to date is none.
+        """
         session = self._open.get(_hidden(name))
         if session is None:
             return None
@@ -133,7 +137,8 @@ class Sessions:
         if now - session.seen_at > IDLE or now - session.began_at > LIFETIME:
             self.end(name)
             return None
-        session.seen_at = now
+        if used:
+            session.seen_at = now
         return session.person
 
     def end(self, name: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from dashboard.aggregates import BudgetReport, JobList, WholeJob
 from dashboard.errors import (
     Gone,
     NodeFailed,
@@ -100,6 +101,34 @@ class AuditClient:
             NodeError: No usable answer.
         """
         return await self._ask("/audit/streams", StreamList, {})
+
+    async def jobs(self) -> JobList:
+        """Return the aggregates that are or were under way, newest first.
+
+        Raises:
+            NodeError: No usable answer.
+        """
+        return await self._ask("/audit/jobs", JobList, {})
+
+    async def job(self, job_id: str) -> WholeJob:
+        """Return one of them, with its plan and what came out.
+
+        Args:
+            job_id: 32 lower-case hex digits.
+
+        Raises:
+            NotFound: The node knows no such job.
+            NodeError: No usable answer.
+        """
+        return await self._ask(f"/audit/jobs/{job_id}", WholeJob, {})
+
+    async def budget(self) -> BudgetReport:
+        """Return how much privacy may be spent, and how much was.
+
+        Raises:
+            NodeError: No usable answer.
+        """
+        return await self._ask("/audit/budget", BudgetReport, {})
 
     async def fault(self, fault_id: str) -> dict[str, Any]:
         """Return one proof of a fault, unchecked.

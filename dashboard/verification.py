@@ -4,7 +4,7 @@ The same library that a third party would use (`ledger.verify`), with the keys
 this dashboard has pinned. Its steps are told as the lines that the browser fills
 in too, so that both can be laid side by side:
 
-    record      receipt, disclosure
+    record      receipt, disclosure, plan, answer
     log         inclusion, checkpoint
     signature   provider_signature, countersignature
     anchor      consistency, anchor, chain
@@ -27,6 +27,7 @@ from typing import Any, Final
 
 from crypto.errors import Malformed
 from dashboard import proofs
+from dashboard.figures import epsilon
 from dashboard.i18n import Speech
 from dashboard.registry import Registry
 from dashboard.snapshots import committed, numbers, snapshot_step
@@ -39,7 +40,7 @@ from ledger.steps import State, Step, verdict
 from ledger.verify import verify_evidence
 
 LINES: Final[Mapping[str, Sequence[str]]] = {
-    "record": ("receipt", "disclosure"),
+    "record": ("receipt", "disclosure", "plan", "answer"),
     "log": ("inclusion", "checkpoint"),
     "signature": ("provider_signature", "countersignature"),
     "anchor": ("consistency", "anchor", "chain"),
@@ -53,9 +54,15 @@ _TOLD: Final = ("request", "witnesses", "keys")
 """Lines that are there only where the evidence tells something of them."""
 _FIRST: Final = (
     *("at", "provider", "consumer", "dataset", "fields", "where", "purpose"),
+    *("step", "plan", "spent"),
     *("decision", "denials", "customers", "records", "statement", "snapshot"),
 )
 """Members that a reader looks for; the others follow in the record's order."""
+_OF_A_STEP: Final = frozenset({"plan", "step", "spent"})
+_OF_A_QUERY: Final = frozenset(
+    {"where", "customers", "records", "withheld", "statement", "snapshot"}
+)
+"""What says nothing about a call of the other kind, and is not told of it."""
 _NAMES: Final = {State.NOT_CHECKED: "stated"}
 """What pages call a state, where it is not its own name."""
 
@@ -252,8 +259,11 @@ def _facts(
     receipt: Receipt, speech: Speech, grants: proofs.Grants
 ) -> tuple[tuple[str, str], ...]:
     core = receipt.to_json()
-    others = [name for name in core if name not in {"typ", *_FIRST}]
-    told = {name: _text(core[name]) for name in (*_FIRST, *others)}
+    unsaid = {"typ", *(_OF_A_QUERY if receipt.step else _OF_A_STEP)}
+    members = (*_FIRST, *(name for name in core if name not in _FIRST))
+    told = {name: _text(core[name]) for name in members if name not in unsaid}
+    if receipt.step:
+        told["spent"] = f"ε {epsilon(receipt.spent)}"
     if receipt.where:
         asked = proofs.asked(speech, receipt.where, grants)
         allowed = receipt.decision == "allow"

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from dashboard.aggregates import Budget
+from dashboard.figures import epsilon
 from dashboard.pages.base import address
 from dashboard.statements import (
     Agreement,
@@ -27,6 +29,8 @@ UNUSED_FOR: Final = datetime.timedelta(days=30)
 MANY_DENIALS: Final = 10
 NEARLY_FULL: Final = 0.8
 """Share of the receipts that a partner may leave open."""
+BUDGET_LOW: Final = 0.1
+"""Share of a budget of privacy below which it is marked."""
 ALARMS: Final = frozenset(
     {
         "chain.behind",
@@ -71,6 +75,7 @@ class Seen:
         query: What keeps a link in this window.
         streams: How the stream of each agreement stands.
         most: A partner that leaves more receipts open is not served.
+        budgets: How much privacy each agreement has left.
     """
 
     summary: Summary
@@ -80,13 +85,14 @@ class Seen:
     query: Mapping[str, str]
     streams: tuple[Stream, ...] = ()
     most: int = 0
+    budgets: tuple[Budget, ...] = ()
 
 
 def findings(seen: Seen) -> tuple[Finding, ...]:
     """Return the weightiest findings, high severity first."""
     rules = (
         *(_alarms, _streams, _anchoring, _never_granted, _off_purpose),
-        *(_denials, _expiring, _unused),
+        *(_denials, _expiring, _budgets, _unused),
     )
     every = [finding for rule in rules for finding in rule(seen)]
     every.sort(key=lambda each: (each.severity != "high", -each.weight))
@@ -204,6 +210,20 @@ def _expiring(seen: Seen) -> Iterator[Finding]:
                 values={"n": max(0, left.days), "partner": agreement.partner},
                 href=address("/calls", {**seen.query, "agreement": agreement.id}),
                 weight=1000 - left.days,
+            )
+
+
+def _budgets(seen: Seen) -> Iterator[Finding]:
+    for each in seen.budgets:
+        low = each.left < BUDGET_LOW * each.cap or each.left <= 0
+        if low and each.status == "active":
+            values = {"left": epsilon(each.left), "cap": epsilon(each.cap)}
+            yield Finding(
+                kind="budget" if each.left > 0 else "budget_empty",
+                severity="low",
+                values={"partner": each.partner, **values},
+                href="/budget",
+                weight=900,
             )
 
 

@@ -38,7 +38,8 @@ _WISHES: Final = {
 }
 _YEAR_S: Final = 365 * 86_400
 NAVIGATION: Final = (
-    ("ours", (("overview", "/"), ("calls", "/calls"))),
+    ("ours", (("overview", "/"), ("calls", "/calls"), ("budget", "/budget"))),
+    ("joint", (("jobs", "/jobs"),)),
     ("consortium", (("ledger", "/ledger"),)),
 )
 """Groups of pages, as in the rail. A page is listed once it exists."""

@@ -16,10 +16,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dashboard.access import Person
+from dashboard.aggregates import BudgetReport
 from dashboard.client import AuditClient, rfc3339
 from dashboard.errors import NodeError, NodeNonsense
+from dashboard.figures import epsilon
 from dashboard.pages.attention import Seen, findings
 from dashboard.pages.base import Desk, Reader, Snapshot, desk_of, read_reader, render
+from dashboard.pages.budget_bars import lowest
 from dashboard.pages.labels import Labels
 from dashboard.pages.matrix import matrix_view
 from dashboard.pages.open_receipts import WIDTH, worst
@@ -40,6 +43,7 @@ class Answers:
     denied: CallPage
     agreements: tuple[Agreement, ...]
     streams: StreamList
+    budget: BudgetReport
 
 
 async def overview(request: Request, person: Person) -> Response:
@@ -64,6 +68,7 @@ async def overview(request: Request, person: Person) -> Response:
         query=window.query,
         streams=answers.streams.items,
         most=answers.streams.most_unacknowledged,
+        budgets=answers.budget.items,
     )
     return render(
         request,
@@ -75,6 +80,8 @@ async def overview(request: Request, person: Person) -> Response:
         findings=findings(seen),
         calls=answers.latest.items,
         streams=worst(seen.streams, seen.most),
+        budgets=lowest(answers.budget, reader.speech),
+        epsilon=epsilon,
         most=seen.most,
         width=WIDTH,
         stale=None,
@@ -105,6 +112,7 @@ def _stale(
         findings=None,
         calls=None,
         streams=None,
+        budgets=(),
         stale={"code": error.code, "at": snapshot.at},
     )
 
@@ -124,14 +132,17 @@ def _figures(summary: Summary, reader: Reader, window: Window) -> dict[str, Any]
 
 async def _ask(client: AuditClient, window: Window) -> Answers:
     span = {"from": rfc3339(window.start), "to": rfc3339(window.end)}
-    summary, before, latest, denied, agreements, streams = await asyncio.gather(
+    figures = asyncio.gather(
         client.summary(window.start, window.end),
         client.summary(*window.before),
         client.calls({**span, "limit": str(LATEST)}),
         client.calls({**span, "decision": "deny", "limit": "1"}),
-        client.agreements(),
-        client.streams(),
     )
+    standing = asyncio.gather(client.agreements(), client.streams(), client.budget())
+    (
+        (summary, before, latest, denied),
+        (agreements, streams, budget),
+    ) = await asyncio.gather(figures, standing)
     return Answers(
         summary=summary,
         before=before.calls,
@@ -139,4 +150,5 @@ async def _ask(client: AuditClient, window: Window) -> Answers:
         denied=denied,
         agreements=agreements.items,
         streams=streams,
+        budget=budget,
     )

@@ -19,12 +19,19 @@ _MAX_FORM_BYTES: Final = 4096
 Page = Callable[[Request, Person], Awaitable[Response]]
 
 
-def signed_in(page: Page) -> Callable[[Request], Awaitable[Response]]:
-    """Let a page be drawn only for somebody who signed in."""
+def signed_in(
+    page: Page, *, used: bool = True
+) -> Callable[[Request], Awaitable[Response]]:
+    """Let a page be drawn only for somebody who signed in.
+
+    Args:
+        page: Draws it.
+        used: Whether asking for it keeps the session from going idle.
+    """
 
     async def guarded(request: Request) -> Response:
         """Draw the page, or the way to the sign-in form."""
-        person = who(request)
+        person = who(request, used=used)
         if person is None:
             return _to_sign_in(request)
         return await page(request, person)
@@ -32,10 +39,11 @@ def signed_in(page: Page) -> Callable[[Request], Awaitable[Response]]:
     return guarded
 
 
-def who(request: Request) -> Person | None:
+def who(request: Request, *, used: bool = True) -> Person | None:
     """Return whose session the request's cookie names, or None."""
     desk = desk_of(request)
-    return desk.sessions.person(request.cookies.get(cookie_name(desk), ""))
+    cookie = request.cookies.get(cookie_name(desk), "")
+    return desk.sessions.person(cookie, used=used)
 
 
 def cookie_name(desk: Desk) -> str:

@@ -27,6 +27,7 @@ from starlette.routing import Route
 
 from crypto.encoding import b64u, canonical
 from crypto.typed import Kind
+from tests.support.audit_jobs import SimulatedJobs
 from tests.support.audit_world import (
     DATASETS,
     GRANTS,
@@ -62,6 +63,9 @@ class SimulatedAudit:
     troubled: bool = False
     erased: set[str] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self.aggregates = SimulatedJobs(self.world)
+
     def app(self) -> Starlette:
         routes = {
             "/audit/summary": self.summary,
@@ -72,6 +76,9 @@ class SimulatedAudit:
             "/audit/faults": self.faults,
             "/audit/faults/{fault_id}": self.fault,
             "/audit/streams": self.streams,
+            "/audit/jobs": lambda _: JSONResponse(self.aggregates.listed()),
+            "/audit/jobs/{job_id}": self.job,
+            "/audit/budget": lambda _: JSONResponse(self.aggregates.budget()),
             "/audit/receipts/{receipt_id}": self.receipt,
         }
         return Starlette(
@@ -311,6 +318,12 @@ class SimulatedAudit:
                 }
             )
         return JSONResponse({"items": items, "most_unacknowledged": 100})
+
+    def job(self, request: Request) -> Response:
+        told = self.aggregates.one(request.path_params["job_id"])
+        if told is None:
+            return JSONResponse({"title": "no such job"}, 404)
+        return JSONResponse(told)
 
     def receipt(self, request: Request) -> Response:
         receipt_id = request.path_params["receipt_id"]

@@ -2,6 +2,7 @@
 // the drawer, run its check, and keep the age of the data honest. Each page
 // works without any of it.
 import "htmx.org/dist/htmx.esm.js";
+import { showMaps } from "./heat.js";
 
 const drawer = document.getElementById("drawer");
 const drawerBody = document.getElementById("drawer-body");
@@ -18,6 +19,7 @@ document.addEventListener("htmx:config:request", (event) => {
 
 document.addEventListener("htmx:after:swap", () => {
   showAges();
+  showMaps();
   checkReceipts();
   const receipt = drawerBody?.querySelector("[data-receipt]");
   if (receipt && !drawer.open && !receipt.dataset.shown) {
@@ -74,5 +76,6 @@ document.addEventListener("keydown", (event) => {
 
 document.documentElement.classList.add("scripted");
 showAges();
+showMaps();
 setInterval(showAges, 10_000);
 checkReceipts();

@@ -1,0 +1,195 @@
+"""What the node states of aggregates: jobs, what came out of them, and budgets.
+
+A *job* is one side's part in one plan: the consumer's, who asked, or the provider's,
+who answers. Its *result* is told to whoever asked. A *budget* is how much privacy
+(epsilon, here in millionths) may be spent on an agreement, or on a dataset, in one
+period, and how much was.
+
+Every value of this module is the node's word, as in `dashboard.statements`. The plan
+behind a job is not: it is signed, and `dashboard.plans` checks it.
+"""
+
+import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from dashboard.statements import Instant
+
+
+class _Statement(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class Trouble(_Statement):
+    """Why a job failed.
+
+    Attributes:
+        code: A denial's code, or one of the node's errors.
+        detail: In words of the node, which are English.
+    """
+
+    code: str
+    detail: str = ""
+
+
+class Job(_Statement):
+    """What is told of a job, in the list and alone.
+
+    Attributes:
+        role: `consumer` where this company asked, `provider` where it answers.
+        partners: DIDs of the other sides.
+        done: Parts of the stage that are done.
+        total: Parts of the stage; 0 where nobody knows.
+        rate: Parts a second, None while nobody knows.
+        eta_s: Seconds until the stage should be done.
+        spent: Micro-epsilon, over all parties.
+    """
+
+    id: str
+    kind: str
+    mode: str
+    role: Literal["consumer", "provider"]
+    partners: tuple[str, ...]
+    agreement: str | None
+    dataset: str | None
+    state: Literal["running", "done", "failed", "cancelled"]
+    stage: str
+    done: int
+    total: int
+    rate: float | None
+    eta_s: int | None
+    created_at: Instant
+    updated_at: Instant
+    spent: int
+    error: Trouble | None
+
+
+class ListedJob(Job):
+    """One item of `GET /audit/jobs`.
+
+    Attributes:
+        plan: Hash of the plan, 64 hex digits.
+        result: Whether there is one to look at.
+    """
+
+    plan: str
+    result: bool
+
+
+class JobList(_Statement):
+    """`GET /audit/jobs`: newest first."""
+
+    items: tuple[ListedJob, ...]
+
+
+class ResultGroup(_Statement):
+    """By what the cells of a result are told apart; as in the plan, or as summed."""
+
+    field: str
+    grain: str
+    values: tuple[str, ...]
+
+
+class Result(_Statement):
+    """What came out of a plan.
+
+    Attributes:
+        groups: In the order of the cells; the last group's values change fastest.
+        cells: Figures in smallest units, None where the cell was suppressed.
+        unit: What is counted, if it has a name.
+        scale: Digits after the point: a figure of 1250 at scale 2 is 12.50.
+        spread: The noise of one figure stays within this, in smallest units; None or
+            0 where there is no noise.
+        count: How many customers or records.
+        sum: In smallest units.
+        mean: Of the sum, in smallest units.
+        rate: A share, from 0 to 1.
+        spent: Micro-epsilon by the party that spent it.
+        receipts: Ids of the receipts of its steps.
+    """
+
+    kind: str = ""
+    mode: str = ""
+    groups: tuple[ResultGroup, ...] = ()
+    cells: tuple[int | None, ...] = ()
+    unit: str | None = None
+    scale: int = Field(default=0, ge=0, le=18)
+    spread: int | None = Field(default=None, ge=0)
+    count: int | None = None
+    sum: int | None = None
+    mean: float | None = None
+    rate: float | None = None
+    spent: dict[str, int] = {}
+    receipts: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _cells_fill_the_groups(self) -> "Result":
+        wanted = 1
+        for group in self.groups:
+            wanted *= len(group.values)
+        if self.groups and len(self.cells) != wanted:
+            raise ValueError("there are not as many cells as the groups make")
+        return self
+
+
+class WholeJob(Job):
+    """`GET /audit/jobs/{id}`.
+
+    Attributes:
+        plan: The signed plan, not checked.
+        result: What came out, None while or where there is nothing.
+    """
+
+    plan: dict[str, Any]
+    result: Result | None
+
+
+class _Account(_Statement):
+    """What may be spent in one period; amounts in micro-epsilon.
+
+    Attributes:
+        first: When the period began.
+        until: When the next one begins; None where none does.
+    """
+
+    dataset: str
+    first: Instant | datetime.date | None = Field(alias="from")
+    until: Instant | datetime.date | None
+    cap: int
+    spent: int
+    left: int
+
+
+class Budget(_Account):
+    """One item of `GET /audit/budget`: what an agreement has.
+
+    Attributes:
+        status: Of the agreement.
+        plans_today: Plans that were charged today, of `plans_per_day`; None where
+            that is the partner's to know.
+    """
+
+    agreement: str
+    partner: str
+    status: str = "active"
+    plans_today: int | None = None
+    plans_per_day: int
+
+
+class DatasetBudget(_Account):
+    """What all partners together may spend on a dataset."""
+
+
+class BudgetReport(_Statement):
+    """`GET /audit/budget`.
+
+    Attributes:
+        items: Of agreements under which others ask us.
+        asked: Of those under which we ask: what receipts say that we spent.
+        datasets: Ours among those.
+    """
+
+    items: tuple[Budget, ...]
+    asked: tuple[Budget, ...] = ()
+    datasets: tuple[DatasetBudget, ...]
