@@ -151,6 +151,9 @@ class MemoryStore:
     agreements: list[Agreement]
     budgets: MemoryBudgets = field(default_factory=MemoryBudgets)
 
+    async def read(self, question: Callable[[Any], T]) -> T:
+        return await self.write(question)
+
     async def write(self, action: Callable[[Any], T]) -> T:
         kept = [
             SimpleNamespace(agreement=each, role=Role.PROVIDER)
