@@ -36,11 +36,19 @@ class Terms:
         fields: To be shown.
         predicates: What may be proved of fields that are never shown: objects with
             `field`, `operators`, `step` (or none) and `probes`.
+        aggregates: What fields that are never shown may be used for in figures:
+            objects with `field`, `uses`, and where they go with them `bound` and
+            `grains`.
+        allowance: How much may be counted and matched: an object with
+            `epsilon_micro`, `period`, `k_min`, `plans_per_day`, and for matching
+            `matching` and `match_size`.
     """
 
     dataset: str
     fields: Sequence[str] = ()
     predicates: Sequence[Mapping[str, Any]] = ()
+    aggregates: Sequence[Mapping[str, Any]] = ()
+    allowance: Mapping[str, Any] | None = None
     purposes: Sequence[str] = ("joint-delivery",)
     valid_to: str = ""
     calls_per_hour: int = 600
@@ -49,12 +57,16 @@ class Terms:
     def to_json(self, partner: str) -> dict[str, Any]:
         """Return the offer as the management API takes it; half a year if not told."""
         hidden = [each["field"] for each in self.predicates]
+        counted = [each["field"] for each in self.aggregates]
         return {
             "partner": partner,
             "dataset": self.dataset,
             "fields": dict.fromkeys(self.fields, "plain")
-            | dict.fromkeys(hidden, "predicate"),
+            | dict.fromkeys(hidden, "predicate")
+            | dict.fromkeys(counted, "aggregate"),
             "predicates": [dict(each) for each in self.predicates],
+            "aggregates": [dict(each) for each in self.aggregates],
+            "allowance": self.allowance and dict(self.allowance),
             "purposes": list(self.purposes),
             "valid_from": instant(-60),
             "valid_to": self.valid_to or instant(180 * 86400),

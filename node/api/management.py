@@ -22,6 +22,7 @@ from node.api.models import (
     Restoring,
 )
 from node.api.negotiations import state
+from node.domain.aggregates import AggregateOffer, Allowance
 from node.domain.agreement import Status, Terms, instant
 from node.domain.dataset import Mode
 from node.domain.declaration import dataset_from_json
@@ -90,12 +91,24 @@ async def offer(body: NewOffer, request: Request) -> Any:
         )
         for each in body.predicates
     ]
+    aggregates = [
+        AggregateOffer(
+            field=each.field,
+            uses=tuple(each.uses),
+            bound=each.bound,
+            grains=tuple(each.grains),
+        )
+        for each in body.aggregates
+    ]
+    allowed = body.allowance
     return state(
         await services(request).negotiate.offer(
             partner=body.partner,
             dataset=body.dataset,
             terms=terms,
             predicates=predicates,
+            aggregates=aggregates,
+            allowance=None if allowed is None else Allowance(**allowed.model_dump()),
         )
     )
 

@@ -190,6 +190,30 @@ class NewPredicate(_Body):
     probes: Annotated[int, Field(ge=1, le=10_000)]
 
 
+class NewAggregate(_Body):
+    """What a field may be used for in figures; its type is as declared."""
+
+    field: Name
+    uses: Annotated[
+        list[Literal["filter", "group", "sum"]], Field(min_length=1, max_length=3)
+    ]
+    bound: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    grains: Annotated[
+        list[Literal["day", "week", "month", "quarter", "year"]], Field(max_length=5)
+    ] = []
+
+
+class NewAllowance(_Body):
+    """How much may be counted, summed and matched. The domain checks more."""
+
+    epsilon_micro: Annotated[int, Field(ge=0, le=1_000_000_000)]
+    period: Literal["day", "month", "quarter", "year", "always"]
+    k_min: Annotated[int, Field(ge=5, le=1_000_000)]
+    plans_per_day: Annotated[int, Field(ge=1, le=10_000)]
+    matching: Literal["none", "count", "list"] = "none"
+    match_size: Annotated[int, Field(ge=0, le=2**20)] = 0
+
+
 class NewOffer(_Body):
     """What a data steward offers to a partner."""
 
@@ -202,6 +226,8 @@ class NewOffer(_Body):
     calls_per_hour: Annotated[int, Field(ge=1, le=1_000_000)]
     rows_per_call: Annotated[int, Field(ge=1, le=1_000_000)]
     predicates: Annotated[list[NewPredicate], Field(max_length=64)] = []
+    aggregates: Annotated[list[NewAggregate], Field(max_length=64)] = []
+    allowance: NewAllowance | None = None
 
 
 _Why = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]

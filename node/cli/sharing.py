@@ -7,6 +7,7 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from node import offline
+from node.cli import granting
 from node.cli.asking import grants_of
 from node.cli.output import (
     AsJson,
@@ -109,12 +110,51 @@ def offer(
             "are how many conditions may ever be asked of one customer."
         ),
     ] = None,
+    aggregate: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="field:uses:limit; what a field that is never shown may be used for "
+            "in figures: filter, group, sum. The limit is, for a sum, what one "
+            "customer adds to a cell at most, and for a date the periods to group "
+            "by: amount:filter,sum:5000, due:filter,group:week,month, region:group."
+        ),
+    ] = None,
+    epsilon: Annotated[
+        str, typer.Option(help="Privacy that figures may cost in a period.")
+    ] = "1",
+    period: Annotated[
+        str, typer.Option(help="day, month, quarter, year or always.")
+    ] = "quarter",
+    k_min: Annotated[
+        int, typer.Option(help="Customers that a figure is over, at least.")
+    ] = 10,
+    plans_per_day: Annotated[int, typer.Option(help="Plans answered in a day.")] = 20,
+    matching: Annotated[
+        str,
+        typer.Option(
+            help="Whether shared customers may be found: none, count or list."
+        ),
+    ] = "none",
+    match_size: Annotated[
+        int, typer.Option(help="Customers that a list to be matched names, at most.")
+    ] = 0,
     calls_per_hour: int = 600,
     rows_per_call: int = 1000,
 ) -> None:
     """Offer fields of a dataset to a partner."""
     granted = predicates(predicate or ())
+    figures = granting.aggregates(aggregate or ())
     hidden = {each["field"]: "predicate" for each in granted}
+    hidden |= {each["field"]: "aggregate" for each in figures}
+    allowance = {
+        "epsilon_micro": granting.micro(epsilon),
+        "period": period,
+        "k_min": k_min,
+        "plans_per_day": plans_per_day,
+        "matching": matching,
+        "match_size": match_size,
+    }
+    counts = bool(figures) or matching != "none"
     answer = Management.of(settings_file).post(
         "/management/offers",
         {
@@ -127,6 +167,8 @@ def offer(
             "calls_per_hour": calls_per_hour,
             "rows_per_call": rows_per_call,
             "predicates": granted,
+            "aggregates": figures,
+            "allowance": allowance if counts else None,
         },
     )
     out.print(f"✓ offered · the partner can accept {answer['consumerPid']}")
@@ -180,6 +222,8 @@ def agreements(settings_file: SettingsFile, as_json: AsJson = False) -> None:
     for each in items:
         for grant in grants_of(each):
             out.print(f"{each['id']} · {grant_in_words(grant)}", markup=False)
+        for line in granting.in_words(each):
+            out.print(f"{each['id']} · {line}", markup=False)
 
 
 @agreement.command("status")

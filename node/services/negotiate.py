@@ -21,6 +21,7 @@ from crypto.encoding import b64u, unb64u
 from crypto.errors import CryptoError
 from crypto.keys import Ed25519Key, key_id, verify_ed25519
 from ledger.participants import Participant
+from node.domain.aggregates import AggregateOffer, Allowance
 from node.domain.agreement import CONTEXT, Agreement, Offer, Status, Terms
 from node.domain.dataset import Dataset
 from node.domain.negotiation import Negotiation, Role, State
@@ -60,6 +61,8 @@ class Negotiate:
         dataset: str,
         terms: Terms,
         predicates: Sequence[PredicateOffer] = (),
+        aggregates: Sequence[AggregateOffer] = (),
+        allowance: Allowance | None = None,
     ) -> Negotiation:
         """Offer terms to a partner.
 
@@ -69,10 +72,12 @@ class Negotiate:
             terms: What is offered.
             predicates: What may be asked about fields of mode `predicate`, to be
                 granted beside what the terms grant.
+            aggregates: What fields of mode `aggregate` may be used for, likewise.
+            allowance: How much may be counted and matched, in place of the terms'.
 
         Raises:
             BadRequest: A field cannot be shared in that mode, or not be asked
-                about in that way.
+                about or used in that way.
             NotFound: No such partner or dataset.
             Unavailable: The partner's node did not take the offer.
         """
@@ -81,7 +86,7 @@ class Negotiate:
         if publication is None:
             detail = f"Publish the dataset {dataset} first."
             raise NotFound("dataset.unknown", detail)
-        terms = _kept_by(publication.dataset, terms, predicates)
+        terms = _kept_by(publication.dataset, terms, predicates, aggregates, allowance)
         offer = Offer(
             id=self._urn(),
             dataset=dataset,
@@ -297,9 +302,13 @@ class Negotiate:
 
 
 def _kept_by(
-    dataset: Dataset, terms: Terms, predicates: Sequence[PredicateOffer]
+    dataset: Dataset,
+    terms: Terms,
+    predicates: Sequence[PredicateOffer],
+    aggregates: Sequence[AggregateOffer],
+    allowance: Allowance | None,
 ) -> Terms:
-    """Return terms that a dataset can keep, with these predicates."""
+    """Return terms that a dataset can keep, with these grants."""
     for name, mode in terms.fields.items():
         field = dataset.field(name)
         if field is None or mode not in field.modes:
@@ -310,9 +319,17 @@ def _kept_by(
         if not any(map(grant.means, schema)):
             detail = f"The dataset {dataset.id} declares {grant.field} otherwise."
             raise BadRequest("terms.predicates", detail)
-    granted = [*terms.predicates, *(each.of(dataset) for each in predicates)]
+    for figure in terms.aggregates:
+        if not figure.means(dataset.field(figure.field)):
+            detail = f"The dataset {dataset.id} declares {figure.field} otherwise."
+            raise BadRequest("terms.aggregates", detail)
+    asked = [*terms.predicates, *(each.of(dataset) for each in predicates)]
+    counted = [*terms.aggregates, *(each.of(dataset) for each in aggregates)]
     return replace(
-        terms, predicates=tuple(sorted(granted, key=lambda grant: grant.field))
+        terms,
+        predicates=tuple(sorted(asked, key=lambda grant: grant.field)),
+        aggregates=tuple(sorted(counted, key=lambda grant: grant.field)),
+        allowance=allowance or terms.allowance,
     )
 
 

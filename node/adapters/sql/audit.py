@@ -413,6 +413,8 @@ def _agreement(
         "dataset": row.dataset,
         "fields": {name: mode.value for name, mode in terms.fields.items()},
         "predicates": [grant.to_json() for grant in terms.predicates],
+        "aggregates": [grant.to_json() for grant in terms.aggregates],
+        "allowance": terms.allowance and terms.allowance.to_json(),
         "purposes": list(terms.purposes),
         "valid_from": render_instant(terms.valid_from),
         "valid_to": render_instant(terms.valid_to),

@@ -59,6 +59,8 @@ def listed(*grants: PredicateGrant) -> dict[str, Any]:
         "status": "active",
         "calls": 3,
         "predicates": json.loads(json.dumps([grant.to_json() for grant in grants])),
+        "aggregates": [],
+        "allowance": None,
     }
 
 
