@@ -23,6 +23,7 @@ from node.services import Services
 _log = logging.getLogger("fieldpact")
 _POLICY_CHECK_S, _FORGET_S, _PUBLISH_S, _SNAPSHOTS_S = 10.0, 60.0, 10.0, 5.0
 _ANCHORING_S, _COMPARE_S, _DELIVER_S, _AGAIN_S = 2.0, 60.0, 3.0, 5.0
+_JOBS_S, _READIED_S, _OLD_JOBS_S = 10.0, 30.0, 3600.0
 Action: TypeAlias = Callable[[], Awaitable[object]]
 
 
@@ -59,6 +60,9 @@ def _repeated(
     yield services.compare_logs, _COMPARE_S
     yield partial(services.countersign.deliver, waited_s=_DELIVER_S), _DELIVER_S
     yield partial(_forget, services), _FORGET_S
+    yield services.readied.check, _READIED_S
+    yield services.jobs.resume, _JOBS_S
+    yield services.jobs.forget, _OLD_JOBS_S
     yield policy.ready, _POLICY_CHECK_S
     if settings.chain and settings.chain.registry:
         yield _resting(services.compare_keys, settings.chain.registry_every_s)

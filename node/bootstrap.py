@@ -23,6 +23,7 @@ from ledger.finality import parse_finality
 from ledger.participants import Participant
 from ledger.ports import Anchors
 from ledger.rpc_registry import RpcRegistry
+from node.adapters.compute import compute_for
 from node.adapters.crm.declaration import load_declaration
 from node.adapters.crm.opening import CrmSources
 from node.adapters.identity import RegistryIdentity
@@ -46,6 +47,9 @@ from node.ports import Clock, Identity, PolicyDecisionPoint, Store
 from node.services import Services
 from node.services.acknowledge import Acknowledge
 from node.services.adopt import Adopt
+from node.services.aggregates.job_run import Keeping
+from node.services.aggregates.jobs import Jobs
+from node.services.aggregates.readied import Readied
 from node.services.aggregates.tell_budget import TellBudget
 from node.services.align import Align
 from node.services.anchor import Anchoring
@@ -288,6 +292,21 @@ def _services(
         clock=clock,
         company=company,
     )
+    compute = compute_for(settings)
+    stack.push_async_callback(compute.close)
+    jobs = Jobs(
+        keeping=Keeping(
+            store=store,
+            compute=compute,
+            clock=clock,
+            randomness=randomness,
+            storage=keys.x25519,
+        ),
+        askings={},
+        did=settings.did,
+        process=process,
+    )
+    stack.push_async_callback(jobs.close)
 
     return Services(
         identity=identity,
@@ -416,6 +435,8 @@ def _services(
         registry=registry,
         compare_keys=compare_keys,
         budget=TellBudget(store=store, clock=clock, company=company),
+        jobs=jobs,
+        readied=Readied(compute),
         ready=_Readiness(store, policy, identity, clock, compare_keys),
     )
 

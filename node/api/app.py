@@ -14,6 +14,7 @@ from node.api import (
     audit,
     budget,
     chain,
+    jobs,
     management,
     negotiations,
     problems,
@@ -127,6 +128,7 @@ def create_app(start: Starter, operators: Mapping[str, str]) -> FastAPI:
         chain,
         audit,
         budget,
+        jobs,
     ):
         app.include_router(module.router)
     return app

@@ -9,6 +9,7 @@ from node.cli import (
     chain,
     company,
     consortium,
+    jobs,
     keeping,
     keys,
     proving,
@@ -36,6 +37,7 @@ for command in (
     proving.replay,
     streams.reconcile,
     budget.budget,
+    jobs.jobs,
     keeping.fsck,
 ):
     app.command()(command)
@@ -47,6 +49,7 @@ app.add_typer(chain.app, name="chain")
 app.add_typer(sharing.dataset, name="dataset")
 app.add_typer(sharing.agreement, name="agreement")
 app.add_typer(streams.alarms, name="alarms")
+app.add_typer(jobs.job, name="job")
 app.add_typer(keeping.receipt, name="receipt")
 app.add_typer(keeping.archive, name="archive")
 app.add_typer(proving.conformance, name="conformance")

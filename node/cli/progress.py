@@ -90,7 +90,7 @@ def watch(
                 tasks[name],
                 completed=each["done"],
                 total=each["total"],
-                speed=" · ".join(part for part in (_rate(each), _left(each)) if part),
+                speed=" · ".join(part for part in (rate(each), left(each)) if part),
             )
         if not any(map(_is_pending, found)):
             return found
@@ -116,17 +116,18 @@ def _row(each: Mapping[str, Any]) -> tuple[str, ...]:
         each["agreement"],
         each["state"],
         f"{each['done']:,} of {each['total']:,}",
-        _rate(each) or "-",
-        _left(each) or "-",
+        rate(each) or "-",
+        left(each) or "-",
         "-" if each["version"] is None else str(each["version"]),
     )
 
 
-def _rate(each: Mapping[str, Any]) -> str:
+def rate(each: Mapping[str, Any]) -> str:
+    """Say how many are done in a second: `1,200/s`; nothing where nobody knows."""
     return f"{each['rate']:,.0f}/s" if each["rate"] else ""
 
 
-def _left(each: Mapping[str, Any]) -> str:
+def left(each: Mapping[str, Any]) -> str:
     """Say how long it will take: `2 min 5 s`."""
     if each["eta_s"] is None:
         return ""

@@ -19,11 +19,12 @@ from crypto.encoding import sha256
 from crypto.errors import CryptoError, Malformed
 from crypto.kernels import bfv, psi, rows, selftest
 from crypto.kernels.packing import numbers, pack, parse_numbers, unpack
-from node.adapters.compute import Readied, compute_of
+from node.adapters.compute import compute_of
 from node.adapters.compute.calls import Calls
 from node.adapters.compute.processes import Processes
 from node.errors import Unavailable
 from node.ports.aggregates import Kernel, Shared
+from node.services.aggregates.readied import Readied
 from tests.support.compute import Ticking, dask, local_cluster, processes
 
 SESSION = bytes(range(32))
@@ -290,17 +291,28 @@ async def test_a_wrong_answer_makes_aggregates_unavailable(
     with pytest.raises(Unavailable, match=r"TenSEAL is 0\.3\.18") as refused:
         readied()
     assert refused.value.code == "aggregate.unavailable"
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "0.3.17")
+    await readied.check()
+    with pytest.raises(Unavailable):  # a wrong answer stays one
+        readied()
     assert selftest.TENSEAL == "0.3.18"
 
 
-async def test_no_worker_makes_aggregates_unavailable() -> None:
+async def test_aggregates_are_refused_until_there_is_a_worker() -> None:
+    there = False
+
     async def compute(kernel: Kernel, *arguments: bytes | Shared) -> bytes:
-        raise Unavailable("compute.unavailable", "No worker.")
+        if not there:
+            raise Unavailable("compute.unavailable", "No worker.")
+        return b""
 
     readied = Readied(compute)  # type: ignore[arg-type]
     await readied.check()
     with pytest.raises(Unavailable, match="No worker"):
         readied()
+    there = True
+    await readied.check()
+    readied()
 
 
 async def test_settings_choose_where_to_compute() -> None:

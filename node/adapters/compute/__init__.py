@@ -7,13 +7,10 @@
 Workers load `crypto.kernels` and what it needs: no database, no web framework.
 """
 
-import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
-
-from node.errors import Unavailable
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from node.adapters.compute.dask import Cluster
@@ -21,61 +18,22 @@ if TYPE_CHECKING:
     from node.config import Settings
     from node.ports.aggregates import Compute
 
-_log: Final = logging.getLogger("fieldpact")
-
-
-class Readied:
-    """Whether workers compute as they did when this was written.
-
-    Until `check` has seen that, and where it saw otherwise, aggregates are refused;
-    everything else of the node works.
-    """
-
-    def __init__(self, compute: "Compute") -> None:
-        self._compute = compute
-        self._why: str | None = "The known answers have not been asked for yet."
-
-    async def check(self) -> None:
-        """Ask a worker for the known answers. What is wrong is kept, not raised."""
-        # Loads what workers load: some tenths of a second, for whoever computes.
-        from crypto.errors import CryptoError  # noqa: PLC0415
-        from crypto.kernels import selftest  # noqa: PLC0415
-
-        try:
-            await self._compute(selftest.check)
-        except CryptoError as error:
-            self._why = f"Workers do not compute as they should: {error}."
-        except Unavailable as error:
-            self._why = error.detail
-        else:
-            self._why = None
-        if self._why:
-            _log.error("aggregates are refused: %s", self._why)
-
-    def __call__(self) -> None:
-        """Return if aggregates can be computed.
-
-        Raises:
-            Unavailable: They cannot (`aggregate.unavailable`); the detail says why.
-        """
-        if self._why is not None:
-            raise Unavailable("aggregate.unavailable", self._why)
-
 
 @asynccontextmanager
 async def compute_of(settings: "Settings") -> AsyncIterator["Compute"]:
-    """Open what the settings name, and close it in the end.
-
-    Nothing is started or connected to before the first call.
-    """
-    compute = _of(settings)
+    """Give what the settings name, and close it in the end."""
+    compute = compute_for(settings)
     try:
         yield compute
     finally:
         await compute.close()
 
 
-def _of(settings: "Settings") -> "Processes | Cluster":
+def compute_for(settings: "Settings") -> "Processes | Cluster":
+    """Return what the settings name, which whoever takes it closes.
+
+    Nothing is started or connected to before the first call.
+    """
     # Either brings in what the other does without, and workers need neither.
     if settings.compute != "processes":
         from node.adapters.compute.dask import Cluster  # noqa: PLC0415
