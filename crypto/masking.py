@@ -13,6 +13,7 @@ take the mask off what had been sent.
 Sources: Bonawitz et al., CCS 2017 (without recovery); RFC 7748, 5869, 8439.
 """
 
+import struct
 from collections.abc import Mapping
 from typing import Final
 
@@ -21,8 +22,13 @@ from crypto.errors import Malformed
 from crypto.keys import X25519Key
 from crypto.stream import stream
 
-_WORD: Final = 16
-"""Bytes that are reduced to one number: modulo 2^41 that is uniform but for 2^-87."""
+_LANE: Final = 16
+"""Bytes that are drawn for one number."""
+_WORD: Final = 120
+"""Bits of them that count: modulo 2^41 they are uniform but for 2^-79. The others stay
+free for carries, so that whole rows are added up as one long number."""
+_MOST: Final = 64
+"""Other parties. Twice as many words still fit a lane."""
 _LONG: Final = 64
 """Bytes that are reduced to one number modulo the group's order."""
 _ANY_KEY: Final = X25519Key.from_bytes(bytes(32))
@@ -64,18 +70,40 @@ def masks(
         groups. Over all parties of a round each adds up to zero.
 
     Raises:
-        Malformed: There is nobody else, this party is among the others, or a public
-            key is none.
+        Malformed: There is nobody else, or more than 64, this party is among the
+            others, a public key is none, or the modulus is out of range.
     """
-    if not others or me in others:
+    if not 0 < len(others) <= _MOST or me in others:
         raise Malformed("masks are between a party and the others of its roster")
-    row, blinding = [0] * count, 0
+    if not 2 <= modulus <= 1 << 41:
+        raise Malformed("a modulus of at most 41 bits")
+    added = taken = 0
+    ones = _lanes((1 << _WORD) - 1, count)
+    # Taken off from a multiple of the modulus in each lane: no lane borrows of another.
+    row = _lanes(len(others) * (-(-(1 << _WORD) // modulus) * modulus), count)
     for name, public in others.items():
-        sign = 1 if me < name else -1
         seed = key.mask_key(public, round_id, roster, *sorted((me, name)))
-        drawn = stream(seed)(count * _WORD + _LONG)
-        words = range(0, count * _WORD, _WORD)
-        for at, start in enumerate(words):
-            row[at] += sign * int.from_bytes(drawn[start : start + _WORD], "little")
-        blinding += sign * int.from_bytes(drawn[count * _WORD :], "little")
-    return [number % modulus for number in row], blinding % ORDER
+        drawn = stream(seed)
+        words = int.from_bytes(drawn(count * _LANE), "little") & ones
+        long = int.from_bytes(drawn(_LONG), "little")
+        if me < name:
+            row, added = row + words, added + long
+        else:
+            row, taken = row - words, taken + long
+    return _reduced(row, count, modulus), (added - taken) % ORDER
+
+
+def _lanes(value: int, count: int) -> int:
+    """Return a value in each of so many lanes."""
+    return int.from_bytes(value.to_bytes(_LANE, "little") * count, "little")
+
+
+def _reduced(row: int, count: int, modulus: int) -> list[int]:
+    """Return what is in each lane, modulo a number."""
+    octets = row.to_bytes(count * _LANE, "little")
+    halves = struct.unpack(f"<{2 * count}Q", octets)
+    carry = (1 << 64) % modulus
+    return [
+        (high * carry + low) % modulus
+        for low, high in zip(halves[::2], halves[1::2], strict=True)
+    ]

@@ -8,6 +8,7 @@ from crypto.bbs.suite import ORDER
 from crypto.errors import Malformed
 from crypto.keys import X25519Key
 from crypto.masking import check_public, masks
+from crypto.stream import stream
 
 T = 1099511480321
 ROUND, ROSTER = bytes(range(32)), b"r" * 32
@@ -103,4 +104,55 @@ def test_a_key_that_is_none_is_refused(
             roster=ROSTER,
             count=1,
             modulus=T,
+        )
+
+
+def test_masks_are_those_of_a_plain_computation(keys: dict[str, X25519Key]) -> None:
+    me = NAMES[1]
+    row, total = [0] * 50, 0
+    for name in NAMES:
+        if name == me:
+            continue
+        low, high = sorted((me, name))
+        seed = keys[me].mask_key(keys[name].public_bytes, ROUND, ROSTER, low, high)
+        drawn, sign = stream(seed)(50 * 16 + 64), 1 if me < name else -1
+        for at in range(50):
+            row[at] += sign * int.from_bytes(drawn[16 * at : 16 * at + 15], "little")
+        total += sign * int.from_bytes(drawn[800:], "little")
+    assert mask(keys, me) == ([number % T for number in row], total % ORDER)
+
+
+@pytest.mark.parametrize("modulus", [2, 97, 2**41])
+def test_masks_of_twenty_parties_cancel_out_modulo_anything(modulus: int) -> None:
+    many = {f"p{at:02}": X25519Key.from_bytes(bytes([at + 1] * 32)) for at in range(20)}
+    rows = []
+    for name, key in many.items():
+        others = {each: many[each].public_bytes for each in many if each != name}
+        row, _ = masks(
+            key,
+            name,
+            others,
+            round_id=ROUND,
+            roster=ROSTER,
+            count=3,
+            modulus=modulus,
+        )
+        rows.append(row)
+    assert all(sum(each) % modulus == 0 for each in zip(*rows, strict=True))
+
+
+@pytest.mark.parametrize("modulus", [0, 1, 2**41 + 1])
+def test_a_modulus_out_of_range_is_refused(
+    keys: dict[str, X25519Key], modulus: int
+) -> None:
+    others = {NAMES[1]: keys[NAMES[1]].public_bytes}
+    with pytest.raises(Malformed):
+        masks(
+            keys[NAMES[0]],
+            NAMES[0],
+            others,
+            round_id=ROUND,
+            roster=ROSTER,
+            count=1,
+            modulus=modulus,
         )
