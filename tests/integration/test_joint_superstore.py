@@ -110,7 +110,7 @@ async def test_a_joint_sum_is_within_its_spread_after_noise() -> None:
     for _ in range(10):
         told = await joint(FURNITURE, SUPPLIES, noise=laplace)
         within += abs(told["sum"] - exact) <= told["spread"]
-    assert within >= 6  # of 10 at 95 %: fewer once in a hundred thousand runs
+    assert within >= 6  # of 10 at 99 %
 
 
 async def test_what_customers_are_worth_to_two_providers_adds_up() -> None:

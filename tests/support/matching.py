@@ -183,9 +183,6 @@ class Companies:
     ) -> Asking:
         """Return the asker's side of a kind."""
 
-        async def unit_of(party: Party, field: str) -> tuple[str | None, int]:
-            return "USD", 2
-
         wire: CallStep = call or self.calls
         match kind:
             case Kind.JOINT_SUM:
@@ -193,7 +190,6 @@ class Companies:
                     call=wire,
                     randomness=secrets.token_bytes,
                     noise=self.noise,
-                    unit_of=unit_of,
                 )
             case Kind.RING_COUNT:
                 return AskRing(call=wire)

@@ -80,11 +80,11 @@ async def own_list(
         customers: Normalised keys, each once.
     """
     parts = await asyncio.to_thread(_packed, customers)
-    blinded = await run.map(
-        "blind", kernels.blind, parts, secrets.scalar, session, size=PART
+    missing = numbers([bucket(len(customers)) - len(customers)])
+    blinded, rest = await asyncio.gather(
+        run.map("blind", kernels.blind, parts, secrets.scalar, session, size=PART),
+        run.compute(kernels.dummies, missing, secrets.dummies),
     )
-    missing = bucket(len(customers)) - len(customers)
-    rest = await run.compute(kernels.dummies, numbers([missing]), secrets.dummies)
     order = await own_order(run, secrets, len(customers))
     return await run.compute(kernels.arranged, order, b"".join(blinded) + rest)
 

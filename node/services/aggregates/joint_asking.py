@@ -9,15 +9,19 @@ noise hides its own customers from the provider, and it takes it off again.
 Spec: `docs/protocols/fp-psi-sum-1.md`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final
 
+from crypto import noise
 from crypto.errors import CryptoError
 from crypto.kernels.packing import numbers, parse_numbers
-from ledger.plans import Party, Plan, SignedPlan
+from ledger.plans import Plan, SignedPlan
 from node.domain.joint import Figure, Limbs, written
+from node.domain.noised import Laplace
 from node.ports import Randomness
+from node.services.aggregates.heat_map_told import Told, read_told
 from node.services.aggregates.intersect_asking import (
     Compared,
     asked,
@@ -30,7 +34,6 @@ from node.services.aggregates.intersect_prepare import prepared
 from node.services.aggregates.joint_masking import Encrypted, Mask
 from node.services.aggregates.joint_rules import (
     FINISH,
-    Noise,
     cut,
     noised,
     parameters,
@@ -39,8 +42,7 @@ from node.services.aggregates.joint_rules import (
 )
 from node.services.aggregates.steps import Answer, CallStep, Run
 
-UnitOf: TypeAlias = Callable[[Party, str], Awaitable[tuple[str | None, int]]]
-"""Returns unit and scale of a field, as agreed with a party."""
+_SUM: Final = re.compile("0|-?[1-9][0-9]{0,17}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +51,11 @@ class AskJointSum:
 
     Attributes:
         noise: Draws the noise that hides our customers from the provider.
-        unit_of: What the figures mean.
     """
 
     call: CallStep
     randomness: Randomness
-    noise: Noise
-    unit_of: UnitOf
+    noise: Laplace = noise.laplace
 
     async def __call__(
         self, signed: SignedPlan, inputs: Mapping[str, Any], run: Run
@@ -88,16 +88,15 @@ class AskJointSum:
             arguments={"count": drawn[0]},
             payload=payload,
         )
-        told, spread = _told(answer)
-        unit, scale = await self.unit_of(party, plan.measure.field or "")
+        told, meaning = _told(answer)
         figure = Figure(
             sum=told - cut_into.join(drawn[1:]),
             count=len(found),
             asked=mine.asked,
-            spread=spread,
-            scale=scale,
+            spread=meaning.spread,
+            scale=meaning.scale,
         )
-        return counted(plan, mine, len(found)) | _figures(figure, unit)
+        return counted(plan, mine, len(found)) | _figures(figure, plan, meaning.unit)
 
     async def _drawn(
         self, plan: Plan, compared: Compared, count: int, run: Run
@@ -123,28 +122,24 @@ def _encrypted(compared: Compared) -> Encrypted:
     )
 
 
-def _told(answer: Answer) -> tuple[int, int]:
-    text, spread = answer.members.get("sum"), answer.members.get("spread")
-    if not isinstance(text, str) or type(spread) is not int or spread < 0:
+def _told(answer: Answer) -> tuple[int, Told]:
+    meaning, text = read_told(answer.members, more=1), answer.members.get("sum")
+    if not isinstance(text, str) or not _SUM.fullmatch(text):
         raise wrong("holds no sum")
-    try:
-        told = int(text)
-    except ValueError:
-        raise wrong("holds no sum") from None
-    if str(told) != text:
-        raise wrong("holds no sum")
-    return told, spread
+    return int(text), meaning
 
 
-def _figures(figure: Figure, unit: str | None) -> dict[str, Any]:
+def _figures(figure: Figure, plan: Plan, unit: str | None) -> dict[str, Any]:
     return {
+        "measure": plan.measure.to_json(),
         "sum": figure.sum,
         "mean": written(figure.mean, figure.scale + 2),
         "spread": figure.spread,
         "unit": unit,
         "scale": figure.scale,
+        "spent": {party.did: plan.epsilon_micro for party in plan.parties},
     }
 
 
 def _nothing() -> dict[str, Any]:
-    return dict.fromkeys(("sum", "mean", "spread", "unit"), None) | {"scale": 0}
+    return dict.fromkeys(("sum", "mean", "spread"))

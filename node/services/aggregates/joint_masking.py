@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from crypto.encoding import sha256
 from crypto.errors import CryptoError
 from crypto.kernels import bfv
-from crypto.kernels.packing import numbers, pack
+from crypto.kernels.packing import numbers, pack, parse_numbers
 from crypto.parameters import ParameterSet
 from node.domain.joint import Limbs
 from node.ports import Randomness
 from node.ports.aggregates import Shared
+from node.services.aggregates.blinding import zero_sums
 from node.services.aggregates.intersect_lists import wrong
 from node.services.aggregates.steps import Run
 
@@ -85,8 +86,7 @@ class Mask:
         run: Run,
     ) -> bytes:
         slots, modulus = self.parameters.slots, self.parameters.plain_modulus
-        drawn = self.randomness(16 * slots)
-        row = await asyncio.to_thread(blinding, added, slots, modulus, drawn)
+        row = await blinding(self.randomness, added, slots, modulus)
         pairs = zip(given.blocks[limb :: self.limbs.count], masks, strict=True)
         terms = [bfv.term(each, mask, 1) for each, mask in pairs if mask]
         return await run.compute(
@@ -100,19 +100,16 @@ class Mask:
         )
 
 
-def blinding(wanted: int, slots: int, modulus: int, drawn: bytes) -> bytes:
+async def blinding(
+    randomness: Randomness, wanted: int, slots: int, modulus: int
+) -> bytes:
     """Return a row that is uniform among those that add up to a number modulo T.
-
-    Args:
-        wanted: What it adds up to.
-        drawn: 16 random bytes for each slot.
 
     Returns:
         Numbers below T, one for each slot.
     """
-    words = range(0, 16 * (slots - 1), 16)
-    row = [int.from_bytes(drawn[at : at + 16], "little") % modulus for at in words]
-    return numbers([*row, (wanted - sum(row)) % modulus])
+    row = parse_numbers(await zero_sums(randomness, [0] * slots, modulus))
+    return numbers([(row[0] + wanted) % modulus, *row[1:]])
 
 
 def _masks(found: Sequence[int], blocks: int, slots: int) -> list[bytes]:

@@ -7,7 +7,7 @@ know. So neither has to believe the other how values are cut, or how large a sum
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from crypto import noise
 from crypto.errors import Malformed
@@ -15,26 +15,18 @@ from crypto.kernels.packing import parse_numbers
 from crypto.parameters import ParameterSet, parameter_set
 from ledger.plans import Plan
 from node.domain.joint import MOST, Limbs, limbs
+from node.domain.noised import Laplace
+from node.services.aggregates.blinding import centred
 
 FINISH: Final = "finish"
-BETA: Final = 0.05
+BETA: Final = 0.01
 """The chance that noise is beyond the spread that is told."""
 _NEVER: Final = 2.0**-40
 """The chance that noise is beyond what range analysis leaves room for."""
 
 
-class Noise(Protocol):
-    """Adds noise to figures: `crypto.noise.laplace`."""
-
-    def __call__(
-        self, values: Sequence[int], *, sensitivity: int, epsilon_micro: int
-    ) -> list[int]:
-        """Return the figures with noise that one customer's change hides in."""
-        ...
-
-
 async def noised(
-    add: Noise, values: Sequence[int], sensitivity: int, epsilon_micro: int
+    add: Laplace, values: Sequence[int], sensitivity: int, epsilon_micro: int
 ) -> list[int]:
     """Add noise, in a thread: sampling takes as long as it takes."""
     drawn = partial(add, sensitivity=sensitivity, epsilon_micro=epsilon_micro)
@@ -98,5 +90,4 @@ def total(slots: bytes, modulus: int) -> int:
     Args:
         slots: Numbers.
     """
-    found = sum(parse_numbers(slots)) % modulus
-    return found - modulus * (found > (modulus - 1) // 2)
+    return centred(sum(parse_numbers(slots)), modulus)

@@ -12,14 +12,17 @@ Spec: `docs/protocols/fp-psi-sum-1.md`.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from crypto import noise
 from crypto.encoding import canonical, parse_json, sha256
 from crypto.errors import CryptoError
 from crypto.kernels import bfv
 from crypto.kernels.packing import numbers, pack, parse_numbers, unpack
 from ledger.plans import Plan
+from node.domain.agreement import Terms
 from node.domain.joint import Limbs
+from node.domain.noised import Laplace
 from node.ports.aggregates import Shared
 from node.services.aggregates.intersect import (
     COMMIT,
@@ -34,7 +37,6 @@ from node.services.aggregates.intersect_lists import (
 )
 from node.services.aggregates.joint_rules import (
     FINISH,
-    Noise,
     cut,
     noised,
     parameters,
@@ -62,7 +64,7 @@ class JointSum:
 
     lists: Intersect
     values: ValuesOf
-    noise: Noise
+    noise: Laplace = noise.laplace
 
     @property
     def steps(self) -> Sequence[str]:
@@ -136,7 +138,7 @@ class JointSum:
             bound, epsilon = plan.measure.bound, plan.epsilon_micro
             [with_noise] = await noised(self.noise, [found], bound, epsilon)
             told = {"sum": str(with_noise), "spread": spread(plan)}
-            return canonical(told)
+            return canonical(told | _meaning(plan, call.agreement.terms))
 
         members = parse_json(await run.once("told", tell))
         return Answer(members=members if isinstance(members, dict) else {})
@@ -178,6 +180,14 @@ class JointSum:
             return cut(plan, size)
         except CryptoError as error:
             raise refusal(error, "aggregate.bound") from error
+
+
+def _meaning(plan: Plan, terms: Terms) -> dict[str, Any]:
+    """Return unit and scale of what is summed, as agreed; a count has none."""
+    for grant in terms.aggregates:
+        if plan.measure.what == "sum" and grant.field == plan.measure.field:
+            return {"unit": grant.unit, "scale": grant.scale}
+    return {"unit": None, "scale": 0}
 
 
 def _rows(

@@ -89,12 +89,13 @@ class Ring:
         if whose not in {plan.asker, *_others(call)}:
             raise Refusal("round.order")
         await self._check(call, str(whose))
-        await in_order(run, f"pass-{whose}", sha256(points), after=LIST)
+        side = number(plan, str(whose))
+        await in_order(run, f"pass-{side}", sha256(points), after=LIST)
         own = await self.lists.own(call, run)
         try:
             if await places(run, points, own.points):
                 raise Malformed("our own list")
-            done = await multiplied(run, f"multiply-{whose}", own.secrets, points)
+            done = await multiplied(run, f"multiply-{side}", own.secrets, points)
         except CryptoError as error:
             raise refusal(error) from error
         seed = own.secrets.shuffle_of(str(whose))
@@ -111,6 +112,11 @@ class Ring:
             await check_committed(plan, call.payload)
         elif size != plan.size:
             raise Refusal("points.malformed")
+
+
+def number(plan: Plan, did: str) -> int:
+    """Return a side's number in its plan, by which stages are told apart; 0: asker."""
+    return [plan.asker, *(each.did for each in plan.parties)].index(did)
 
 
 def _others(call: StepCall) -> list[str]:

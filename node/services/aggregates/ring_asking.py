@@ -19,7 +19,7 @@ from node.services.aggregates.intersect import session
 from node.services.aggregates.intersect_asking import asked, counted, shared
 from node.services.aggregates.intersect_lists import committed, multiplied, wrong
 from node.services.aggregates.intersect_prepare import Prepared, prepared
-from node.services.aggregates.ring import LIST, PASS
+from node.services.aggregates.ring import LIST, PASS, number
 from node.services.aggregates.steps import CallStep, Run
 
 
@@ -61,9 +61,12 @@ class _Passing:
     signed: SignedPlan
     run: Run
 
+    def _number(self, did: str) -> int:
+        return number(self.signed.plan, did)
+
     async def listed(self, party: Party) -> bytes:
         """Return a party's own list."""
-        name = f"-{party.did}"
+        name = f"-{self._number(party.did)}"
         answer = await asked(self.run, self.call, self.signed, party, LIST, name=name)
         size, points = len(answer.payload) // POINT, answer.payload
         if len(points) % POINT or not 0 < size <= MOST_SIZE or bucket(size) != size:
@@ -83,7 +86,7 @@ class _Passing:
             PASS,
             arguments={"of": whose},
             payload=points,
-            name=f"-{party.did}-{whose}",
+            name=f"-{self._number(party.did)}-of-{self._number(whose)}",
         )
         if len(answer.payload) != len(points):
             raise wrong("holds a list of another length")
@@ -91,7 +94,7 @@ class _Passing:
 
     async def multiplied(self, owner: Party, points: bytes, mine: Prepared) -> bytes:
         """Return a list that we have multiplied, too."""
-        stage = f"multiply-{owner.did}"
+        stage = f"multiply-{self._number(owner.did)}"
         try:
             return await multiplied(self.run, stage, mine.secrets, points)
         except CryptoError as error:

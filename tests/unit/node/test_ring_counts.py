@@ -27,8 +27,11 @@ def pairs(told: Mapping[str, Any]) -> list[int | None]:
 
 
 async def test_the_asker_learns_the_count_of_all_three_and_of_each_two() -> None:
-    told = await Companies(SECOND, THIRD).ask(PLAN, OURS)
+    companies = Companies(SECOND, THIRD)
+    told = await companies.ask(PLAN, OURS)
     assert (told["count"], pairs(told)) == (20, [40, 50, 95])
+    stages = [stage for stage, _ in companies.run.kept]
+    assert max(map(len, stages)) <= 64  # as the store has them, whatever DIDs are
     assert [each["between"] for each in told["pairs"]] == [
         [ASKER, did(1)],
         [ASKER, did(2)],
