@@ -72,7 +72,7 @@ class Amounts:
 
         One customer more or less changes it by one at most.
         """
-        return min(self.cohort, *self.differences)
+        return min((self.cohort, *self.differences))
 
     def sums(self, count: int) -> list[int]:
         """Return the sum of each of so many cells."""
