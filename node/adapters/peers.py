@@ -11,10 +11,12 @@ from crypto.encoding import parse_json
 from crypto.errors import Malformed
 from ledger.participants import Participant
 from node.errors import BadRequest, Unavailable
-from node.ports import Reply, TextReply
+from node.ports import BytesReply, Reply, TextReply
 
 _LARGEST_BYTES = 64 * 2**20
+_LARGEST_OCTETS = 256 * 2**20
 _LARGEST_TEXT = 2**18
+_OCTETS = "application/octet-stream"
 _PLAIN = "text/plain; charset=utf-8"
 
 
@@ -58,6 +60,27 @@ class HttpPeers:
         headers = {"Authorization": f"Bearer {token}"}
         return await self._send(participant, "POST", path, headers=headers, json=body)
 
+    async def exchange(
+        self,
+        participant: Participant,
+        path: str,
+        content: bytes,
+        *,
+        token: str,
+        timeout_s: float,
+    ) -> BytesReply:
+        """Post octets. A refusal is a reply; silence raises `Unavailable`."""
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": _OCTETS}
+        more = {"headers": headers, "content": content, "timeout": timeout_s}
+        try:
+            status, octets = await self._streamed(
+                participant, "POST", path, _LARGEST_OCTETS, **more
+            )
+        except httpx.HTTPError as error:
+            detail = f"The node of {participant.did} did not answer."
+            raise Unavailable("partner.unavailable", detail) from error
+        return BytesReply(status=status, content=octets)
+
     async def get(self, participant: Participant, path: str) -> Reply:
         """Get what everybody may read. Silence raises `Unavailable`."""
         return await self._send(participant, "GET", path)
@@ -88,20 +111,28 @@ class HttpPeers:
     async def _send(
         self, participant: Participant, method: str, path: str, **more: Any
     ) -> Reply:
-        url = f"{participant.url}{path}"
         try:
-            async with self._client.stream(method, url, **more) as response:
-                content = bytearray()
-                async for chunk in response.aiter_bytes():
-                    content += chunk
-                    if len(content) > _LARGEST_BYTES:
-                        detail = f"{participant.did} sent more than is read."
-                        raise Unavailable("partner.too_large", detail)
-                body = await asyncio.to_thread(parse_json, bytes(content))
+            status, content = await self._streamed(
+                participant, method, path, _LARGEST_BYTES, **more
+            )
+            body = await asyncio.to_thread(parse_json, content)
         except (httpx.HTTPError, Malformed) as error:
             detail = f"The node of {participant.did} did not answer in JSON."
             raise Unavailable("partner.unavailable", detail) from error
-        return Reply(status=response.status_code, body=body)
+        return Reply(status=status, body=body)
+
+    async def _streamed(
+        self, participant: Participant, method: str, path: str, most: int, **more: Any
+    ) -> tuple[int, bytes]:
+        """Return status and body, of which no more than `most` bytes are read."""
+        url, content = f"{participant.url}{path}", bytearray()
+        async with self._client.stream(method, url, **more) as response:
+            async for chunk in response.aiter_bytes():
+                content += chunk
+                if len(content) > most:
+                    detail = f"{participant.did} sent more than is read."
+                    raise Unavailable("partner.too_large", detail)
+        return response.status_code, bytes(content)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -54,6 +54,7 @@ from node.ports.others import (
 )
 from node.ports.store import Audit, Store, UnitOfWork
 from node.ports.world import (
+    BytesReply,
     Clock,
     Identity,
     KeyRegistry,
@@ -72,6 +73,7 @@ __all__ = [
     "Alarms",
     "AnchorState",
     "Audit",
+    "BytesReply",
     "Clock",
     "Content",
     "Cosigned",

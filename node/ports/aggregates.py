@@ -131,6 +131,28 @@ class Budgets(Protocol):
         """
         ...
 
+    def settle(self, plan: str, epsilon_micro: int) -> None:
+        """Make a reservation final at a lower price; the rest is given back.
+
+        For a plan that was refused after part of its price had been spent on finding
+        out. What is final already stays as it is.
+
+        Args:
+            epsilon_micro: At most what was reserved.
+        """
+        ...
+
+    def tell(self, plan: str) -> int:
+        """Return what a committed plan has cost, the first time that it is told.
+
+        For the receipt that says so, in its transaction. Whoever commits, and however
+        often a step is repeated: the receipts of a plan say its price once.
+
+        Returns:
+            Micro-epsilon; 0 where nothing is final, or a receipt has said so.
+        """
+        ...
+
     def give_up(self, plan: str) -> None:
         """Give back a reservation from which nothing was computed. Not a commit."""
         ...

@@ -157,6 +157,14 @@ class TextReply:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BytesReply:
+    """What a partner's node answered: the HTTP status and the octets."""
+
+    status: int
+    content: bytes
+
+
 class Peers(Protocol):
     """Calls partners' nodes."""
 
@@ -174,4 +182,20 @@ class Peers(Protocol):
         self, participant: Participant, path: str, content: str | None = None
     ) -> TextReply:
         """Get a text that everybody may read, or post one. Silence as above."""
+        ...
+
+    async def exchange(
+        self,
+        participant: Participant,
+        path: str,
+        content: bytes,
+        *,
+        token: str,
+        timeout_s: float,
+    ) -> BytesReply:
+        """Post octets. A refusal is a reply; silence raises `Unavailable`.
+
+        Args:
+            timeout_s: How long it may stay silent.
+        """
         ...

@@ -7,16 +7,19 @@ person is called.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ledger.errors import Inconsistent
 from ledger.participants import Participant
 from ledger.receipts import Receipt, SignedReceipt
 from ledger.response import Response
+from ledger.step_answer import StepAnswer
 from ledger.steps import Step, step, verdict
 from ledger.wording import State
 from node.domain.disclosure import Request
+from node.domain.steps import Call, StepRequest
 from node.ports import Alarm, Clock, Received, Store, UnitOfWork
 from node.services.countersign import Countersign
 
@@ -43,7 +46,29 @@ class Receive:
         """
         disclosure = response.disclosure
         told = await asyncio.to_thread(disclosure.to_json) if disclosure else None
-        receipt = response.signed.receipt
+        return await self._kept(response.signed, told, steps, request, provider)
+
+    async def step(
+        self,
+        signed: SignedReceipt,
+        answer: StepAnswer | None,
+        steps: Sequence[Step],
+        request: StepRequest,
+        provider: Participant,
+    ) -> list[Step]:
+        """Keep the answer to a step, without its octets; the same otherwise."""
+        told = answer.to_json() if answer else None
+        return await self._kept(signed, told, steps, request, provider)
+
+    async def _kept(
+        self,
+        signed: SignedReceipt,
+        told: Mapping[str, Any] | None,
+        steps: Sequence[Step],
+        request: Call,
+        provider: Participant,
+    ) -> list[Step]:
+        receipt = signed.receipt
         known_to_them = receipt.consumer is not None
 
         def _keep(work: UnitOfWork) -> list[Step]:
@@ -52,14 +77,12 @@ class Receive:
             signs = verified and known_to_them
             work.receipts.receive(
                 Received(
-                    signed=response.signed,
+                    signed=signed,
                     at=self.clock.now(),
                     verified=verified,
                     checks=[each.to_json() for each in checks],
                     disclosure=told,
-                    countersignature=self.countersign.sign(response.signed)
-                    if signs
-                    else None,
+                    countersignature=self.countersign.sign(signed) if signs else None,
                 )
             )
             if known_to_them and "countersignature.wrong" not in receipt.denials:

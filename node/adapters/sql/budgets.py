@@ -80,6 +80,7 @@ class SqlBudgets:
             accounts=json.dumps([[each.name, each.period] for each in accounts]),
             roster=json.dumps(spending.roster),
             committed=spending.committed,
+            told=False,
             at=int(at.timestamp()),
         )
         made = put.on_conflict_do_nothing(index_elements=["plan"]).returning(_s.plan)
@@ -112,6 +113,26 @@ class SqlBudgets:
         if self._connection.execute(final.returning(_s.plan)).one_or_none() is None:
             raise _unkept(self.of(plan))
 
+    def settle(self, plan: str, epsilon_micro: int) -> None:
+        """Make a reservation final at a lower price; the rest is given back."""
+        before = self._connection.execute(
+            sa.select(_s.accounts, _s.epsilon_micro)
+            .where(_s.plan == plan, _s.committed.is_(False))
+            .with_for_update()
+        ).one_or_none()
+        if before is None:
+            return
+        cost = min(epsilon_micro, before.epsilon_micro)
+        final = sa.update(t.spendings).where(_s.plan == plan)
+        self._connection.execute(final.values(committed=True, epsilon_micro=cost))
+        self._give_back(before.accounts, before.epsilon_micro - cost)
+
+    def tell(self, plan: str) -> int:
+        """Return what a committed plan has cost, the first time that it is told."""
+        first = sa.and_(_s.plan == plan, _s.committed, _s.told.is_(False))
+        told = sa.update(t.spendings).where(first).values(told=True)
+        return self._connection.scalar(told.returning(_s.epsilon_micro)) or 0
+
     def give_up(self, plan: str) -> None:
         """Give back a reservation from which nothing was computed. Not a commit."""
         dropped = (
@@ -120,13 +141,15 @@ class SqlBudgets:
             .returning(_s.accounts, _s.epsilon_micro)
         )
         row = self._connection.execute(dropped).one_or_none()
-        if row is None:
-            return
-        for name, period in json.loads(row.accounts):
+        if row is not None:
+            self._give_back(row.accounts, row.epsilon_micro)
+
+    def _give_back(self, accounts: str, epsilon_micro: int) -> None:
+        for name, period in json.loads(accounts):
             self._connection.execute(
                 sa.update(t.budgets)
                 .where(_one(name, period))
-                .values(spent=_b.spent - row.epsilon_micro)
+                .values(spent=_b.spent - epsilon_micro)
             )
 
     def spent(self, agreement: str, since: datetime.datetime) -> Sequence[Spending]:

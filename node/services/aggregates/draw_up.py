@@ -1,0 +1,145 @@
+"""Draw up: make a plan of a draft, sign it, and have it carried out.
+
+What a plan names besides what a person wants is made here: a fresh round, a key, the
+commitment to a list, the masks of segments. What belongs to them and stays with us goes
+into the job's inputs, which are kept encrypted and never sent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from crypto.errors import Malformed
+from crypto.signing import Signer
+from ledger.plans import Kind, Plan, SignedPlan, sign_plan
+from node.domain.agreement import Agreement, render_instant
+from node.domain.draft import HOLDS, Draft
+from node.domain.granted import unmet
+from node.domain.negotiation import Role
+from node.errors import BadRequest, NotFound
+from node.ports import Clock, Randomness, Store
+from node.ports.aggregates import Compute
+from node.services.aggregates import federate_asker, intersect_prepare
+from node.services.aggregates.heat_map_select import prepare_segments
+from node.services.aggregates.jobs import Jobs
+from node.services.align import Align
+
+_EMPTY: Mapping[str, Any] = {
+    "key": None,
+    "size": 0,
+    "segments": None,
+    "segment_labels": (),
+    "commitment": None,
+    "replaces": None,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawUp:
+    """Makes plans of drafts."""
+
+    store: Store
+    align: Align
+    compute: Compute
+    jobs: Jobs
+    clock: Clock
+    randomness: Randomness
+    signer: Signer
+    did: str
+
+    async def __call__(self, draft: Draft) -> Mapping[str, Any]:
+        """Draw a plan up and begin to carry it out.
+
+        Returns:
+            `job`: its id; `plan`: the plan's hash.
+
+        Raises:
+            NotFound: An agreement that it names is not one of ours.
+            BadRequest: The draft is no plan, or inputs do not fit it.
+            Conflict: We have declared no customers where segments are of some.
+        """
+        signed, inputs, _ = await self._drawn(draft)
+        job = await self.jobs.start(signed, inputs)
+        return {"job": job, "plan": signed.plan.plan_hash}
+
+    async def look(self, draft: Draft) -> Mapping[str, Any]:
+        """Draw a plan up, and say what stands in its way; nothing is sent.
+
+        Returns:
+            `plan`: signed; `unmet`: denial codes by provider, for what its agreement
+            does not grant.
+
+        Raises:
+            NotFound: As above.
+            BadRequest: As above.
+        """
+        signed, _, agreements = await self._drawn(draft)
+        return {
+            "plan": signed.to_json(),
+            "unmet": {
+                each.assigner: list(unmet(signed.plan, each.terms, None))
+                for each in agreements
+            },
+        }
+
+    def sign(self, plan: Plan) -> SignedPlan:
+        """Sign a plan of ours."""
+        return sign_plan(plan, self.signer)
+
+    async def _drawn(
+        self, draft: Draft
+    ) -> tuple[SignedPlan, Mapping[str, Any], list[Agreement]]:
+        agreements = await self._agreements(draft)
+        members = draft.members(agreements)
+        round_id, now = self.randomness(32).hex(), self.clock.now()
+        made, inputs = await self._made(draft, agreements, round_id)
+        try:
+            plan = Plan(
+                **{**members, **_EMPTY, **made},
+                round=round_id,
+                asker=self.did,
+                created=render_instant(now),
+                expires=render_instant(now + HOLDS),
+                key_id=self.signer.key_id(self.did),
+            )
+        except Malformed as error:
+            raise BadRequest("plan.draft", f"{error}.") from error
+        return self.sign(plan), inputs, agreements
+
+    async def _agreements(self, draft: Draft) -> list[Agreement]:
+        kept = await self.store.read(
+            lambda view: [view.agreements.get(each) for each in draft.agreements]
+        )
+        found = [each.agreement for each in kept if each and each.role is Role.CONSUMER]
+        if not found or len(found) != len(draft.agreements):
+            detail = "We hold no such agreement as its consumer."
+            raise NotFound("agreement.unknown", detail)
+        return found
+
+    async def _made(
+        self, draft: Draft, agreements: list[Agreement], round_id: str
+    ) -> tuple[dict[str, Any], Mapping[str, Any]]:
+        """Return further members of the plan, and what belongs to them."""
+        if draft.matches:
+            mine = await intersect_prepare.prepare(
+                self.compute,
+                self.randomness,
+                draft.customers,
+                round_id=round_id,
+                listed=draft.mode == "list",
+            )
+            made = {"size": mine.size, "commitment": mine.commitment}
+            return made, mine.inputs
+        if draft.kind is Kind.FEDERATED_SUM:
+            key, inputs = await federate_asker.prepare(self.compute, draft.parameters)
+            return {"key": key}, inputs
+        if draft.mode == "R":
+            cut = await prepare_segments(
+                self.store, self.align, agreements[0], draft.segments or {}
+            )
+            return {"segments": cut.hash, "segment_labels": cut.labels}, cut.inputs
+        weights = {"weights": draft.weights} if draft.weights is not None else {}
+        if draft.mode != "flip":
+            return {}, weights
+        key, inputs = await federate_asker.prepare(self.compute, draft.parameters)
+        return {"key": key}, {**inputs, **weights}
