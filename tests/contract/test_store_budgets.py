@@ -204,6 +204,77 @@ async def test_a_roster_is_told_once(store: SqlStore) -> None:
     assert await roster() == ("did:a", "did:b")
 
 
+async def test_what_a_plan_has_cost_is_told_once_and_when_it_is_final(
+    store: SqlStore,
+) -> None:
+    async def tell(plan: str) -> int:
+        return await write(store, lambda work: work.budgets.tell(plan))
+
+    assert await tell("p") == 0
+    await reserve(store, "p", 100)
+    assert await tell("p") == 0
+    await write(store, lambda work: work.budgets.commit("p"))
+    assert [await tell("p") for _ in range(2)] == [100, 0]
+    await write(store, lambda work: work.budgets.commit("p"))
+    assert await tell("p") == 0
+
+
+async def test_a_price_that_was_not_told_is_told_later(store: SqlStore) -> None:
+    """A receipt that was not kept has told nobody."""
+
+    def act(work: SqlUnitOfWork) -> None:
+        work.budgets.commit("p")
+        assert work.budgets.tell("p") == 100
+        raise Undo
+
+    await reserve(store, "p", 100)
+    with pytest.raises(Undo):
+        await write(store, act)
+    await write(store, lambda work: work.budgets.commit("p"))
+    assert await write(store, lambda work: work.budgets.tell("p")) == 100
+
+
+@pytest.mark.parametrize(("price", "paid"), [(10, 10), (0, 0), (100, 100), (101, 100)])
+async def test_a_refused_plan_pays_what_its_test_cost_and_no_more(
+    store: SqlStore, price: int, paid: int
+) -> None:
+    await reserve(store, "p", 100)
+    await reserve(store, "q", 7)
+    await write(store, lambda work: work.budgets.settle("p", price))
+    assert await spent(store) == [paid + 7, paid + 7]
+    kept = await store.read(lambda view: view.budgets.of("p"))
+    assert kept is not None
+    assert (kept.committed, kept.epsilon_micro) == (True, paid)
+    # That is final: neither less nor more is taken for it.
+    await write(store, lambda work: work.budgets.settle("p", 1))
+    await write(store, lambda work: work.budgets.give_up("p"))
+    assert await reserve(store, "p", 100)
+    assert await spent(store) == [paid + 7, paid + 7]
+    assert await write(store, lambda work: work.budgets.tell("p")) == paid
+
+
+async def test_what_is_final_or_was_never_reserved_is_not_settled(
+    store: SqlStore,
+) -> None:
+    await reserve(store, "p", 100)
+    await write(store, lambda work: work.budgets.commit("p"))
+    for plan in ("p", "q"):
+        await write(store, lambda work, p=plan: work.budgets.settle(p, 1))  # type: ignore[misc]
+    assert await spent(store) == [100, 100]
+
+
+async def test_a_price_is_settled_in_the_period_that_it_was_taken_from(
+    store: SqlStore,
+) -> None:
+    await reserve(store, "p", 100)
+    following = tuple(replace(each, period="2027-01-01") for each in ACCOUNTS)
+    await reserve(store, "q", 50, following, NOW + 60 * DAY)
+    await write(store, lambda work: work.budgets.settle("p", 10))
+    later = [(each.name, each.period) for each in following]
+    found = await store.read(lambda view: view.budgets.accounts([*WANTED, *later]))
+    assert [each.spent for each in found] == [10, 10, 50, 50]
+
+
 async def test_what_nothing_was_computed_from_is_given_back_once(
     store: SqlStore,
 ) -> None:

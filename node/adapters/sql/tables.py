@@ -443,6 +443,8 @@ spendings = sa.Table(
     Column("accounts", Text, nullable=False),
     Column("roster", Text, nullable=False),
     Column("committed", sa.Boolean, nullable=False),
+    # Whether a receipt says so: each charge stands in one.
+    Column("told", sa.Boolean, nullable=False),
     Column("at", BigInteger, nullable=False),
     Index("spendings_by_agreement", "agreement", "at"),
     sqlite_autoincrement=True,

@@ -494,6 +494,7 @@ def upgrade() -> None:
         sa.Column("accounts", sa.Text(), nullable=False),
         sa.Column("roster", sa.Text(), nullable=False),
         sa.Column("committed", sa.Boolean(), nullable=False),
+        sa.Column("told", sa.Boolean(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("row"),
         sa.UniqueConstraint("plan"),
