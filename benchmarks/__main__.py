@@ -4,9 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import disclosures, durable, presentations, snapshots, startup
+from benchmarks import (
+    aggregates,
+    disclosures,
+    durable,
+    presentations,
+    snapshots,
+    startup,
+)
 
 HERE = Path(__file__).parent
+MODULES = (presentations, startup, disclosures, durable, snapshots, aggregates)
 
 
 def main() -> int:
@@ -15,7 +23,7 @@ def main() -> int:
     command += ["--benchmark-only", "--benchmark-columns=median,ops,rounds"]
     command += [str(path) for path in sorted(HERE.glob("bench_*.py"))]
     code = subprocess.run(command, check=False).returncode  # noqa: S603
-    for module in (presentations, startup, disclosures, durable, snapshots):
+    for module in MODULES:
         for line in module.lines():
             print(line, flush=True)  # noqa: T201
     return code
