@@ -262,16 +262,15 @@ class AnswerStep:
             raise Outdated
         if case.answer is not None and charged.epsilon_micro < plan.epsilon_micro:
             raise Outdated  # refused before, and paid for that alone
-        if charged.committed:
-            return 0
-        if case.answer is not None:
-            budget.commit(work, digest, roster if len(roster) > 1 else ())
-            return plan.epsilon_micro
-        if case.spent:
-            work.budgets.settle(digest, case.spent)
-        else:
-            work.budgets.give_up(digest)
-        return case.spent
+        if not charged.committed:
+            if case.answer is not None:
+                budget.commit(work, digest, roster if len(roster) > 1 else ())
+            elif case.spent:
+                work.budgets.settle(digest, case.spent)
+            else:
+                work.budgets.give_up(digest)
+        # A handler may have made it final before: that, too, is told in one receipt.
+        return work.budgets.tell(digest)
 
     async def _show(self, case: _Case) -> None:
         """Say in the list of jobs what became of the plan."""
