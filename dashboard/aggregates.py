@@ -10,6 +10,7 @@ behind a job is not: it is signed, and `dashboard.plans` checks it.
 """
 
 import datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -99,11 +100,15 @@ class Result(_Statement):
         cells: Figures in smallest units, None where the cell was suppressed.
         unit: What is counted, if it has a name.
         scale: Digits after the point: a figure of 1250 at scale 2 is 12.50.
-        spread: The noise of one figure stays within this, in smallest units; None or
-            0 where there is no noise.
-        count: How many customers or records.
+        spread: Noise moved no figure by more than this, in smallest units, but in one
+            of a hundred results; None or 0 where there is no noise.
+        weighted: Whether the asker has multiplied cells by numbers of its own.
+        hidden: Of each cell, how many that it sums up were suppressed, and count zero.
+        count: How many customers, None where they are too few to be told.
+        asked: Of how many that were looked for.
+        fewer_than: The least that is told, where `count` is less.
         sum: In smallest units.
-        mean: Of the sum, in smallest units.
+        mean: In the unit that people read.
         rate: A share, from 0 to 1.
         spent: Micro-epsilon by the party that spent it.
         receipts: Ids of the receipts of its steps.
@@ -116,10 +121,14 @@ class Result(_Statement):
     unit: str | None = None
     scale: int = Field(default=0, ge=0, le=18)
     spread: int | None = Field(default=None, ge=0)
+    weighted: bool = False
+    hidden: tuple[int, ...] = ()
     count: int | None = None
+    asked: int | None = None
+    fewer_than: int | None = None
     sum: int | None = None
-    mean: float | None = None
-    rate: float | None = None
+    mean: Decimal | None = None
+    rate: Decimal | None = None
     spent: dict[str, int] = {}
     receipts: tuple[str, ...] = ()
 

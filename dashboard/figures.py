@@ -20,8 +20,3 @@ def epsilon(micro: int) -> str:
     """Write micro-epsilon as epsilon, without zeros at the end: 250000 is `0.25`."""
     number = Decimal(micro) / MICRO
     return f"{number.normalize():f}" if number else "0"
-
-
-def exact(number: float, places: int) -> str:
-    """Write a number that is not whole, with so many digits after the point."""
-    return f"{number:,.{places}f}"

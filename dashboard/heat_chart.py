@@ -59,11 +59,14 @@ class Drawing:
 
 
 def scale_of(figures: Sequence[int | None]) -> tuple[Step, ...]:
-    """Divide what is above zero into steps that hold about as many figures each.
+    """Divide figures into steps that hold about as many figures each.
 
-    Few figures make few steps; those lie apart on the ramp, so that they are seen.
+    Zero is in none of them, unless there is less than zero. Few figures make few steps;
+    those lie apart on the ramp, so that they are seen.
     """
-    found = sorted(each for each in figures if each is not None and each > 0)
+    known = [each for each in figures if each is not None]
+    below = min(known, default=0) < 0
+    found = sorted(each for each in known if each > 0 or below)
     if not found:
         return ()
     last = len(found) - 1
@@ -78,8 +81,8 @@ def scale_of(figures: Sequence[int | None]) -> tuple[Step, ...]:
 
 
 def step_of(figure: int, scale: Sequence[Step]) -> int:
-    """Return the step of a figure; `NOTHING` for zero and below."""
-    if figure <= 0 or not scale:
+    """Return the step of a figure; `NOTHING` for zero where no step has it."""
+    if not scale or figure < scale[0].first:
         return NOTHING
     place = bisect_left([each.last for each in scale], figure)
     return scale[min(place, len(scale) - 1)].number

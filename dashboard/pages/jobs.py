@@ -36,6 +36,8 @@ from dashboard.pages.window import LENGTHS
 from dashboard.plans import CheckedPlan, check_plan
 
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
+_STAGE: Final = re.compile(r"(?:again )?([a-z_]+)")
+"""What of a stage's name is its word: some are done again, or have numbers."""
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a text for a formula."""
 
@@ -164,6 +166,11 @@ def _result(
     scale = result.scale if result else None
     drawn = result is not None and bool(result.groups) and checked.state != "failed"
     return {
+        "group_name": lambda group: (
+            speech.say("map.segment")
+            if group.grain == "segment"
+            else field(group.field)
+        ),
         "figure_text": partial(written, speech, scale=scale or 0),
         "facts": facts(plan, speech, field, unit, scale),
         "exact": plan.kind in EXACT,
@@ -177,8 +184,14 @@ def _result(
     }
 
 
+def stage_of(stage: str) -> str:
+    """Return the word for a stage, by which the catalogues name it: `opened-2`."""
+    found = _STAGE.match(stage)
+    return found.group(1) if found else "begin"
+
+
 def _tools() -> dict[str, Any]:
-    return {"epsilon": epsilon, "width": WIDTH}
+    return {"epsilon": epsilon, "width": WIDTH, "stage_of": stage_of}
 
 
 async def _labels(desk: Desk, reader: Reader) -> Labels:

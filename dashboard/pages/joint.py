@@ -5,10 +5,12 @@ of it, is noised, and is shown with its bound. A figure that the result does not
 is not shown, and never made up from others that lack a bound.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 
 from dashboard.aggregates import Result
-from dashboard.figures import exact, written
+from dashboard.figures import written
 from dashboard.i18n import Speech
 from ledger.plans import Plan
 
@@ -21,37 +23,45 @@ class Figure:
         name: Completes the catalogue key `figure.<name>`.
         value: Written.
         unit: Empty where there is none.
-        bound: By how much noise may have moved it, written; None where it is exact.
+        bound: By how much noise may have moved it, written; empty where it is exact.
+        of: The whole that it is a part of, written; empty where it is none.
     """
 
     name: str
     value: str
-    unit: str
-    bound: str | None
+    unit: str = ""
+    bound: str = ""
+    of: str = ""
 
 
 def joint_figures(result: Result, plan: Plan, speech: Speech) -> tuple[Figure, ...]:
     """Return the figures of a result without groups, the one asked for first."""
-    sums = plan.measure.what == "sum"
-    unit = result.unit or ""
-    spread = None if not result.spread else written(speech, result.spread, result.scale)
-    found = []
-    if result.sum is not None:
-        found.append(
-            _figure("sum", written(speech, result.sum, result.scale), unit, spread)
-        )
-    elif len(result.cells) == 1 and result.cells[0] is not None:
-        value = written(speech, result.cells[0], result.scale)
-        found.append(_figure("sum" if sums else "count", value, unit, spread))
+    unit, number = result.unit or "", speech.number
+    found = list(_sums(result, plan, speech, unit))
     if result.mean is not None:
-        mean = exact(result.mean / 10**result.scale, max(2, result.scale))
-        found.append(_figure("mean", mean, unit, None))
+        places = -int(result.mean.as_tuple().exponent)
+        bound = ""
+        if result.spread and result.count:
+            moved = Decimal(result.spread) / result.count / 10**result.scale
+            bound = f"{moved:,.{places}f}"
+        mean = f"{result.mean:,f}"
+        found.append(Figure(name="mean", value=mean, unit=unit, bound=bound))
     if result.rate is not None:
-        found.append(_figure("rate", f"{result.rate * 100:.1f}%", "", None))
+        found.append(Figure(name="rate", value=f"{result.rate * 100:.1f}%"))
     if result.count is not None:
-        found.append(_figure("count", speech.number(result.count), "", None))
+        whole = "" if result.asked is None else number(result.asked)
+        found.append(Figure(name="count", value=number(result.count), of=whole))
+    elif result.fewer_than is not None:
+        few = speech.say("figure.fewer", n=result.fewer_than)
+        found.append(Figure(name="count", value=str(few)))
     return tuple(found)
 
 
-def _figure(name: str, value: str, unit: str, bound: str | None) -> Figure:
-    return Figure(name=name, value=value, unit=unit, bound=bound)
+def _sums(result: Result, plan: Plan, speech: Speech, unit: str) -> Iterator[Figure]:
+    bound = written(speech, result.spread, result.scale) if result.spread else ""
+    figure, name = result.sum, "sum"
+    if figure is None and len(result.cells) == 1:
+        figure, name = result.cells[0], plan.measure.what
+    if figure is not None:
+        value = written(speech, figure, result.scale)
+        yield Figure(name=name, value=value, unit=unit, bound=bound)

@@ -41,6 +41,7 @@ def facts(
         ("cohort", speech.say(f"plan.cohort.{plan.cohort}", k=plan.k_min)),
         *_limits(plan, speech, unit, scale),
         ("noise", _noise(plan, speech)),
+        *_weights(plan, speech),
         ("decrypted", decrypted(plan, speech)),
     )
 
@@ -95,6 +96,11 @@ def _limits(
         said.append(speech.say("plan.clip.cells", n=plan.contribution))
     once = [speech.say("plan.clip.once")]
     yield "clip", speech.say("list.semicolon").join(said or once)
+
+
+def _weights(plan: Plan, speech: Speech) -> Iterator[Fact]:
+    if plan.kind is Kind.HEAT_MAP and plan.mode in {"C", "flip"}:
+        yield "weights", speech.say("plan.weights.some")
 
 
 def _noise(plan: Plan, speech: Speech) -> Markup:

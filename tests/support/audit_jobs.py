@@ -21,6 +21,7 @@ HEAT, RUNNING, JOINT, FEDERATED, SHARED, FAILED, CANCELLED, STARTING, FLIPPED = 
     seeded("job", number).hex()[:32] for number in range(9)
 )
 Told = dict[str, Any]
+SHARED_BY_BOTH = {"count": 617, "asked": 793, "rate": "0.7781"}
 
 
 def stamp(at: datetime.datetime) -> str:
@@ -257,18 +258,13 @@ class SimulatedJobs:
             totals=("region",),
         )
         result = self._told(signed, [1204, 388, None, 2250], 30)
-        result["groups"] = [regions().to_json()]
+        result |= {"groups": [regions().to_json()], "hidden": [0, 1, 5, 0]}
         return self._job(FLIPPED, signed, 60 * 26, result=result)
 
     def _joint(self) -> tuple[Told, SignedPlan]:
         signed = plan(self.world, Kind.JOINT_SUM, 0, (2,), **_spend())
         result = self._told(signed, [], 2_500_000)
-        result |= {
-            "sum": 1_284_750_250,
-            "count": 617,
-            "mean": 2_082_253.2,
-            "rate": 0.778,
-        }
+        result |= {"sum": 1_284_750_250, "mean": "20822.5324"} | SHARED_BY_BOTH
         return self._job(
             JOINT, signed, 210, result=result | {"unit": "CNY", "scale": 2}
         )
@@ -295,7 +291,7 @@ class SimulatedJobs:
 
     def _shared(self) -> tuple[Told, SignedPlan]:
         signed = plan(self.world, Kind.INTERSECTION, 0, (6,))
-        result = self._told(signed, [], 0) | {"count": 617, "rate": 0.7781}
+        result = self._told(signed, [], 0) | SHARED_BY_BOTH
         return self._job(SHARED, signed, 60 * 7, result=result)
 
     def _ended(

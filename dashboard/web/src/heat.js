@@ -71,8 +71,7 @@ function show(drawing, row, column, words) {
   const [left, width, height] = drawing.dataset.heat.split(" ").map(Number);
   const scale = drawing.getBoundingClientRect().width / drawing.viewBox.baseVal.width;
   const cursor = drawing.querySelector(".cursor");
-  cursor.setAttribute("x", left + column * width);
-  cursor.setAttribute("y", row * height);
+  cursor.setAttribute("transform", `translate(${left + column * width - 0.5} ${row * height - 0.5})`);
   cursor.setAttribute("visibility", "visible");
   const told = tip(drawing);
   told.textContent = words;
