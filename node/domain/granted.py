@@ -61,7 +61,7 @@ def plan_facts(
         "well_formed": _fits(plan, grants),
         "epsilon_micro": plan.epsilon_micro,
         "k_min": plan.k_min,
-        "cells": plan.cell_count,
+        "cells": plan.cell_count * max(len(plan.segment_labels), 1),
         "parties": len(plan.parties),
         "matching": matching_of(plan),
         "size": plan.size,

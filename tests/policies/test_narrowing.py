@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from node.adapters.policy.embedded import EmbeddedEngine
-from tests.policies.questions import allowed, changed, generated
+from tests.policies.questions import allowed, changed, generated, planned
 
 Question = dict[str, Any]
 Narrowing = Callable[[Question, Random], Question]
@@ -93,6 +93,65 @@ def with_a_coarser_grid(question: Question, random: Random) -> Question:
     return changed(question, {"request.predicates": asked})
 
 
+def with_a_use_less(question: Question, random: Random) -> Question:
+    return _used(question, random, granted=False)
+
+
+def with_a_lower_bound(question: Question, random: Random) -> Question:
+    return _used(question, random, in_bound=False)
+
+
+def without_an_allowance(question: Question, random: Random) -> Question:
+    return _agreement(question, allowance={})
+
+
+def with_a_smaller_allowance(question: Question, random: Random) -> Question:
+    allowance = dict(question["agreement"].get("allowance", {}))
+    if allowance:
+        name = random.choice(["epsilon_micro", "plans_per_day", "match_size"])
+        allowance[name] //= 2
+    return _agreement(question, allowance=allowance)
+
+
+def with_a_larger_cohort(question: Question, random: Random) -> Question:
+    allowance = dict(question["agreement"].get("allowance", {}))
+    if allowance:
+        allowance["k_min"] += random.choice([1, 1000])
+    return _agreement(question, allowance=allowance)
+
+
+def without_matching(question: Question, random: Random) -> Question:
+    allowance = dict(question["agreement"].get("allowance", {}))
+    if allowance:
+        agreed = ["none", "count", "list"].index(allowance["matching"])
+        allowance["matching"] = ["none", "none", "count"][agreed]
+        allowance["counts"] = random.choice([False, allowance["counts"]])
+    return _agreement(question, allowance=allowance)
+
+
+def with_less_left(question: Question, random: Random) -> Question:
+    left = question["usage"]["budget_left"] * random.randint(0, 9) // 10
+    more = question["usage"]["plans_today"] + random.randint(0, 1)
+    return changed(question, {"usage.budget_left": left, "usage.plans_today": more})
+
+
+def with_a_plan_in_doubt(question: Question, random: Random) -> Question:
+    if question["request"]["plan"] is None:
+        return question
+    fact = random.choice(["signed", "bound", "current", "well_formed"])
+    return changed(question, {f"request.plan.{fact}": False})
+
+
+def _used(question: Question, random: Random, **facts: bool) -> Question:
+    plan = question["request"]["plan"]
+    if plan is None or not plan["fields"]:
+        return question
+    used = list(plan["fields"])
+    place = random.randrange(len(used))
+    used[place] = used[place] | facts
+    return changed(question, {"request.plan.fields": used})
+
+
 def _regranted(
     question: Question, random: Random, narrowed: Callable[[Question], Question]
 ) -> Question:
@@ -125,11 +184,20 @@ NARROWINGS: list[Narrowing] = [
     with_fewer_conditions,
     without_proofs_of_a_field,
     with_a_coarser_grid,
+    with_a_use_less,
+    with_a_lower_bound,
+    without_an_allowance,
+    with_a_smaller_allowance,
+    with_a_larger_cohort,
+    without_matching,
+    with_less_left,
+    with_a_plan_in_doubt,
 ]
 
 
 def _questions() -> Iterator[Question]:
     yield from [allowed()] * 10
+    yield from [planned()] * 10
     yield from generated(4, 90, malformed=False)
 
 
@@ -144,3 +212,4 @@ async def test_narrowing_never_turns_a_refusal_into_an_answer(
         assert before.allow or not after.allow, question
         assert set(after.fields) <= set(before.fields)
         assert set(after.predicate_fields) <= set(before.predicate_fields)
+        assert set(after.aggregate_fields) <= set(before.aggregate_fields)
