@@ -60,9 +60,9 @@ def _repeated(
     yield services.compare_logs, _COMPARE_S
     yield partial(services.countersign.deliver, waited_s=_DELIVER_S), _DELIVER_S
     yield partial(_forget, services), _FORGET_S
-    yield services.readied.check, _READIED_S
-    yield services.jobs.resume, _JOBS_S
-    yield services.jobs.forget, _OLD_JOBS_S
+    yield services.aggregates.readied.check, _READIED_S
+    yield services.aggregates.jobs.resume, _JOBS_S
+    yield services.aggregates.jobs.forget, _OLD_JOBS_S
     yield policy.ready, _POLICY_CHECK_S
     if settings.chain and settings.chain.registry:
         yield _resting(services.compare_keys, settings.chain.registry_every_s)

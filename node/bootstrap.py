@@ -47,9 +47,8 @@ from node.ports import Clock, Identity, PolicyDecisionPoint, Store
 from node.services import Services
 from node.services.acknowledge import Acknowledge
 from node.services.adopt import Adopt
+from node.services.aggregates.assembled import assembled
 from node.services.aggregates.job_run import Keeping
-from node.services.aggregates.jobs import Jobs
-from node.services.aggregates.readied import Readied
 from node.services.aggregates.tell_budget import TellBudget
 from node.services.align import Align
 from node.services.anchor import Anchoring
@@ -294,7 +293,8 @@ def _services(
     )
     compute = compute_for(settings)
     stack.push_async_callback(compute.close)
-    jobs = Jobs(
+    receive = Receive(store=store, countersign=countersign, clock=clock)
+    aggregates = assembled(
         keeping=Keeping(
             store=store,
             compute=compute,
@@ -302,11 +302,18 @@ def _services(
             randomness=randomness,
             storage=keys.x25519,
         ),
-        askings={},
-        did=settings.did,
+        identity=identity,
+        peers=peers,
+        sources=sources,
+        policy=policy,
+        situate=situate,
+        receive=receive,
+        align=align,
+        signer=signer,
+        company=company,
         process=process,
     )
-    stack.push_async_callback(jobs.close)
+    stack.push_async_callback(aggregates.jobs.close)
 
     return Services(
         identity=identity,
@@ -361,7 +368,7 @@ def _services(
             identity=identity,
             peers=peers,
             align=align,
-            receive=Receive(store=store, countersign=countersign, clock=clock),
+            receive=receive,
             watch=Watch(
                 store=store, peers=peers, chain=anchors, compare=witness.compare
             ),
@@ -435,8 +442,7 @@ def _services(
         registry=registry,
         compare_keys=compare_keys,
         budget=TellBudget(store=store, clock=clock, company=company),
-        jobs=jobs,
-        readied=Readied(compute),
+        aggregates=aggregates,
         ready=_Readiness(store, policy, identity, clock, compare_keys),
     )
 

@@ -26,7 +26,7 @@ async def step(dataset: Identifier, step: _Step, request: Request) -> Any:
         asked, payload = await asyncio.to_thread(_read, dataset, step, body)
     else:
         asked, payload = _read(dataset, step, body)
-    header, octets = await services(request).answer_step(
+    header, octets = await services(request).aggregates.answer(
         asked, payload, bearer(request)
     )
     content = await asyncio.to_thread(framed, header, octets)

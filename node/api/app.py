@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from crypto.encoding import check_depth
 from crypto.errors import Malformed
 from node.api import (
+    aggregates,
     audit,
     budget,
     chain,
@@ -28,7 +29,9 @@ from node.api.rates import Rates
 from node.services import Services
 
 _STRANGER_BYTES, _BODY_BYTES, _DECLARATION_BYTES = 2**16, 2**20, 64 * 2**20
+_STEP_BYTES = 256 * 2**20
 _QUERY = re.compile("/views/[^/]+/query")
+_STEP = re.compile("/aggregates/[^/]+/[^/]+")
 _DECLARATION = re.compile("(/management)?/agreements/[^/]+/customers")
 Starter = Callable[[], AbstractAsyncContextManager[Services]]
 
@@ -37,7 +40,8 @@ class BodyLimit:
     """Refuses bodies that are larger, or nested deeper, than any that is read.
 
     A stranger may send little: reading what is large takes the time of others. Only
-    a query may be of some size whoever sends it, as it leaves a receipt.
+    a query, or a step of a plan, may be of some size whoever sends it, as it leaves a
+    receipt.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -62,10 +66,13 @@ class BodyLimit:
 
 def _most(request: Request) -> int:
     """Return how many bytes a caller may send to an address."""
-    if is_known(request):
-        declares = _DECLARATION.fullmatch(request.url.path)
-        return _DECLARATION_BYTES if declares else _BODY_BYTES
-    return _BODY_BYTES if _QUERY.fullmatch(request.url.path) else _STRANGER_BYTES
+    path = request.url.path
+    if not is_known(request):
+        receipted = _QUERY.fullmatch(path) or _STEP.fullmatch(path)
+        return _BODY_BYTES if receipted else _STRANGER_BYTES
+    if _STEP.fullmatch(path):
+        return _STEP_BYTES
+    return _DECLARATION_BYTES if _DECLARATION.fullmatch(path) else _BODY_BYTES
 
 
 async def _whole(receive: Receive, request: Request) -> Message:
@@ -82,6 +89,8 @@ async def _whole(receive: Receive, request: Request) -> Message:
             raise problems.TooLarge
         more = message.get("more_body", False)
     whole = bytes(body)
+    if _STEP.fullmatch(request.url.path):  # not JSON; its header is looked at later
+        return {"type": "http.request", "body": whole, "more_body": False}
     try:
         if len(whole) <= _STRANGER_BYTES:
             check_depth(whole)
@@ -121,6 +130,7 @@ def create_app(start: Starter, operators: Mapping[str, str]) -> FastAPI:
     for module in (
         wellknown,
         views,
+        aggregates,
         streams,
         witness,
         negotiations,

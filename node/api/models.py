@@ -291,3 +291,49 @@ class Openings(_Body):
     """Customers by their normalised identifiers, whose tokens shall be opened."""
 
     customers: Annotated[list[str], FailFast(), Field(min_length=1, max_length=10_000)]
+
+
+class DraftGroup(_Body):
+    """A group of a draft. The domain checks more."""
+
+    field: Name
+    grain: Literal["value", "day", "week", "month", "quarter", "year"] = "value"
+    values: Annotated[list[str], FailFast(), Field(max_length=4096)] | None = None
+    first: str | None = Field(default=None, alias="from")
+    last: str | None = Field(default=None, alias="to")
+
+
+class DraftMeasure(_Body):
+    """What a draft wants counted or summed."""
+
+    what: Literal["count", "sum"]
+    field: Name | None = None
+    bound: str | None = None
+
+
+class NewPlan(_Body):
+    """A plan as a person drafts it (`node.domain.draft`).
+
+    Attributes:
+        ours: Instead of `customers`: a dataset of ours, whose customers are meant.
+    """
+
+    _few_members = model_validator(mode="before")(lambda value: value)
+    kind: Literal[
+        "heat-map", "intersection", "joint-sum", "ring-count", "federated-sum"
+    ]
+    mode: str = ""
+    agreements: Annotated[list[Identifier], Field(min_length=1, max_length=64)]
+    purpose: Identifier
+    groups: Annotated[list[DraftGroup], Field(max_length=8)] = []
+    measure: DraftMeasure | None = None
+    filters: Annotated[list[Condition], Field(max_length=16)] = []
+    cohort: Literal["all", "shared"] = "all"
+    contribution: Annotated[int, Field(ge=1, le=50)] = 1
+    epsilon_micro: Annotated[int, Field(ge=0, le=20_000_000)] = 0
+    k_min: Annotated[int, Field(ge=5, le=1_000_000)] | None = None
+    totals: Annotated[list[Name], Field(max_length=8)] = []
+    customers: Annotated[list[str], FailFast(), Field(max_length=1_048_576)] = []
+    ours: Identifier | None = None
+    weights: Any = None
+    segments: dict[str, list[str]] | None = None

@@ -38,6 +38,7 @@ class Draft:
         filters: Conditions as in a query.
         k_min: None for the least that the agreements let be asked.
         customers: Our customers, normalised: of what compares lists.
+        ours: Instead of them: a dataset of ours, whose customers are meant.
         weights: Of a heat map: ours, and nobody else learns them.
         segments: Of a heat map in mode R: customers by label.
     """
@@ -55,6 +56,7 @@ class Draft:
     k_min: int | None = None
     totals: tuple[str, ...] = ()
     customers: tuple[str, ...] = ()
+    ours: str | None = None
     weights: Any = None
     segments: Mapping[str, Sequence[str]] | None = None
 

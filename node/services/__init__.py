@@ -9,8 +9,7 @@ from node.domain.negotiation import Role
 from node.errors import Conflict, NotFound, Unauthenticated
 from node.ports import Audit, Clock, Identity, KeyRegistry, Store, UnitOfWork
 from node.services.adopt import Adopt
-from node.services.aggregates.jobs import Jobs
-from node.services.aggregates.readied import Readied
+from node.services.aggregates.assembled import Aggregates
 from node.services.aggregates.tell_budget import TellBudget
 from node.services.align import Align
 from node.services.anchor import Anchoring
@@ -62,8 +61,7 @@ class Services:
     registry: KeyRegistry | None
     compare_keys: CompareKeys
     budget: TellBudget
-    jobs: Jobs
-    readied: Readied
+    aggregates: Aggregates
     ready: Callable[[], Awaitable[None]]
 
     async def burn(self, caller: Caller) -> None:

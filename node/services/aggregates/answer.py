@@ -35,6 +35,7 @@ from node.errors import NodeError, Unavailable
 from node.ports import Clock, PolicyDecisionPoint, Randomness, Store, UnitOfWork
 from node.services.aggregates import budget
 from node.services.aggregates.jobs import Jobs
+from node.services.aggregates.readied import Readied
 from node.services.aggregates.steps import Answer, Handler, Refusal, StepCall
 from node.services.situate import Outdated, Situate, Situated, refusal
 
@@ -69,6 +70,7 @@ class AnswerStep:
 
     Attributes:
         handlers: What each kind of plan does.
+        readied: Whether what is computed here can be trusted to be right.
     """
 
     store: Store
@@ -76,6 +78,7 @@ class AnswerStep:
     situate: Situate
     handlers: Mapping[Kind, Handler]
     jobs: Jobs
+    readied: Readied
     clock: Clock
     randomness: Randomness
     signer: Signer
@@ -186,6 +189,8 @@ class AnswerStep:
             if code:
                 return _refused(replace(case, charges=False), code)
         try:
+            await self.readied.check()
+            self.readied()
             answer = await self._answer(handler, case, payload)
         except Refusal as problem:
             return _refused(case, str(problem), spent=problem.spent)
@@ -279,7 +284,7 @@ class AnswerStep:
             return
         if case.answer is None:
             await self.jobs.failed(plan.plan_hash, case.decision.denials[0])
-        elif step == self.handlers[plan.kind].steps[-1]:
+        elif step == self.handlers[plan.kind].steps[-1] or plan.mode == "flip":
             await self.jobs.finished(plan.plan_hash)
 
     def _receipt(

@@ -5,7 +5,7 @@ commitment to a list, the masks of segments. What belongs to them and stays with
 into the job's inputs, which are kept encrypted and never sent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from node.ports.aggregates import Compute
 from node.services.aggregates import federate_asker, intersect_prepare
 from node.services.aggregates.heat_map_select import prepare_segments
 from node.services.aggregates.jobs import Jobs
+from node.services.aggregates.readied import Readied
 from node.services.align import Align
 
 _EMPTY: Mapping[str, Any] = {
@@ -42,6 +43,7 @@ class DrawUp:
     align: Align
     compute: Compute
     jobs: Jobs
+    readied: Readied
     clock: Clock
     randomness: Randomness
     signer: Signer
@@ -57,7 +59,10 @@ class DrawUp:
             NotFound: An agreement that it names is not one of ours.
             BadRequest: The draft is no plan, or inputs do not fit it.
             Conflict: We have declared no customers where segments are of some.
+            Unavailable: Workers do not compute as they should.
         """
+        await self.readied.check()
+        self.readied()
         signed, inputs, _ = await self._drawn(draft)
         job = await self.jobs.start(signed, inputs)
         return {"job": job, "plan": signed.plan.plan_hash}
@@ -124,7 +129,7 @@ class DrawUp:
             mine = await intersect_prepare.prepare(
                 self.compute,
                 self.randomness,
-                draft.customers,
+                await self._customers(draft),
                 round_id=round_id,
                 listed=draft.mode == "list",
             )
@@ -143,3 +148,8 @@ class DrawUp:
             return {}, weights
         key, inputs = await federate_asker.prepare(self.compute, draft.parameters)
         return {"key": key}, {**inputs, **weights}
+
+    async def _customers(self, draft: Draft) -> Sequence[str]:
+        if (ours := draft.ours) is None:
+            return draft.customers
+        return await self.store.read(lambda view: view.datasets.customers(ours))
