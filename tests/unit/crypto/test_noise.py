@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crypto import noise
@@ -68,6 +68,7 @@ def test_noise_of_known_scales_costs_what_it_is_known_to(
     assert cost(sensitivity, scale) == micro
 
 
+@settings(deadline=None)  # the first to come loads the library
 @given(SENSITIVITIES, SCALES)
 def test_never_less_is_charged_than_the_exact_quotient(
     sensitivity: int, scale: float
@@ -76,6 +77,7 @@ def test_never_less_is_charged_than_the_exact_quotient(
     assert exact <= cost(sensitivity, scale) <= exact * (1 + Fraction(1, 2**50)) + 1
 
 
+@settings(deadline=None)  # the first to come loads the library
 @given(SENSITIVITIES, SCALES)
 def test_never_less_is_charged_than_the_library_says(
     sensitivity: int, scale: float
@@ -84,6 +86,7 @@ def test_never_less_is_charged_than_the_library_says(
     assert said <= cost(sensitivity, scale) < said + 1
 
 
+@settings(deadline=None)  # the first to come loads the library
 @given(SENSITIVITIES, st.tuples(SCALES, SCALES))
 def test_more_noise_never_costs_more(
     sensitivity: int, scales: tuple[float, float]
@@ -92,6 +95,7 @@ def test_more_noise_never_costs_more(
     assert cost(sensitivity, more) <= cost(sensitivity, less)
 
 
+@settings(deadline=None)  # the first to come loads the library
 @given(st.tuples(SENSITIVITIES, SENSITIVITIES), SCALES)
 def test_who_can_change_more_never_costs_less(
     sensitivities: tuple[int, int], scale: float
@@ -100,6 +104,7 @@ def test_who_can_change_more_never_costs_less(
     assert cost(less, scale) <= cost(more, scale)
 
 
+@settings(deadline=None)  # the first to come loads the library
 @given(SENSITIVITIES, EPSILONS)
 def test_the_scale_is_the_smallest_that_does_not_cost_too_much(
     sensitivity: int, epsilon_micro: int
