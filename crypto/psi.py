@@ -140,13 +140,16 @@ def dummies(count: int, random_bytes: RandomBytes) -> bytes:
 def bucket(size: int) -> int:
     """Return the length to which a list of a size is filled up.
 
-    Powers of two, and half-way between them: 64, 96, 128, 192 … So a list is filled
-    up by half of itself at most, and its length tells a range.
+    Eight lengths from each power of two to the next: 64, 72, 80 … 128, 144 … So a
+    list is filled up by an eighth of itself at most, and its length tells its size
+    within that. Longer steps would hide more, and each dummy costs as much as a
+    customer.
     """
     power = 64
     while power < size:
         power *= 2
-    return min(each for each in (power * 3 // 4, power) if each >= max(size, 64))
+    step = power // 16
+    return max(-(-size // step) * step, 64)
 
 
 def order(count: int, random_bytes: RandomBytes) -> list[int]:

@@ -2,8 +2,8 @@
 
 A side draws its secrets once for a plan: the scalar that blinds, and seeds for
 dummies and orders. From these and its customers follows everything else, so that who
-goes on after a kill makes the same list. Lists are cut into parts of 8,192 points,
-which are blinded and multiplied in worker processes.
+goes on after a kill makes the same list. Lists are cut into parts, of a tenth of a
+second each, which are blinded and multiplied in worker processes.
 
 What is done with the lists, and who learns what of them:
 `docs/protocols/fp-psi-sum-1.md`.
@@ -23,7 +23,7 @@ from node.errors import Unavailable
 from node.ports import Randomness
 from node.services.aggregates.steps import Refusal, Run
 
-PART: Final = 8192
+PART: Final = 2048
 """Points in a part of a list."""
 
 

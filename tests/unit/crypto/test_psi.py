@@ -98,11 +98,32 @@ def test_an_order_is_a_permutation_and_arranges_points() -> None:
     assert arranged == [psi.split(points)[at] for at in places]
 
 
+def test_lists_have_eight_lengths_between_powers_of_two() -> None:
+    lengths = sorted({psi.bucket(size) for size in range(1, 257)})
+    assert lengths == [64, *range(72, 129, 8), *range(144, 257, 16)]
+
+
+def test_a_list_is_fixed_by_a_hash_for_its_session_and_in_its_order() -> None:
+    points = psi.dummies(3, secrets.token_bytes)
+    fixed = psi.commitment(SESSION, points)
+    assert fixed == psi.commitment(SESSION, points)
+    others = (psi.commitment(OTHER, points), psi.commitment(SESSION, points[::-1]))
+    assert fixed not in others
+
+
+def test_a_point_twice_is_found_in_one_list_too() -> None:
+    points = psi.dummies(3, secrets.token_bytes)
+    psi.check_distinct(points)
+    for wrong in (points + points[:32], points[:-1]):
+        with pytest.raises(Malformed):
+            psi.check_distinct(wrong)
+
+
 @given(st.integers(min_value=0, max_value=2_000_000))
 def test_lists_are_filled_up_to_few_lengths(size: int) -> None:
     length = psi.bucket(size)
     assert length >= max(size, 64)
-    assert size < 64 or length <= size * 3 // 2
+    assert size < 64 or length < size * 9 / 8
     assert psi.bucket(length) == length
 
 

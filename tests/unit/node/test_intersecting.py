@@ -102,9 +102,9 @@ async def test_lists_have_round_lengths_and_no_two_plans_have_a_point_in_common(
         await companies.ask(PLAN, OURS)
         _, (call, answer) = companies.calls.sent
         lists = [call.payload, *unpack(answer.payload)]
-        assert [len(each) // 32 for each in lists] == [128, 128, 192]
+        assert [len(each) // 32 for each in lists] == [104, 104, 192]
         points = {point for each in lists for point in psi.split(each)}
-        assert len(points) == 448
+        assert len(points) == 400
         assert not points & seen
         seen |= points
 
