@@ -18,7 +18,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
-from crypto import noise
 from crypto.encoding import b64u, sha256
 from crypto.kernels import bfv
 from crypto.kernels.packing import unpack
@@ -138,6 +137,47 @@ def agreement() -> Agreement:
         ),
         timestamp=NOW,
     )
+
+
+def signed_plan(mode: str = "C", **changes: Any) -> SignedPlan:
+    """A plan by fault and region; its signature is not looked at here."""
+    agreed = agreement()
+    party = Party(
+        did=OWNER,
+        agreement=agreed.id,
+        agreement_hash=agreed.hash,
+        dataset=agreed.dataset,
+    )
+    plan: dict[str, Any] = {
+        "kind": Kind.HEAT_MAP,
+        "mode": mode,
+        "round": secrets.token_hex(32),
+        "asker": ASKER,
+        "parties": (party,),
+        "purpose": "quality",
+        "groups": (
+            Group(field="fault", grain="value", values=FAULTS),
+            Group(field="region", grain="value", values=REGIONS),
+        ),
+        "measure": Measure(what="count", field=None, bound=1),
+        "filters": (),
+        "cohort": "all",
+        "contribution": 10,
+        "epsilon_micro": 1_000_000,
+        "k_min": 5,
+        "parameters": SET,
+        "key": None,
+        "size": 0,
+        "segments": None,
+        "segment_labels": (),
+        "totals": (),
+        "commitment": None,
+        "replaces": None,
+        "created": "2026-11-22T18:00:00Z",
+        "expires": "2026-11-23T18:00:00Z",
+        "key_id": ASKER + "#ed25519-0123456789abcdef",
+    }
+    return SignedPlan(plan=Plan(**(plan | changes)), signature=bytes(64))
 
 
 def silent(values: Sequence[int], *, sensitivity: int, epsilon_micro: int) -> list[int]:
@@ -275,49 +315,9 @@ class World:
         self.calls = Wire({OWNER: self.owner}, {OWNER: place_of})
         self.asker = HeatMapAsker(call=self.calls, randomness=secrets.token_bytes)
 
-    def noisy(self, place: Path) -> "World":
-        """Return another over the same rows, with noise."""
-        return World(place, self.rows, laplace=noise.laplace, spread=noise.spread)
-
     def plan(self, mode: str = "C", **changes: Any) -> SignedPlan:
-        """A plan by fault and region; its signature is not looked at here."""
-        agreed = agreement()
-        party = Party(
-            did=OWNER,
-            agreement=agreed.id,
-            agreement_hash=agreed.hash,
-            dataset=agreed.dataset,
-        )
-        plan: dict[str, Any] = {
-            "kind": Kind.HEAT_MAP,
-            "mode": mode,
-            "round": secrets.token_hex(32),
-            "asker": ASKER,
-            "parties": (party,),
-            "purpose": "quality",
-            "groups": (
-                Group(field="fault", grain="value", values=FAULTS),
-                Group(field="region", grain="value", values=REGIONS),
-            ),
-            "measure": Measure(what="count", field=None, bound=1),
-            "filters": (),
-            "cohort": "all",
-            "contribution": 10,
-            "epsilon_micro": 1_000_000,
-            "k_min": 5,
-            "parameters": SET,
-            "key": None,
-            "size": 0,
-            "segments": None,
-            "segment_labels": (),
-            "totals": (),
-            "commitment": None,
-            "replaces": None,
-            "created": "2026-11-22T18:00:00Z",
-            "expires": "2026-11-23T18:00:00Z",
-            "key_id": ASKER + "#ed25519-0123456789abcdef",
-        }
-        return SignedPlan(plan=Plan(**(plan | changes)), signature=bytes(64))
+        """A plan by fault and region."""
+        return signed_plan(mode, **changes)
 
     def flipped(self, **changes: Any) -> tuple[SignedPlan, dict[str, Any]]:
         """A flipped plan, and the asker's key for it."""
