@@ -101,6 +101,13 @@ def agreement(provider: str, consumer: str = ASKER, name: str = "a") -> Agreemen
     )
 
 
+def publication(unit: str | None = None, scale: int = 0) -> Publication:
+    """A dataset whose fields have a unit."""
+    field = SimpleNamespace(unit=unit, scale=scale)
+    dataset = SimpleNamespace(field=lambda name: field if name else None)
+    return cast("Publication", SimpleNamespace(dataset=dataset))
+
+
 @dataclass
 class Table:
     """What a company contributes: exactly this."""
@@ -187,20 +194,16 @@ class World:
             for at, name in enumerate(self.dids)
         }
         self.under = {name: agreement(name) for name in self.dids}
+        self.of = {name: publication() for name in self.dids}
         self.stores = {name: MemoryStore([self.under[name]]) for name in self.dids}
         self.handlers: dict[str, Handler] = {
             name: self.provider(name) for name in self.dids
         }
-        self.direct = DirectCalls(
-            self.handlers,
-            {
-                name: {
-                    "agreement": self.under[name],
-                    "publication": cast("Publication", None),
-                }
-                for name in self.dids
-            },
-        )
+        self.places: dict[str, dict[str, Any]] = {
+            name: {"agreement": self.under[name], "publication": self.of[name]}
+            for name in self.dids
+        }
+        self.direct = DirectCalls(self.handlers, self.places)
         self.silent: dict[tuple[str, str], int] = {}
         self.tampered: dict[tuple[str, str], Callable[[Answer], Answer]] = {}
         self.asked: dict[str, int] = defaultdict(int)
@@ -209,6 +212,12 @@ class World:
         """Give a company another table."""
         self.tables[name] = Table(tuple(cells), **facts)
         self.handlers[name] = self.provider(name)
+
+    def hold_units(self, *names: str, unit: str, scale: int) -> None:
+        """Have companies measure in a unit."""
+        for name in names:
+            self.of[name] = publication(unit, scale)
+            self.places[name]["publication"] = self.of[name]
 
     def provider(self, name: str, **changes: Any) -> FederateProvider:
         """A company's handler."""
@@ -330,7 +339,7 @@ class World:
             arguments=arguments or {},
             payload=payload,
             agreement=self.under[name],
-            publication=cast("Publication", None),
+            publication=self.of[name],
         )
 
     @property

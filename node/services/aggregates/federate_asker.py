@@ -33,7 +33,12 @@ from node.domain.noised import Shares, Spread
 from node.errors import BadRequest, Conflict
 from node.ports import Clock, Identity, Randomness
 from node.ports.aggregates import Compute
-from node.services.aggregates.federate_round import Missing, Received, Round
+from node.services.aggregates.federate_round import (
+    Gathered,
+    Missing,
+    Received,
+    Round,
+)
 from node.services.aggregates.federate_rules import Shape
 from node.services.aggregates.steps import CallStep, Run
 
@@ -90,14 +95,14 @@ class FederateAsker:
         async def settle() -> bytes:
             return await self._first(signed, pair, run)
 
-        kind, *settled = unpack(await run.once("first round", settle))
+        kind, settled = unpack(await run.once("first-round", settle))
         if kind == _DONE:
-            given = [Received.parse(each) for each in settled]
-            return await self._result(signed.plan, pair, given, run)
-        again = parse_signed_plan(parse_json(settled[0]))
+            found = Gathered.parse(settled)
+            return await self._result(signed.plan, pair, found, run)
+        again = parse_signed_plan(parse_json(settled))
         pair = await self._fresh(again.plan, run)
-        given = await self._again(again, pair, run)
-        return await self._result(again.plan, pair, given, run)
+        found = await self._again(again, pair, run)
+        return await self._result(again.plan, pair, found, run)
 
     async def _pair(self, plan: Plan, inputs: Mapping[str, Any], run: Run) -> bytes:
         name = plan.parameters.encode()
@@ -112,7 +117,7 @@ class FederateAsker:
         """Go through the first round, or settle by which plan it is replaced."""
         round_ = self._round_of(signed, pair, run, "")
         try:
-            return pack(_DONE, *(each.octets for each in await round_()))
+            return pack(_DONE, (await round_()).octets)
         except Missing as missing:
             left = len(signed.plan.parties) - len(missing.dids)
             if left < FEWEST:
@@ -141,7 +146,7 @@ class FederateAsker:
         async def make() -> bytes:
             return await run.compute(bfv.key_pair, plan.parameters.encode())
 
-        return await run.once("again key", make, secret=True)
+        return await run.once("again-key", make, secret=True)
 
     def _round_of(self, signed: SignedPlan, pair: bytes, run: Run, stage: str) -> Round:
         return Round(
@@ -154,23 +159,26 @@ class FederateAsker:
             stage=stage,
         )
 
-    async def _again(self, signed: SignedPlan, pair: bytes, run: Run) -> list[Received]:
+    async def _again(self, signed: SignedPlan, pair: bytes, run: Run) -> Gathered:
         try:
-            return await self._round_of(signed, pair, run, "again ")()
+            return await self._round_of(signed, pair, run, "again-")()
         except Missing as missing:
             raise missing.why from None
 
     async def _result(
-        self, plan: Plan, pair: bytes, given: Sequence[Received], run: Run
+        self, plan: Plan, pair: bytes, found: Gathered, run: Run
     ) -> Mapping[str, Any]:
-        cells = await self._opened(plan, unpack(pair)[0], given, run)
+        cells = await self._opened(plan, unpack(pair)[0], found.given, run)
         told = plan.replaces
         return {
             "kind": plan.kind.value,
             "mode": plan.mode,
             "plan": plan.plan_hash,
+            "measure": plan.measure.to_json(),
             "groups": [each.to_json() for each in plan.groups],
             "cells": cells,
+            "unit": found.unit,
+            "scale": found.scale,
             "spread": self._spread(plan),
             "parties": [party.did for party in plan.parties],
             "replaces": told and told.to_json(),

@@ -102,7 +102,15 @@ class FederateProvider:
             return canonical(sign_acceptance(accepted, self.signer).to_json())
 
         promised = parse_json(await run.once("acceptance", promise))
-        return Answer(members={"acceptance": promised})
+        name = call.plan.measure.field or ""
+        field = call.publication.dataset.field(name)
+        summed = field if call.plan.measure.what == "sum" else None
+        members = {
+            "acceptance": promised,
+            "unit": summed.unit if summed else None,
+            "scale": summed.scale if summed else 0,
+        }
+        return Answer(members=members)
 
     async def _mask_key(self, run: Run) -> bytes:
         async def draw() -> bytes:

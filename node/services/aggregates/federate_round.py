@@ -10,12 +10,13 @@ Spec: `docs/protocols/fp-agg-1.md`.
 """
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from crypto.bbs.suite import ORDER
-from crypto.encoding import canonical, parse_json
+from crypto.encoding import canonical
 from crypto.errors import CryptoError, Malformed
 from crypto.kernels import bfv
 from crypto.kernels.packing import pack, unpack
@@ -69,6 +70,33 @@ class Received:
         return pack(self.commitment, self.blinding, *self.ciphertexts)
 
 
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What all parties contributed, in their order, and what it is measured in.
+
+    Attributes:
+        unit: Of the field that is summed, if it has one.
+        scale: Its digits after the decimal point.
+    """
+
+    unit: str | None
+    scale: int
+    given: Sequence[Received]
+
+    @classmethod
+    def parse(cls, octets: bytes) -> Self:
+        """Read what `octets` writes."""
+        told, *given = unpack(octets)
+        unit, scale = json.loads(told)
+        return cls(unit, scale, [Received.parse(each) for each in given])
+
+    @property
+    def octets(self) -> bytes:
+        """All of it."""
+        told = canonical([self.unit, self.scale])
+        return pack(told, *(each.octets for each in self.given))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
     """A plan, and everybody's way through its two steps.
@@ -87,19 +115,32 @@ class Round:
     public: bytes
     stage: str
 
-    async def __call__(self) -> list[Received]:
-        """Return the contributions, in order of the parties.
+    async def __call__(self) -> Gathered:
+        """Return the contributions.
 
         Raises:
             Missing: Somebody did not answer.
-            Conflict: An answer is wrong, and whose.
+            Conflict: An answer is wrong, and whose; or they do not go together.
             Refused: A party refused.
         """
         parties = self.signed.plan.parties
-        accepted = await self._all(ACCEPT, [self._accepted(each) for each in parties])
-        roster = await self._roster(accepted)
-        given = [self._contributed(each, roster) for each in parties]
-        return [Received.parse(each) for each in await self._all(CONTRIBUTE, given)]
+        asked = [self._accepted(at, each) for at, each in enumerate(parties)]
+        accepted = list(map(json.loads, await self._all(ACCEPT, asked)))
+        unit, scale = self._measured(accepted)
+        roster = await self._roster([each["acceptance"] for each in accepted])
+        asked = [self._contributed(at, each, roster) for at, each in enumerate(parties)]
+        given = map(Received.parse, await self._all(CONTRIBUTE, asked))
+        return Gathered(unit, scale, list(given))
+
+    def _measured(
+        self, accepted: Sequence[Mapping[str, Any]]
+    ) -> tuple[str | None, int]:
+        """Check that all measure alike, before anybody contributes."""
+        (found, *others) = {(each["unit"], each["scale"]) for each in accepted}
+        if others:
+            detail = "The parties measure in different units: a sum means nothing."
+            raise Conflict("party.units", detail)
+        return found
 
     async def _all(self, step: str, answers: Sequence[Any]) -> list[bytes]:
         """Wait for everybody; what some answered is kept even if others do not."""
@@ -115,7 +156,7 @@ class Round:
         await self.run.tell(self.stage + step, len(answers), len(answers))
         return [each for each in found if isinstance(each, bytes)]
 
-    async def _accepted(self, party: Party) -> bytes:
+    async def _accepted(self, at: int, party: Party) -> bytes:
         async def ask() -> bytes:
             answer = await self._answer(party, ACCEPT, {})
             try:
@@ -123,9 +164,9 @@ class Round:
                 await asyncio.to_thread(self._check_acceptance, pinned, answer)
             except CryptoError as error:
                 raise _wrong(party, "an acceptance that is not of this plan") from error
-            return canonical(answer.members["acceptance"])
+            return canonical(answer.members)
 
-        return await self.run.once(f"{self.stage}{ACCEPT} {party.did}", ask)
+        return await self.run.once(f"{self.stage}{ACCEPT}-{at}", ask)
 
     async def _answer(
         self,
@@ -140,7 +181,10 @@ class Round:
             raise Missing((party.did,), error) from None
 
     def _check_acceptance(self, pinned: Participant | None, answer: Answer) -> None:
-        found = form.members(answer.members, {"acceptance"}, "answer")
+        wanted = {"acceptance", "unit", "scale"}
+        found = form.members(answer.members, wanted, "answer")
+        form.optional(form.prose)(found["unit"], "unit")
+        form.count(found["scale"], "scale")
         signed = parse_acceptance(found["acceptance"])
         if pinned is None or answer.payload:
             raise Malformed("nobody who is known, or more than an acceptance")
@@ -148,13 +192,12 @@ class Round:
         if signed.acceptance.plan != self.signed.plan.plan_hash:
             raise Malformed("an acceptance of another plan")
 
-    async def _roster(self, accepted: Sequence[bytes]) -> Roster:
+    async def _roster(self, accepted: Sequence[Any]) -> Roster:
         plan, at = self.signed.plan, render_instant(self.clock.now())
         pins = {each.did: self.identity.participant(each.did) for each in plan.parties}
 
         def verified() -> Roster:
-            found = (parse_acceptance(parse_json(each)) for each in accepted)
-            roster = Roster(tuple(found))
+            roster = Roster(tuple(map(parse_acceptance, accepted)))
             verify_roster(roster, plan, pins.get, at=at)
             return roster
 
@@ -164,7 +207,7 @@ class Round:
             detail = "The acceptances do not make a roster, or hold no longer."
             raise Conflict("roster.invalid", detail) from error
 
-    async def _contributed(self, party: Party, roster: Roster) -> bytes:
+    async def _contributed(self, at: int, party: Party, roster: Roster) -> bytes:
         async def ask() -> bytes:
             arguments = {"roster": roster.to_json()}
             answer = await self._answer(party, CONTRIBUTE, arguments, self.public)
@@ -173,7 +216,7 @@ class Round:
             except CryptoError as error:
                 raise _wrong(party, "a contribution that is none") from error
 
-        return await self.run.once(f"{self.stage}{CONTRIBUTE} {party.did}", ask)
+        return await self.run.once(f"{self.stage}{CONTRIBUTE}-{at}", ask)
 
     async def _received(self, answer: Answer, roster: Roster) -> Received:
         wanted = {"roster", "commitment", "blinding"}

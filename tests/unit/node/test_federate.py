@@ -5,8 +5,8 @@ import pytest
 from crypto.encoding import b64u
 from crypto.noise import spread
 from crypto.parameters import parameter_set
-from ledger.plans import Group
-from node.errors import BadRequest
+from ledger.plans import Group, Measure
+from node.errors import BadRequest, Conflict
 from node.services.aggregates.steps import Refusal
 from tests.support.federated import REGIONS, World, did
 from tests.support.runs import MemoryRun
@@ -75,3 +75,23 @@ async def test_the_inputs_of_another_plan_are_refused() -> None:
         with pytest.raises(BadRequest, match=r"plan\.inputs"):
             await world.asker()(signed, wrong, MemoryRun())
     assert not world.asked
+
+
+async def test_what_is_summed_is_told_with_its_unit() -> None:
+    world = World(3)
+    world.hold_units(*world.dids, unit="EUR", scale=2)
+    measure = Measure(what="sum", field="spend", bound=50_000)
+    result = await world.ask(measure=measure)
+    assert (result["unit"], result["scale"]) == ("EUR", 2)
+    assert result["measure"] == measure.to_json()
+    counted = await world.ask(k_min=11)
+    assert (counted["unit"], counted["scale"]) == (None, 0)
+
+
+async def test_companies_that_measure_in_different_units_contribute_nothing() -> None:
+    world = World(3)
+    world.hold_units(*world.dids, unit="EUR", scale=2)
+    world.hold_units(world.dids[2], unit="USD", scale=2)
+    with pytest.raises(Conflict, match=r"party\.units"):
+        await world.ask(measure=Measure(what="sum", field="spend", bound=50_000))
+    assert {call.step for call, _ in world.direct.sent} == {"accept"}

@@ -157,7 +157,9 @@ async def test_an_acceptance_of_another_plan_or_stranger_is_blamed_likewise() ->
         signed = parse_acceptance(answer.members["acceptance"])
         signature = strange.sign(signed.acceptance.signed_bytes())
         forged = replace(signed, signature=signature)
-        return replace(answer, members={"acceptance": forged.to_json()})
+        return replace(
+            answer, members={**answer.members, "acceptance": forged.to_json()}
+        )
 
     world.tampered[did(1), "accept"] = forge
     with pytest.raises(Conflict, match=r"party\.answer"):
