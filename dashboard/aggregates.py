@@ -111,7 +111,6 @@ class Result(_Statement):
         mean: In the unit that people read.
         rate: A share, from 0 to 1.
         spent: Micro-epsilon by the party that spent it.
-        receipts: Ids of the receipts of its steps.
     """
 
     kind: str = ""
@@ -130,7 +129,6 @@ class Result(_Statement):
     mean: Decimal | None = None
     rate: Decimal | None = None
     spent: dict[str, int] = {}
-    receipts: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _cells_fill_the_groups(self) -> "Result":
@@ -152,6 +150,32 @@ class WholeJob(Job):
 
     plan: dict[str, Any]
     result: Result | None
+
+
+class Step(_Statement):
+    """What is told of a call that may have been a step of a plan.
+
+    Attributes:
+        plan: Hash of the plan; None of a query, and of what was erased.
+        step: Its name.
+        spent: Micro-epsilon.
+    """
+
+    receipt_id: str
+    at: Instant
+    plan: str | None = None
+    step: str | None = None
+    decision: str | None = None
+    denials: tuple[str, ...] | None = None
+    spent: int | None = None
+    provider: str | None = None
+
+
+class StepPage(_Statement):
+    """A page of `GET /audit/calls` or `/audit/received`, as far as steps go."""
+
+    items: tuple[Step, ...]
+    older: int | str | None
 
 
 class _Account(_Statement):

@@ -32,6 +32,7 @@ from dashboard.pages.labels import Labels
 from dashboard.pages.open_receipts import WIDTH
 from dashboard.pages.overview import check_participant
 from dashboard.pages.plan_facts import EXACT, facts
+from dashboard.pages.plan_receipts import steps_of
 from dashboard.pages.window import LENGTHS
 from dashboard.plans import CheckedPlan, check_plan
 
@@ -65,6 +66,7 @@ async def job(request: Request, person: Person) -> Response:
         desk.client.job(_job_id(request)), _labels(desk, reader)
     )
     checked = check_plan(found.plan, desk.registry)
+    steps = await steps_of(desk.client, found, checked.plan_hash)
     return render(
         request,
         reader,
@@ -72,6 +74,7 @@ async def job(request: Request, person: Person) -> Response:
         headers={"Vary": "HX-Request-Type"},
         job=found,
         plan=checked,
+        steps=steps,
         labels=labels,
         base=f"/jobs/{found.id}",
         table_open=request.query_params.get("table") == "open",

@@ -78,6 +78,7 @@ class SimulatedAudit:
             "/audit/streams": self.streams,
             "/audit/jobs": lambda _: JSONResponse(self.aggregates.listed()),
             "/audit/jobs/{job_id}": self.job,
+            "/audit/received": lambda _: JSONResponse(self.aggregates.received()),
             "/audit/budget": lambda _: JSONResponse(self.aggregates.budget()),
             "/audit/receipts/{receipt_id}": self.receipt,
         }
@@ -397,6 +398,7 @@ class SimulatedAudit:
             "customers": receipt.customers,
             "records": receipt.records,
             "withheld": receipt.withheld,
+            **self.aggregates.step(entry),
             "state": self.world.state(entry),
             "countersigned": entry.countersignature is not None,
             "duration_ms": entry.duration_ms,

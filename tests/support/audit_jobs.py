@@ -11,15 +11,15 @@ from typing import Any
 
 from ledger.conditions import Condition
 from ledger.plans import Group, Kind, Measure, Party, Plan, SignedPlan, sign_plan
-from tests.support.audit_world import World, seeded
+from tests.support.audit_world import Entry, World, seeded
 
 REGIONS = ("Beijing", "Chengdu", "Guangzhou", "Shanghai")
 CODES = tuple(f"E-{number}" for number in (1041, 1042, 1107, 2003, 2010, 2044, 3310))
 CODES += ("P0A7F cell voltage imbalance", "P0AA6", "U0100", "U0293", "B1325")
 WEEKS = 16
-HEAT, RUNNING, JOINT, FEDERATED, SHARED, FAILED, CANCELLED, STARTING, FLIPPED = (
-    seeded("job", number).hex()[:32] for number in range(9)
-)
+IDS = [seeded("job", number).hex()[:32] for number in range(10)]
+HEAT, RUNNING, JOINT, FEDERATED, SHARED = IDS[:5]
+FAILED, CANCELLED, STARTING, FLIPPED, ANSWERED = IDS[5:]
 Told = dict[str, Any]
 SHARED_BY_BOTH = {"count": 617, "asked": 793, "rate": "0.7781"}
 
@@ -166,6 +166,39 @@ class SimulatedJobs:
             "datasets": [] if self.empty else totals,
         }
 
+    def step(self, entry: Entry) -> Told:
+        """What a call tells of a plan: those of one agreement in one half hour do."""
+        job, signed = self._answered()
+        began = self.world.now - datetime.timedelta(minutes=40)
+        if entry.receipt.agreement != job["agreement"] or entry.at < began:
+            return {"plan": None, "step": None, "spent": 0}
+        name = ("table", "open")[entry.sequence % 2]
+        spent = 500_000 if name == "table" else 0
+        return {"plan": signed.plan.plan_hash, "step": name, "spent": spent}
+
+    def received(self) -> Told:
+        """Steps of our own plans; the receipts are the world's, which name no plan."""
+        entries = reversed(self.world.entries[-40:])
+        plans = [(signed.plan, told) for told, signed in self._jobs()]
+        ours = [pair for pair in plans if pair[1]["role"] == "consumer"]
+        items = []
+        for number, entry in enumerate(entries):
+            asked, told = ours[number % len(ours)]
+            items.append(
+                {
+                    "receipt_id": entry.receipt.receipt_id,
+                    "at": told["created_at"],
+                    "provider": asked.parties[number % len(asked.parties)].did,
+                    "plan": asked.plan_hash,
+                    "step": ("table", "open", "accept", "contribute")[number % 4],
+                    "decision": "deny" if number % 9 == 8 else "allow",
+                    "denials": ["rate.exceeded"] if number % 9 == 8 else [],
+                    "spent": asked.epsilon_micro if number % 4 == 0 else 0,
+                }
+            )
+        items.sort(key=lambda each: str(each["at"]), reverse=True)
+        return {"items": items, "older": None}
+
     # --- jobs
 
     def _jobs(self) -> list[tuple[Told, SignedPlan]]:
@@ -176,6 +209,7 @@ class SimulatedJobs:
             self._joint(),
             self._federated(),
             self._shared(),
+            self._answered(),
             self._ended(FAILED, Kind.RING_COUNT, (0, 3), "failed"),
             self._ended(CANCELLED, Kind.FEDERATED_SUM, (0, 3, 4), "cancelled"),
             self._flipped(),
@@ -232,6 +266,13 @@ class SimulatedJobs:
     def _starting(self) -> tuple[Told, SignedPlan]:
         signed = plan(self.world, Kind.HEAT_MAP, 0, (4,), groups=(regions(),))
         return self._job(STARTING, signed, 0.2, state="running", stage="rows", spent=0)
+
+    def _answered(self) -> tuple[Told, SignedPlan]:
+        groups = (Group(field="fault_code", grain="value", values=CODES),)
+        signed = plan(self.world, Kind.HEAT_MAP, 1, (0,), groups=groups)
+        agreement = self.world.agreement_id(1, "service-cases")
+        ended = stamp(self.world.now - datetime.timedelta(minutes=1))
+        return self._job(ANSWERED, signed, 40, agreement=agreement, updated_at=ended)
 
     def _heat(self) -> tuple[Told, SignedPlan]:
         groups = (
@@ -304,7 +345,6 @@ class SimulatedJobs:
 
     def _told(self, signed: SignedPlan, cells: list[int | None], spread: int) -> Told:
         asked = signed.plan
-        entries = self.world.entries[:: len(self.world.entries) // 3][:3]
         return {
             "kind": asked.kind.value,
             "mode": asked.mode,
@@ -315,7 +355,6 @@ class SimulatedJobs:
             "scale": 0,
             "spread": spread,
             "spent": {party.did: asked.epsilon_micro for party in asked.parties},
-            "receipts": [entry.receipt.receipt_id for entry in entries],
         }
 
 
