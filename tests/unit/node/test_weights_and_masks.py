@@ -1,0 +1,123 @@
+"""Weights and masks: what an asker puts into a heat map."""
+
+import secrets
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crypto.errors import Malformed
+from crypto.kernels.packing import parse_numbers
+from ledger.plans import Group
+from node.domain.masks import parse_masks, selection, united, write_masks
+from node.domain.weights import Weights, totals_of
+from node.errors import BadRequest
+from node.services.aggregates.blinding import centred, uniform, zero_sums
+from tests.support.heat_maps import signed_plan
+
+T = 2199023190017
+GROUPS = (
+    Group(field="fault", grain="value", values=("a", "b")),
+    Group(field="region", grain="value", values=("N", "S", "W")),
+    Group(field="year", grain="value", values=("2025", "2026")),
+)
+PLAN = signed_plan(groups=GROUPS).plan
+
+
+def test_without_weights_every_cell_weighs_one() -> None:
+    weights = Weights.of(PLAN, None)
+    assert (weights.values, weights.bound) == ((1,) * 12, 1)
+
+
+def test_weights_by_value_are_multiplied() -> None:
+    given = {"fault": {"a": 2, "b": -3}, "year": {"2026": 5}}
+    assert Weights.of(PLAN, given).values == (0, 10) * 3 + (0, -15) * 3
+
+
+@pytest.mark.parametrize(("largest", "bound"), [(0, 1), (1, 1), (-3, 4), (5, 8)])
+def test_the_bound_of_weights_is_the_next_power_of_two(
+    largest: int, bound: int
+) -> None:
+    assert Weights.of(PLAN, [largest] + [0] * 11).bound == bound
+
+
+def test_weights_are_checked_against_what_a_slot_holds() -> None:
+    weights = Weights.of(PLAN, [7] * 12)
+    weights.check(100, 800)
+    weights.check(100, 3200, cells=4)
+    with pytest.raises(BadRequest, match="weights may be 7 in size"):
+        weights.check(100, 799)
+    with pytest.raises(BadRequest):
+        weights.check(100, 3199, cells=4)
+
+
+@pytest.mark.parametrize(
+    ("totals", "wanted"),
+    [
+        ((), [0] * 12),
+        (("fault",), [0] * 6 + [1] * 6),
+        (("region",), [0, 0, 1, 1, 2, 2] * 2),
+        (("fault", "year"), [0, 1] * 3 + [2, 3] * 3),
+        (("fault", "region", "year"), list(range(12))),
+    ],
+)
+def test_cells_are_added_up_by_totals(
+    totals: tuple[str, ...], wanted: list[int]
+) -> None:
+    plan = signed_plan("flip", groups=GROUPS, totals=totals, key="0" * 64).plan
+    assert totals_of(plan) == (wanted, max(wanted) + 1)
+
+
+async def test_blinding_is_uniform_and_of_one_place_adds_up_to_nothing() -> None:
+
+    places = [0, 1, 1, 2, 0, 1, 0]
+    drawn = parse_numbers(await zero_sums(secrets.token_bytes, places, T))
+    assert all(0 <= value < T for value in drawn)
+    assert drawn[3] == 0
+    for place in (0, 1):
+        of = [v for v, at in zip(drawn, places, strict=True) if at == place]
+        assert sum(of) % T == 0
+        assert all(of)
+    many = parse_numbers(await uniform(secrets.token_bytes, 4000, T))
+    assert len(set(many)) == 4000
+    assert 0.47 < sum(value > T // 2 for value in many) / 4000 < 0.53
+
+
+@given(st.integers(-(2**70), 2**70))
+def test_centred_numbers_are_the_same_modulo_t(value: int) -> None:
+    found = centred(value, T)
+    assert abs(found) <= T // 2
+    assert (found - value) % T == 0
+
+
+@given(st.lists(st.sets(st.integers(0, 127), max_size=20), max_size=5))
+def test_masks_are_read_as_they_were_written(segments: list[set[int]]) -> None:
+    taken: set[int] = set()
+    apart = []
+    for each in segments:
+        apart.append(each - taken)
+        taken |= each
+    masks = parse_masks(write_masks(128, apart), 128, len(apart))
+    assert [{p for p in range(128) if m >> p & 1} for m in masks] == apart
+    assert [p for p, bit in enumerate(selection(united(masks), 128)) if bit] == sorted(
+        taken
+    )
+
+
+def test_nobody_is_in_two_segments() -> None:
+    with pytest.raises(Malformed):
+        write_masks(64, [[1, 2], [2, 3]])
+    with pytest.raises(Malformed, match="two segments"):
+        parse_masks(write_masks(64, [[1]]) + write_masks(64, [[1]]), 64, 2)
+
+
+@pytest.mark.parametrize("position", [-1, 64])
+def test_positions_are_within_the_declaration(position: int) -> None:
+    with pytest.raises(Malformed):
+        write_masks(64, [[position]])
+
+
+@pytest.mark.parametrize(("octets", "count"), [(7, 1), (9, 1), (16, 1), (8, 2)])
+def test_masks_are_of_the_right_length(octets: int, count: int) -> None:
+    with pytest.raises(Malformed, match="a bit for each"):
+        parse_masks(bytes(octets), 64, count)
