@@ -192,6 +192,104 @@ async def test_an_offer_of_proofs_out_of_form_is_refused(
     assert answer["code"] == "request.malformed"
 
 
+FIGURES: dict[str, Any] = {
+    "fields": {"annual_spend": "aggregate"},
+    "predicates": [],
+    "aggregates": [
+        {"field": "annual_spend", "uses": ["sum", "filter"], "bound": "5000000"}
+    ],
+    "allowance": {
+        "epsilon_micro": 1_000_000,
+        "period": "quarter",
+        "k_min": 5,
+        "plans_per_day": 20,
+        "matching": "count",
+        "match_size": 1000,
+    },
+}
+
+
+async def test_figures_alone_are_agreed_on_and_nothing_is_shown(world: World) -> None:
+    agreement = await world.agree(**FIGURES)
+    told = []
+    for node in (world.maker, world.supplier):
+        (item,) = await agreements(node, agreement)
+        told.append(
+            {name: item[name] for name in ("fields", "aggregates", "allowance")}
+        )
+    granted = {
+        "field": "annual_spend",
+        "type": "money",
+        "unit": "CNY",
+        "scale": 2,
+        "uses": ["filter", "sum"],
+        "bound": "5000000.00",
+        "grains": [],
+    }
+    wanted = {
+        "fields": FIGURES["fields"],
+        "aggregates": [granted],
+        "allowance": FIGURES["allowance"],
+    }
+    assert told == [wanted, wanted]
+    at_least = {"fields": ["annual_spend"], "is": "at_least", "values": ["0.00"]}
+    shown = await world.query(agreement=agreement, fields=["annual_spend"])
+    proved = await world.query(agreement=agreement, fields=[], where=[at_least])
+    assert (shown.codes, proved.codes) == (["field.mode"], ["predicate.not_granted"])
+
+
+@pytest.mark.parametrize(
+    ("change", "mend"),
+    [
+        ({"field": "project_stage"}, "does not share project_stage"),
+        ({"field": "no_such_field"}, "does not share no_such_field"),
+        ({"uses": ["group"]}, "group does not go with money"),
+        ({"bound": "0"}, "above zero"),
+        ({"bound": "0.001"}, "at most 2 decimals"),
+        ({"bound": None}, "at most"),
+        ({"grains": ["month"]}, "Periods are for dates"),
+    ],
+)
+async def test_an_offer_of_figures_that_nobody_could_keep_is_not_made(
+    world: World, change: dict[str, Any], mend: str
+) -> None:
+    offer = world.offer(**FIGURES | {"aggregates": [FIGURES["aggregates"][0] | change]})
+    answer = await world.maker.manage("/management/offers", offer, expect=400)
+    assert answer["code"] == "terms.aggregates"
+    assert mend in answer["detail"]
+
+
+@pytest.mark.parametrize(
+    ("terms", "code"),
+    [
+        ({"allowance": None}, "terms.allowance"),
+        ({"aggregates": []}, "terms.allowance"),
+        ({"fields": {"project_stage": "plain"}}, "terms.aggregates"),
+        ({"aggregates": FIGURES["aggregates"] * 2}, "terms.aggregates"),
+    ],
+)
+async def test_figures_are_offered_with_an_allowance_and_of_fields_of_their_mode(
+    world: World, terms: dict[str, Any], code: str
+) -> None:
+    bare = {"allowance": FIGURES["allowance"] | {"matching": "none", "match_size": 0}}
+    offer = world.offer(**FIGURES | bare | terms)
+    answer = await world.maker.manage("/management/offers", offer, expect=400)
+    assert answer["code"] == code
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"k_min": 4}, {"epsilon_micro": -1}, {"epsilon_micro": 0.5}, {"period": "week"},
+     {"matching": "all"}, {"plans_per_day": 0}, {"refund": True}],
+)  # fmt: skip
+async def test_an_allowance_out_of_form_is_refused(
+    world: World, change: dict[str, Any]
+) -> None:
+    offer = world.offer(**FIGURES | {"allowance": FIGURES["allowance"] | change})
+    answer = await world.maker.manage("/management/offers", offer, expect=400)
+    assert answer["code"] == "request.malformed"
+
+
 async def test_an_offer_is_made_to_participants_only(world: World) -> None:
     offer = world.offer(partner="did:web:stranger.test")
     answer = await world.maker.manage("/management/offers", offer, expect=404)
