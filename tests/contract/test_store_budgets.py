@@ -17,11 +17,16 @@ import sqlalchemy as sa
 from ledger.receipts import sign_receipt
 from node.adapters.sql import tables as t
 from node.adapters.sql.store import SqlStore, SqlUnitOfWork
+from node.domain.agreement import Status
+from node.domain.disclosure import Company
+from node.domain.negotiation import Role
 from node.errors import Conflict
-from node.ports import Received
+from node.ports import KeptAgreement, Received
 from node.ports.aggregates import Account
+from node.services.aggregates import budget
 from tests.contract.samples import KEY, NOW, Undo, receipt
 from tests.contract.spender import ACCOUNTS, CAP, OWN_CAP, many, spending
+from tests.unit.node import test_budget as allowed
 
 ROOT = Path(__file__).parents[2]
 WANTED = [(each.name, each.period) for each in ACCOUNTS]
@@ -401,6 +406,26 @@ async def test_accounts_in_another_order_do_not_lock_each_other_out(
     )
     assert all(taken)
     assert await spent(store) == [40, 40]
+
+
+async def test_plans_of_a_day_are_counted_exactly_where_the_agreement_is_held(
+    store: SqlStore,
+) -> None:
+    """Also where plans cost nothing, so that no account makes them wait."""
+    exact = allowed.agreement(
+        epsilon_micro=0, plans_per_day=3, matching="count", match_size=9
+    )
+    kept = KeptAgreement(
+        agreement=exact, role=Role.PROVIDER, status=Status.ACTIVE, signatures={}
+    )
+    await write(store, lambda work: work.agreements.add(kept))
+
+    def act(work: SqlUnitOfWork) -> str:
+        work.agreements.hold(exact.id)
+        return budget.reserve(work, allowed.plan(0), exact, NOW, Company())
+
+    found = await asyncio.gather(*(store.write(act) for _ in range(12)))
+    assert sorted(found) == [""] * 3 + ["plans.exceeded"] * 9
 
 
 async def test_two_processes_at_once_never_overspend(store: SqlStore, url: str) -> None:
