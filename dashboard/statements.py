@@ -286,6 +286,9 @@ class Call(_Statement):
         where: What was to be proved; of these fields nothing was shown.
         records: Disclosed, and with `where`: proved.
         withheld: Records of which it was not proved, so nothing was shown.
+        plan: Hash of the plan of which it was a step; None of a query.
+        step: Name of the step.
+        spent: Privacy that the step has spent, in millionths of epsilon.
     """
 
     sequence: int
@@ -302,6 +305,9 @@ class Call(_Statement):
     customers: int | None
     records: int | None
     withheld: int | None
+    plan: str | None = None
+    step: str | None = None
+    spent: int | None = None
     state: Literal["sequenced", "integrated", "anchored"]
     erased: Erased | None = None
 

@@ -11,6 +11,7 @@ from typing import Self
 from markupsafe import Markup
 
 from dashboard import proofs
+from dashboard.figures import epsilon
 from dashboard.i18n import Speech
 from dashboard.statements import Agreement, Call, Names, Summary
 
@@ -50,6 +51,11 @@ class Labels:
     def purpose(self, speech: Speech, name: str | None) -> Markup:
         """Return a purpose's title, or its id when nobody titled it."""
         return speech.name(self.purposes.get(name or "", {}), name or "–")
+
+    def step(self, speech: Speech, call: Call) -> Markup:
+        """Say which step of a plan a call was, and what of privacy it has spent."""
+        told = {"step": call.step, "epsilon": epsilon(call.spent or 0)}
+        return speech.say("calls.step.spent" if call.spent else "calls.step", **told)
 
     def asked(self, speech: Speech, call: Call, most: int | None = None) -> Markup:
         """Say the first conditions of a call, or all of them."""

@@ -270,6 +270,9 @@ _NOTHING: Mapping[str, Any] = {
     "where": [],
     "denials": [],
     "withheld": None,
+    "plan": None,
+    "step": None,
+    "spent": None,
 }
 """What a receipt says when all that it said is erased."""
 
@@ -296,6 +299,7 @@ def _call(row: sa.Row[Any], anchored: int) -> dict[str, Any]:
         "customers": row.customers,
         "records": row.records,
         "withheld": core["withheld"],
+        **{name: core[name] for name in ("plan", "step", "spent")},
         "state": state,
         "countersigned": row.countersignature is not None,
         "duration_ms": row.took_ms,
@@ -533,7 +537,7 @@ def _received(row: sa.Row[Any]) -> dict[str, Any]:
     core = _NOTHING if row.core is None else json.loads(row.core)
     names = (
         *("provider", "agreement", "dataset", "fields", "where", "purpose"),
-        *("decision", "denials", "records", "withheld"),
+        *("decision", "denials", "records", "withheld", "plan", "step", "spent"),
     )
     return {
         "sequence": row.sequence,
