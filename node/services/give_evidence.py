@@ -2,8 +2,9 @@
 
 For a call that we answered: receipt, both signatures, the consumer's request, its
 place in our log, the anchor. For an answer that we received: the receipt, our request
-and our signature, what was disclosed, and the place in the provider's log as the
-provider shows it. With either goes what the registry says of both parties' keys.
+and our signature, what was disclosed or answered, and the place in the provider's log
+as the provider shows it. With either goes what the registry says of both parties' keys,
+and with a step of a plan the plan.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from crypto.encoding import parse_json
 from crypto.errors import CryptoError, Malformed
 from crypto.signing import Signer
 from crypto.tokens import customer_opening, customer_token
@@ -25,9 +27,12 @@ from ledger.evidence import (
     parse_place,
 )
 from ledger.participants import Participant
+from ledger.plans import SignedPlan, parse_signed_plan
 from ledger.receipts import Countersignature, Receipt, countersign
 from ledger.registry import History
 from ledger.request import verify_request
+from ledger.step_answer import parse_step_answer
+from node.domain.negotiation import Role
 from node.errors import BadRequest, NotFound, Unavailable
 from node.ports import (
     Identity,
@@ -142,14 +147,15 @@ class GiveEvidence:
 
     def _look(
         self, view: UnitOfWork, receipt_id: str
-    ) -> Evidence | tuple[Received, str | None]:
+    ) -> Evidence | tuple[Received, str | None, SignedPlan | None]:
         if (written := self._written(view, receipt_id)) is not None:
             return written
         received = view.receipts.received(receipt_id)
         if received is None:
             raise _unknown()
         sent = view.receipts.sent(received.signed.receipt.nonce or "")
-        return received, sent.token if sent else None
+        token = sent.token if sent else None
+        return received, token, _plan_of(view, received.signed.receipt, Role.CONSUMER)
 
     async def histories(self, dids: Sequence[str]) -> tuple[History, ...]:
         """Return what the registry says of participants, as far as it was read.
@@ -174,7 +180,9 @@ class GiveEvidence:
         entry = view.receipts.entry(receipt_id)
         return None if entry is None else self._own(view, entry)
 
-    async def _received(self, received: Received, token: str | None) -> Evidence:
+    async def _received(
+        self, received: Received, token: str | None, plan: SignedPlan | None
+    ) -> Evidence:
         """Join what we hold with the proofs that the provider gives out for it."""
         receipt = received.signed.receipt
         mine: dict[str, Any] = {
@@ -184,9 +192,8 @@ class GiveEvidence:
                 participants=self.parties(receipt),
                 countersignature=self._countersignature(received),
                 request=self.request_beside(receipt, token),
-                disclosure=parse_disclosure(received.disclosure)
-                if received.disclosure
-                else None,
+                **_told_of(received),
+                plan=plan,
             ).to_json()
         }
         provider = self.identity.participant(receipt.provider)
@@ -243,6 +250,7 @@ class GiveEvidence:
             inclusion=place.inclusion,
             anchor=place.anchor,
             request=self.request_beside(entry.signed.receipt, entry.token),
+            plan=_plan_of(view, entry.signed.receipt, Role.PROVIDER),
         )
 
     def _place(self, view: UnitOfWork, salt: bytes, index: int | None) -> Place:
@@ -273,6 +281,21 @@ class GiveEvidence:
             if did is not None
         )
         return tuple(participant for participant in known if participant is not None)
+
+
+def _told_of(received: Received) -> dict[str, Any]:
+    """Return what we hold of an answer, as evidence calls it."""
+    if not received.disclosure:
+        return {}
+    if received.signed.receipt.step is None:
+        return {"disclosure": parse_disclosure(received.disclosure)}
+    return {"answer": parse_step_answer(received.disclosure)}
+
+
+def _plan_of(view: UnitOfWork, receipt: Receipt, role: Role) -> SignedPlan | None:
+    """Return the plan that a receipt is of a step of, where its job is kept."""
+    job = view.jobs.of(receipt.plan, role) if receipt.plan else None
+    return parse_signed_plan(parse_json(job.core.encode())) if job else None
 
 
 def _opening(key: bytes, customer: str, answered: set[bytes]) -> Opening:

@@ -11,6 +11,7 @@ from crypto.errors import CryptoError
 from ledger.disclosure import parse_disclosure
 from ledger.receipts import Receipt, SignedReceipt, stream_id, verify_receipt
 from ledger.request import parse_request, token_key
+from ledger.step_answer import parse_step_answer
 from node.adapters.sql import tables as t
 from node.adapters.sql.fsck import snapshots
 from node.adapters.sql.fsck.findings import Basis, Finding, Row, pages
@@ -75,15 +76,18 @@ def _signed_wrongs(row: Row, receipt: Receipt, basis: Basis) -> Iterator[str]:
         except CryptoError as error:
             yield f"signature: {error}"
     yield from check_countersignature(row, signed, basis.me)
-    if row.disclosure is None:
-        return
-    try:
-        told = parse_disclosure(json.loads(row.disclosure))
-        same = told.response_hash == receipt.response_hash
-    except (CryptoError, ValueError, TypeError):
-        same = False
-    if not same:
+    if row.disclosure is not None and not _answers(row, receipt):
         yield "disclosure: not what the receipt says was sent"
+
+
+def _answers(row: Row, receipt: Receipt) -> bool:
+    """Tell whether what is kept of an answer is what its receipt was made of."""
+    read = parse_disclosure if receipt.step is None else parse_step_answer
+    try:
+        found = read(json.loads(row.disclosure)).response_hash
+    except (CryptoError, ValueError, TypeError):
+        return False
+    return found == receipt.response_hash
 
 
 def _asked_wrongs(connection: Connection, row: Row, basis: Basis) -> Iterator[str]:
