@@ -178,6 +178,8 @@ class Round:
         try:
             return await self.call(self.signed, party, step, arguments, payload)
         except Unavailable as error:
+            if not error.code.startswith("partner."):
+                raise  # it is ours that does not answer
             raise Missing((party.did,), error) from None
 
     def _check_acceptance(self, pinned: Participant | None, answer: Answer) -> None:
