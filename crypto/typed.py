@@ -80,12 +80,12 @@ def schema_hash(schema: Schema) -> bytes:
     That no name occurs twice is seen of the fields that are told, and no further.
 
     Raises:
-        Malformed: No field, too many, or one name or digest twice.
+        Malformed: Too many fields, or one name or digest twice.
     """
     digests = [field_digest(field) for field in schema]
     names = [field.name for field in schema if isinstance(field, Field)]
-    if not 0 < len(schema) <= MOST_FIELDS:
-        raise Malformed(f"a schema has 1 to {MOST_FIELDS} fields")
+    if len(schema) > MOST_FIELDS:
+        raise Malformed(f"a schema has at most {MOST_FIELDS} fields")
     if len(set(names)) != len(names) or len(set(digests)) != len(digests):
         raise Malformed("a schema has each field once")
     return sha256(tagged("typed-schema", b"".join(digests)))

@@ -30,7 +30,7 @@ def parse_schema(value: object, what: str = "schema") -> Schema:
     """Read a schema from its JSON array.
 
     Raises:
-        Malformed: A field is wrong, there is none or too many, or one occurs twice.
+        Malformed: A field is wrong, there are too many, or one occurs twice.
     """
     schema = shape.each(_parse_field, most=MOST_FIELDS)(value, what)
     schema_hash(schema)  # it must be one

@@ -298,7 +298,7 @@ class DraftGroup(_Body):
 
     field: Name
     grain: Literal["value", "day", "week", "month", "quarter", "year"] = "value"
-    values: Annotated[list[str], FailFast(), Field(max_length=4096)] | None = None
+    values: Annotated[list[str], FailFast(), Field(max_length=4096)] = []
     first: str | None = Field(default=None, alias="from")
     last: str | None = Field(default=None, alias="to")
 

@@ -147,6 +147,11 @@ class Terms:
             mend = "Grant an aggregate or a matching, or leave the allowance out."
             _refuse("allowance", mend)
 
+    @property
+    def shows_records(self) -> bool:
+        """Tell whether anything is shown or proved of single records."""
+        return not {Mode.PLAIN, Mode.PREDICATE}.isdisjoint(self.fields.values())
+
     def to_permission(self) -> dict[str, Any]:
         """Return the ODRL permission that says the same."""
         fields = sorted(f"{name}:{mode.value}" for name, mode in self.fields.items())

@@ -155,6 +155,8 @@ class DraftSnapshot:
             return None
         if self.clock.now() >= kept.agreement.terms.valid_to:
             return None
+        if not kept.agreement.terms.shows_records:
+            return None
         publication = view.datasets.get(kept.agreement.dataset)
         declaration = view.agreements.declaration_hash(agreement)
         if publication is None or declaration is None:

@@ -32,6 +32,7 @@ import threading
 import time
 from collections.abc import (
     AsyncIterator,
+    Callable,
     Coroutine,
     Iterable,
     Iterator,
@@ -84,7 +85,8 @@ from node.config import POLICIES, load
 from node.domain.agreement import Agreement
 from node.errors import Unavailable
 from node.migrations import upgrade
-from node.ports import Reply, TextReply
+from node.ports import BytesReply, Reply, TextReply
+from node.ports.aggregates import Kernel, Shared
 from node.services import Services
 
 T = TypeVar("T")
@@ -169,6 +171,8 @@ class Wire:
         cut: Addresses that cannot be reached at all.
         forge: Bodies to answer with instead, by address.
         say: Status and text to answer with instead, by address, where text is asked.
+        change: What happens to octets on their way to an address.
+        answer: What happens to octets on their way back from an address.
     """
 
     def __init__(self) -> None:
@@ -178,6 +182,8 @@ class Wire:
         self.cut: set[str] = set()
         self.forge: dict[str, Reply] = {}
         self.say: dict[str, tuple[int, str]] = {}
+        self.change: dict[str, Callable[[bytes], bytes]] = {}
+        self.answer: dict[str, Callable[[bytes], bytes]] = {}
 
     def connect(self, url: str, app: FastAPI) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(app=Served(app), raise_app_exceptions=False)
@@ -244,8 +250,54 @@ class Wire:
         self._lose(path)
         return Reply(status=response.status_code, body=response.json())
 
+    async def exchange(
+        self,
+        participant: Participant,
+        path: str,
+        content: bytes,
+        *,
+        token: str,
+        timeout_s: float,
+    ) -> BytesReply:
+        self._check(participant, path)
+        for part, change in self.change.items():
+            if part in path:
+                content = change(content)
+        response = await self.clients[participant.url].post(
+            path,
+            content=content,
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Content-Type": "application/octet-stream",
+            },
+            timeout=timeout_s,
+        )
+        self._lose(path)
+        octets = response.content
+        for part, change in self.answer.items():
+            if part in path:
+                octets = change(octets)
+        return BytesReply(status=response.status_code, content=octets)
+
     async def close(self) -> None:
         """Nodes close their peers when they stop; the wire outlives them."""
+
+
+class ThreadCompute:
+    """Implements `node.ports.aggregates.Compute` in threads of this process.
+
+    A test does not wait for workers to start; that they compute the same is tested
+    where they are.
+    """
+
+    width = 2
+
+    async def __call__(self, kernel: Kernel, *arguments: bytes | Shared) -> bytes:
+        given = (it.octets if isinstance(it, Shared) else it for it in arguments)
+        return await asyncio.to_thread(kernel, *given)
+
+    async def close(self) -> None:
+        """There is nothing to close."""
 
 
 async def _idle(*_: object) -> None:
@@ -423,6 +475,7 @@ async def start(
             "policy_of": lambda _: policy or SharedPolicy(),
             "_anchors": lambda *_: anchors,
             "_background": _idle,
+            "compute_for": lambda _: ThreadCompute(),
         }.items():
             patches.enter_context(mock.patch.object(bootstrap, name, value))
         app = bootstrap.application(settings)
