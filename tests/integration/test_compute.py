@@ -245,6 +245,13 @@ async def test_interrupts_do_not_reach_a_worker() -> None:
         assert children(compute) == [pid]
 
 
+async def test_a_worker_stands_back_behind_the_node() -> None:
+    async with processes(1) as compute:
+        await compute(psi.key, bytes(range(64)))
+        (pid,) = children(compute)
+        assert psutil.Process(pid).nice() > psutil.Process().nice()
+
+
 async def test_the_event_loop_does_not_wait_for_arithmetic(place: Place) -> None:
     compute = place.compute
     _, public = unpack(bfv.key_pair(NAME))

@@ -6,11 +6,16 @@ import threading
 from multiprocessing import parent_process
 
 
+_NICE = 10
+"""How far a worker stands back: whoever calls the node is answered first."""
+
+
 def begin() -> None:
-    """Leave interrupts to the node, and end when the node does.
+    """Let the node go first, leave interrupts to it, and end when it does.
 
     A node that is killed cannot end its workers; each sees it, and ends itself.
     """
+    os.nice(_NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_outlive_nobody, daemon=True).start()
 
