@@ -153,6 +153,8 @@ async def _measured(sizes: Sequence[int], workers: int) -> list[str]:
         # Workers start, and load what they compute with, before anything is timed.
         started = (compute(kernels.key, secrets.token_bytes(64)) for _ in range(8))
         await asyncio.gather(*started)
+        for _ in range(workers * 2):
+            await summed(Sets.of(100), compute)
         for size in sizes:
             sets = Sets.of(size)
             took, sent = await summed(sets, compute)

@@ -121,6 +121,10 @@ class Intersect:
         points = await own_list(run, secrets, session(call.plan), customers)
         return OwnList(secrets=secrets, customers=customers, points=points)
 
+    async def size(self, run: Run) -> int:
+        """Return the length of our list, once it is made."""
+        return bucket(len(await kept_customers(run, ())))
+
 
 def session(plan: Plan) -> bytes:
     """Return what identifiers are hashed with: the plan's round, 32 bytes."""

@@ -144,8 +144,8 @@ class JointSum:
         return Answer(members=members if isinstance(members, dict) else {})
 
     async def _decrypted(self, call: StepCall, run: Run) -> int:
-        own = await self.lists.own(call, run)
-        cut_into = self._cut(call.plan, own.size)
+        size = await self.lists.size(run)
+        cut_into = self._cut(call.plan, size)
         secret, _ = await self._keys(call.plan, run)
         known = parameters(call.plan)
         name, most = call.plan.parameters.encode(), numbers([known.most])
@@ -158,7 +158,7 @@ class JointSum:
         except CryptoError as error:
             raise refusal(error, "ciphertext.malformed") from error
         found = [total(row, known.plain_modulus) for row in rows]
-        allowed = ranges(call.plan, own.size, cut_into)
+        allowed = ranges(call.plan, size, cut_into)
         if len(ciphertexts) != cut_into.count or any(
             abs(each) > most for each, most in zip(found, allowed, strict=True)
         ):
