@@ -30,7 +30,7 @@ from node.domain.granted import names_agreement, plan_facts, unmet, uses
 from node.domain.predicates import PredicateGrant
 from tests.policies import opa
 from tests.unit.ledger import planned, samples
-from tests.unit.node.test_aggregates import (
+from tests.unit.node.test_aggregate_grants import (
     DATASET,
     allowance,
     counting,

@@ -7,7 +7,7 @@ import pytest
 
 from node.api.models import NewAggregate, NewAllowance
 from node.cli import granting
-from tests.unit.node.test_aggregates import allowance, due, spend
+from tests.unit.node.test_aggregate_grants import allowance, due, spend
 from tests.unit.node.test_asking import AGREEMENT, Node, fieldpact, listed, node, offer
 
 __all__ = ["node"]
