@@ -132,6 +132,7 @@ async def test_the_list_of_calls_shows_what_was_erased_and_counts_the_rest(
         "erased": {"at": "2027-05-25T18:20:00Z", "why": "asked to"},
         **dict.fromkeys(("partner", "agreement", "dataset", "purpose", "decision")),
         **dict.fromkeys(("customers", "records", "withheld", "duration_ms")),
+        **dict.fromkeys(("plan", "step", "spent")),
         "fields": [],
         "where": [],
         "denials": [],
