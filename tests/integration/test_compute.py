@@ -11,9 +11,13 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import distributed
 import psutil
 import pytest
+from dask import config
 
 from crypto.encoding import sha256
 from crypto.errors import CryptoError, Malformed
@@ -160,6 +164,54 @@ async def test_a_cluster_without_workers_is_said_to_have_none() -> None:
     async with local_cluster(0) as cluster, dask(cluster) as compute:
         with pytest.raises(Unavailable):
             await compute(psi.key, bytes(64))
+
+
+async def test_a_cluster_that_went_away_is_used_again_when_it_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from node.adapters.compute import dask as adapter
+
+    monkeypatch.setattr(adapter, "_CONNECT_S", 0.5)
+    expected = psi.key(bytes(range(64)))
+    async with local_cluster(1) as cluster:
+        address = cluster.scheduler_address
+        compute = adapter.Cluster(address)
+        assert await compute(psi.key, bytes(range(64))) == expected
+        call = asyncio.ensure_future(
+            compute(psi.blind, expected, SESSION, identifiers(20_000))
+        )
+        await asyncio.sleep(0.3)
+    with pytest.raises(Unavailable):
+        await call
+    async with local_cluster(1, scheduler_port=urlsplit(address).port):
+        assert await compute(psi.key, bytes(range(64))) == expected
+        await compute.close()
+
+
+async def test_a_cluster_takes_calls_of_those_that_have_a_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from node.adapters.compute import dask as adapter
+
+    monkeypatch.setattr(adapter, "_CONNECT_S", 2.0)
+    untyped: Any = distributed
+    made = untyped.Security.temporary()
+    files = {
+        "distributed.comm.tls.ca-file": made.tls_ca_file,
+        "distributed.comm.tls.client.cert": made.tls_client_cert,
+        "distributed.comm.tls.client.key": made.tls_client_key,
+    }
+    for name, pem in files.items():
+        (tmp_path / name).write_text(pem)
+    settings = {name: str(tmp_path / name) for name in files}
+    async with local_cluster(1, security=made, protocol="tls") as cluster:
+        assert cluster.scheduler_address.startswith("tls://")
+        async with dask(cluster) as stranger:
+            with pytest.raises(Unavailable):
+                await stranger(psi.key, bytes(range(64)))
+        with config.set(settings):
+            async with dask(cluster) as compute:
+                assert await compute(psi.key, bytes(range(64)))
 
 
 async def test_shared_octets_reach_a_worker_once(

@@ -23,7 +23,7 @@ async def processes(workers: int = 2) -> AsyncIterator[Processes]:
 
 
 @contextlib.asynccontextmanager
-async def local_cluster(workers: int = 2) -> AsyncIterator[Any]:
+async def local_cluster(workers: int = 2, **given: Any) -> AsyncIterator[Any]:
     """Give a scheduler, here, and workers in processes of their own."""
     untyped: Any = distributed
     async with untyped.LocalCluster(
@@ -33,6 +33,7 @@ async def local_cluster(workers: int = 2) -> AsyncIterator[Any]:
         dashboard_address=None,
         asynchronous=True,
         host="127.0.0.1",
+        **given,
     ) as cluster:
         yield cluster
 

@@ -5,7 +5,6 @@ import signal
 import threading
 from multiprocessing import parent_process
 
-
 _NICE = 10
 """How far a worker stands back: whoever calls the node is answered first."""
 

@@ -106,17 +106,21 @@ async def _connect(address: str) -> Any:
     untyped: Any = distributed
     encrypted = address.startswith("tls://")
     security = untyped.Security(require_encryption=True) if encrypted else None
+    client = untyped.Client(
+        address,
+        asynchronous=True,
+        set_as_default=False,
+        security=security,
+        timeout=_CONNECT_S,
+        name="fieldpact",
+    )
     try:
-        return await untyped.Client(
-            address,
-            asynchronous=True,
-            set_as_default=False,
-            security=security,
-            timeout=_CONNECT_S,
-            name="fieldpact",
-        )
-    except (OSError, TimeoutError) as error:
-        raise WorkerLost("the scheduler does not answer") from error
+        return await client
+    except Exception as error:
+        # Without a certificate of ours that is a TypeError, deep within.
+        await client.close()
+        reason = f"the scheduler cannot be reached ({type(error).__name__})"
+        raise WorkerLost(reason) from error
 
 
 async def _settled(future: Any) -> Outcome:
