@@ -4,6 +4,7 @@ import typer
 
 from ledger.verifier import verify
 from node.cli import (
+    aggregates,
     asking,
     budget,
     chain,
@@ -31,6 +32,7 @@ for command in (
     sharing.accept,
     sharing.align,
     asking.ask,
+    aggregates.aggregate,
     proving.evidence,
     verify,
     proving.compare,

@@ -37,7 +37,7 @@ ALLOWANCE = {
     "matching": "list",
     "match_size": 1000,
 }
-_COLUMNS = {
+_COLUMNS: dict[str, dict[str, Any]] = {
     "code": {"type": "text"},
     "cost": {"type": "money", "unit": "CNY", "scale": 2},
     "region": {"type": "text"},

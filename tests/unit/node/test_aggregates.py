@@ -1,7 +1,6 @@
 """Aggregates between real nodes: asked, decided, charged, receipted, countersigned."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
