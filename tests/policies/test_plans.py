@@ -233,8 +233,8 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     (
         "matching.size",
-        {"of": MATCHED, "agreement": agreed(matching="count", match_size=64)},
-        {"of": MATCHED, "agreement": agreed(matching="count", match_size=65)},
+        {"of": MATCHED, "agreement": agreed(matching="count", match_size=88)},
+        {"of": MATCHED, "agreement": agreed(matching="count", match_size=89)},
     ),
     ("cohort.minimum", {"of": plan(k_min=9)}, {"of": plan(k_min=10)}),
     ("plans.exceeded", {"of": plan(), "plans_today": 20}, {"of": plan(), "plans_today": 19}),
