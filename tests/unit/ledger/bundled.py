@@ -24,18 +24,21 @@ from ledger.receipts import FIRST, SignedReceipt, countersign, sign_receipt
 from ledger.steps import State, Step
 from ledger.streams import SignedHead, StreamHead, sign_head
 from ledger.trust import Trust
-from tests.unit.ledger import asking, samples
+from tests.unit.ledger import asking, planned, samples
 
 AT = "2026-11-23T01:00:00Z"
 
 
 def calls(count: int) -> list[SignedReceipt]:
-    """Receipts of calls that differ in their nonces."""
+    """Receipts of calls that differ in their nonces; the third is a step of a plan."""
     signed: list[SignedReceipt] = []
     for number in range(count):
         previous = signed[-1].receipt.receipt_id if signed else FIRST
         nonce = b64u(samples.seed(f"nonce {number}"))
-        receipt = samples.receipt(sequence=number, previous=previous, nonce=nonce)
+        facts: dict[str, Any] = {"sequence": number, "previous": previous}
+        facts["nonce"] = nonce
+        stepped = planned.step_receipt(planned.signed(), **facts)
+        receipt = stepped if number == 2 else samples.receipt(**facts)
         signed.append(sign_receipt(receipt, samples.PROVIDER_KEY))
     return signed
 

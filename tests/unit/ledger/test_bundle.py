@@ -59,9 +59,10 @@ def test_a_whole_stream_is_checked_in_every_step() -> None:
     assert [step.name for step in steps] == [
         *("manifest", "receipt", "provider_signature", "countersignature"),
         *("inclusion", "checkpoint", "consistency", "anchor", "chain"),
-        *("request_signature", "complete"),
+        *("request_signature", "answer", "complete"),
     ]
     assert bundled.detail(steps, "receipt") == "10 / 10"
+    assert bundled.detail(steps, "answer") == "1 / 1"
     assert bundled.detail(steps, "complete") == "0 … 9"
     assert conclude(steps) is Verdict.VERIFIED
 

@@ -17,9 +17,10 @@ from ledger.receipts import sign_receipt
 from ledger.verifier import main
 from node.cli.app import app
 from tests.support import REPOSITORY
-from tests.unit.ledger import bundled, samples, world
+from tests.unit.ledger import bundled, planned, samples, world
 
 FULL, CHAIN = world.story()
+STEP, _ = planned.story()
 STORY = bundled.story()
 FOREIGN = (
     *("node.cli", "node.bootstrap", "dashboard", "sqlalchemy", "fastapi", "starlette"),
@@ -53,6 +54,11 @@ def files(tmp_path: Path) -> Path:
     (tmp_path / "registry.json").write_text(json.dumps(pins))
     (tmp_path / "evidence.json").write_bytes(FULL.render())
     (tmp_path / "spaced.json").write_text(json.dumps(FULL.to_json(), indent=2))
+    (tmp_path / "step.json").write_bytes(STEP.render())
+    sealed = replace(STEP, answer=None, plan=None)
+    (tmp_path / "sealed.json").write_bytes(sealed.render())
+    other = replace(STEP, answer=replace(planned.ANSWER, members={}))
+    (tmp_path / "other.json").write_bytes(other.render())
     bent = replace(FULL, salt=bytes(32))
     (tmp_path / "bent.json").write_bytes(bent.render())
     young = replace(FULL, countersignature=None)
@@ -62,8 +68,8 @@ def files(tmp_path: Path) -> Path:
     (tmp_path / "bundle.jsonl").write_bytes(b"".join(map(render_line, lines)))
     short = [line for line in lines if line is not STORY.entries[4]]
     (tmp_path / "short.jsonl").write_bytes(b"".join(map(render_line, short)))
-    one, other = samples.receipt(), samples.receipt(customers=7)
-    signed = [sign_receipt(each, samples.PROVIDER_KEY) for each in (one, other)]
+    both = samples.receipt(), samples.receipt(customers=7)
+    signed = [sign_receipt(each, samples.PROVIDER_KEY) for each in both]
     proof = fork.Fork(first=signed[0], second=signed[1])
     (tmp_path / "fork.json").write_text(json.dumps(proof.to_json()))
     return tmp_path
@@ -100,6 +106,24 @@ def test_it_loads_ledger_and_crypto_and_opens_no_socket(files: Path, name: str) 
     ended = alone(files, MODULE, [str(files / name)], strict=True)
     assert ended.stderr.splitlines()[-1] == f"[] {code}"
     assert "VERIFIED" in ended.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "told"),
+    [
+        ("step.json", 0, "The consumer signed the plan"),
+        ("sealed.json", 0, "the two were not compared"),
+        ("other.json", 4, "something else than the receipt says"),
+    ],
+)
+def test_the_receipt_of_a_step_is_told_with_its_plan_and_its_answer(
+    files: Path, name: str, code: int, told: str
+) -> None:
+    result = verify(files, name, "--offline")
+    assert result.exit_code == code
+    assert told in result.stdout
+    chinese = verify(files, name, "--offline", "--lang", "zh")
+    assert "步骤" in chinese.stdout
 
 
 def test_the_command_of_the_node_loads_no_node_for_it_either(files: Path) -> None:
