@@ -12,7 +12,6 @@ back wrong and look right.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any, Final, NoReturn
 
 from ledger.plans import Plan
@@ -85,14 +84,14 @@ def _by_label(plan: Plan, given: Mapping[str, Any]) -> list[int]:
             _refuse(f"A weight for {field} is for a value that is not in the plan.")
         if any(type(weight) is not int for weight in weights.values()):
             _refuse(f"Weights are whole numbers of at most {MOST} in size.")
-    return [
-        prod(
-            given[group.field].get(label, 0)
-            for group, label in zip(plan.groups, labels, strict=True)
-            if group.field in given
-        )
-        for labels in plan.labels()
-    ]
+    values = [1]
+    for group in plan.groups:
+        weights = given.get(group.field)
+        factors = [
+            1 if weights is None else weights.get(label, 0) for label in group.values
+        ]
+        values = [value * factor for value in values for factor in factors]
+    return values
 
 
 def totals_of(plan: Plan) -> tuple[Sequence[int], int]:
@@ -100,19 +99,15 @@ def totals_of(plan: Plan) -> tuple[Sequence[int], int]:
 
     Totals are in the order of the groups that they are by.
     """
-    sizes = [len(group.values) for group in plan.groups if group.field in plan.totals]
-    places = []
-    for number in range(plan.cell_count):
-        rest, digits = number, []
-        for group in reversed(plan.groups):
-            rest, digit = divmod(rest, len(group.values))
-            if group.field in plan.totals:
-                digits.append(digit)
-        place = 0
-        for digit, size in zip(reversed(digits), sizes, strict=True):
-            place = place * size + digit
-        places.append(place)
-    return places, prod(sizes)
+    places, totals = [0], 1
+    for group in plan.groups:
+        size = len(group.values)
+        if group.field in plan.totals:
+            places = [place * size + at for place in places for at in range(size)]
+            totals *= size
+        else:
+            places = [place for place in places for _ in range(size)]
+    return places, totals
 
 
 def _refuse(detail: str) -> NoReturn:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from crypto.errors import CryptoError
 from crypto.kernels import bfv
-from crypto.kernels.packing import numbers, pack, parse_numbers
+from crypto.kernels.packing import numbers, pack
 from crypto.parameters import parameter_set
 from node.domain.noised import Noised
 from node.domain.weights import MOST, totals_of
@@ -24,10 +24,9 @@ from node.services.aggregates.heat_map_wire import (
     ciphertexts,
     cut,
     described,
-    malformed,
     owners_turn,
     packed,
-    parts_of,
+    sent_parts,
     shared,
 )
 from node.services.aggregates.steps import Answer, Refusal, Run, StepCall
@@ -84,14 +83,14 @@ class Flip:
         blinding = await run.once(f"blinding-{number}", _blinding, secret=True)
         terms = [
             pack(
-                numbers(hidden),
+                hidden,
                 self.randomness(32),
                 bfv.term(weight, numbers(row), found.bound),
             )
             for weight, row, hidden in zip(
                 weights,
                 cut(found.cells, parameters.slots),
-                cut(parse_numbers(blinding), parameters.slots),
+                cut(blinding, 8 * parameters.slots),
                 strict=True,
             )
         ]
@@ -110,11 +109,8 @@ async def _parts(call: StepCall, run: Run) -> Sequence[bytes]:
     """Return the asker's key and its encrypted weights. Raises `Refusal`."""
     plan, name = call.plan, call.plan.parameters.encode()
     parameters = parameter_set(plan.parameters)
-    try:
-        count = 1 + blocks(plan, plan.cell_count)
-        public, *weights = parts_of(call.payload, count, parameters)
-    except CryptoError as error:
-        raise malformed(error) from error
+    count = 1 + blocks(plan, plan.cell_count)
+    public, *weights = await sent_parts(call.payload, count, parameters)
     try:
         digest = await run.compute(bfv.digest, name, public)
     except CryptoError as error:

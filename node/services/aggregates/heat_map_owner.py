@@ -42,6 +42,10 @@ class HeatMapOwner:
         """Names of the steps: each mode begins with one of its own."""
         return (TABLE, ROWS, APPLY, OPEN)
 
+    def reserves(self, plan: Plan, step: str) -> bool:
+        """Tell whether the price is put aside before a step."""
+        return self.charges(plan, step)
+
     def charges(self, plan: Plan, step: str) -> bool:  # noqa: ARG002  # of `Handler`
         """Tell whether a step spends: the first of each mode does, and no other."""
         return step != OPEN

@@ -31,10 +31,9 @@ from node.services.aggregates.heat_map_wire import (
     ciphertexts,
     cut,
     described,
-    malformed,
     owners_turn,
     packed,
-    parts_of,
+    sent_parts,
     shared,
     told_hidden,
 )
@@ -54,7 +53,7 @@ class Rows:
         plan, parameters = call.plan, parameter_set(call.plan.parameters)
         if plan.measure.bound > parameters.most:
             raise Refusal("aggregate.bound")
-        masks, size, declaration = _segments(call)
+        masks, size, declaration = await asyncio.to_thread(_segments, call)
         found = await self.tally.rows(
             plan,
             call.party,
@@ -94,17 +93,15 @@ class Rows:
         # 2. As many ciphertexts as there are rows, each of the plan's set and form.
         count = blocks(plan, found.size * plan.cell_count)
         parameters = parameter_set(plan.parameters)
-        try:
-            parts = parts_of(call.payload, count, parameters)
-        except CryptoError as error:
-            raise malformed(error) from error
+        parts = await sent_parts(call.payload, count, parameters)
         await ciphertexts(plan, parts, run)
         # 3. One of so many.
         await owners_turn(run, call.payload, MOST_TRIES)
         # 4. Every slot of every ciphertext is what the plan gives; else one refusal.
         right = await asyncio.to_thread(_right, found, masks, parameters)
         opened = [await _opened(keys, part, plan.parameters, run) for part in parts]
-        if not hmac.compare_digest(b"".join(opened), right):
+        same = await asyncio.to_thread(hmac.compare_digest, b"".join(opened), right)
+        if not same:
             raise Refusal("result.mismatch")
         # 5. What is told is ours, noised, and the same every time.
         members = described(plan, call.publication, found.noised)
@@ -120,7 +117,8 @@ class Rows:
         octets = await run.once("masks", _missing)
         plan = call.plan
         size = 8 * len(octets) // len(plan.segment_labels)
-        masks = parse_masks(octets, size, len(plan.segment_labels))
+        count = len(plan.segment_labels)
+        masks = await asyncio.to_thread(parse_masks, octets, size, count)
         found = await self.tally.rows(
             plan,
             call.party,

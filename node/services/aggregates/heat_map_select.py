@@ -4,6 +4,7 @@ Segments are sets of customers that we declared. They are public to the owner, a
 by the plan; what we compute can therefore be checked, and nothing of it may be blinded.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from node.domain.agreement import Agreement
 from node.domain.masks import masks_hash, parse_masks, selection, united, write_masks
 from node.domain.noised import shown
 from node.errors import BadRequest, Conflict
-from node.ports import Randomness, Store
+from node.ports import Declaration, Randomness, Store
 from node.services.aggregates.heat_map_told import answered, read_told, result_of, wrong
 from node.services.aggregates.heat_map_wire import blocks, cut, packed, parts_of, shared
 from node.services.aggregates.steps import Answer, CallStep, Run
@@ -59,14 +60,8 @@ async def prepare_segments(
     if declared is None:
         detail = "Declare customers under this agreement first."
         raise Conflict("customers.undeclared", detail)
-    tokens = declared.tokens
-    places = {tokens[at : at + 32]: at // 32 for at in range(0, len(tokens), 32)}
     try:
-        positions = [
-            [places[token] for token in align.tokens(agreement, customers)]
-            for customers in segments.values()
-        ]
-        masks = write_masks(declared.size, positions)
+        masks = await asyncio.to_thread(_masks, declared, align, agreement, segments)
     except KeyError:
         detail = "A customer in a segment was not declared under this agreement."
         raise BadRequest("segments.malformed", detail) from None
@@ -79,6 +74,22 @@ async def prepare_segments(
         "declaration": declared.hash,
     }
     return Segments(hash=masks_hash(masks), labels=tuple(segments), inputs=inputs)
+
+
+def _masks(
+    declared: Declaration,
+    align: Align,
+    agreement: Agreement,
+    segments: Mapping[str, Sequence[str]],
+) -> bytes:
+    """Return the masks. Raises `KeyError` for who was not declared; `Malformed`."""
+    tokens = declared.tokens
+    places = {tokens[at : at + 32]: at // 32 for at in range(0, len(tokens), 32)}
+    positions = [
+        [places[token] for token in align.tokens(agreement, customers)]
+        for customers in segments.values()
+    ]
+    return write_masks(declared.size, positions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +108,7 @@ class Select:
             inputs: As `prepare_segments` returns them.
         """
         plan, (party,) = signed.plan, signed.plan.parties
-        octets, size, declaration = _inputs(plan, inputs)
+        octets, size, declaration = await asyncio.to_thread(_inputs, plan, inputs)
 
         async def _ask() -> Answer:
             arguments = {"declaration": declaration, "size": size}
@@ -129,28 +140,40 @@ class Select:
         self, plan: Plan, octets: bytes, size: int, payload: bytes, run: Run
     ) -> list[bytes]:
         """Multiply each row with the union of the masks, and release it."""
-        parameters, name = parameter_set(plan.parameters), plan.parameters.encode()
-        count = blocks(plan, size * plan.cell_count)
-        masks = parse_masks(octets, size, len(plan.segment_labels))
-        chosen = selection(united(masks), size) * plan.cell_count
+        slots = parameter_set(plan.parameters).slots
         try:
-            public, *rows = parts_of(payload, 1 + count, parameters)
-            parts = [
-                pack(b"", self.randomness(32), bfv.term(row, numbers(bits), 1))
-                for row, bits in zip(rows, cut(chosen, parameters.slots), strict=True)
-            ]
-            bound = numbers([plan.measure.bound])
+            public, parts = await asyncio.to_thread(
+                self._terms, plan, octets, size, payload
+            )
             return await run.map(
                 "selected",
                 bfv.combine_part,
                 parts,
-                name,
+                plan.parameters.encode(),
                 shared(public),
-                bound,
-                size=parameters.slots,
+                numbers([plan.measure.bound]),
+                size=slots,
             )
         except CryptoError as error:
             raise wrong("holds no rows") from error
+
+    def _terms(
+        self, plan: Plan, octets: bytes, size: int, payload: bytes
+    ) -> tuple[bytes, list[bytes]]:
+        """Return the owner's key, and what each row is multiplied with.
+
+        Raises:
+            CryptoError: These are not as many rows as the plan has.
+        """
+        parameters = parameter_set(plan.parameters)
+        count = 1 + blocks(plan, size * plan.cell_count)
+        public, *rows = parts_of(payload, count, parameters)
+        masks = parse_masks(octets, size, len(plan.segment_labels))
+        chosen = selection(united(masks), size) * plan.cell_count
+        return public, [
+            pack(b"", self.randomness(32), bfv.term(row, numbers(bits), 1))
+            for row, bits in zip(rows, cut(chosen, parameters.slots), strict=True)
+        ]
 
 
 def _inputs(plan: Plan, inputs: Mapping[str, Any]) -> tuple[bytes, int, str]:

@@ -25,7 +25,7 @@ from node.services.aggregates.heat_map_wire import (
     malformed,
     owners_turn,
     packed,
-    parts_of,
+    sent_parts,
     shared,
     told_hidden,
 )
@@ -71,10 +71,8 @@ class Table:
         # 1. It is of the key under which the table is.
         keys.check(call.arguments)
         # 2. As many ciphertexts as the table has, each of the plan's set and form.
-        try:
-            parts = parts_of(call.payload, blocks(plan, plan.cell_count), parameters)
-        except CryptoError as error:
-            raise malformed(error) from error
+        count = blocks(plan, plan.cell_count)
+        parts = await sent_parts(call.payload, count, parameters)
         await ciphertexts(plan, parts, run)
         # 3. One of so many: from here on the secret key is used.
         number = await owners_turn(run, call.payload, MOST_OPENS)

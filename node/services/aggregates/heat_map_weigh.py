@@ -102,7 +102,10 @@ class Weigh:
         cells = plan.cell_count
         told = read_told(members, cells=cells, most=parameters.most, more=1)
         try:
-            public, *rows = parts_of(payload, 1 + blocks(plan, cells), parameters)
+            count = 1 + blocks(plan, cells)
+            public, *rows = await asyncio.to_thread(
+                parts_of, payload, count, parameters
+            )
             name = plan.parameters.encode()
             digest = await run.compute(bfv.digest, name, public)
             for row in rows:
@@ -135,7 +138,9 @@ class Weigh:
         released = await run.map(
             f"weighed-{number}",
             bfv.combine_part,
-            self._terms(weights, table, blinding, parameters.slots),
+            await asyncio.to_thread(
+                self._terms, weights, table, blinding, parameters.slots
+            ),
             plan.parameters.encode(),
             shared(table.public),
             numbers([table.told.bound]),

@@ -7,6 +7,7 @@ beyond the table is checked to be zero wherever it is read.
 Spec: `docs/protocols/fp-map-1.md`, section "Messages".
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -87,6 +88,20 @@ def blocks(plan: Plan, cells: int) -> int:
     return -(-cells // parameter_set(plan.parameters).slots)
 
 
+async def sent_parts(
+    payload: bytes, count: int, parameters: ParameterSet
+) -> list[bytes]:
+    """Return the octets of exactly so many keys or ciphertexts, for an owner.
+
+    Raises:
+        Refusal: `ciphertext.malformed`: `parts_of` does not take them.
+    """
+    try:
+        return await asyncio.to_thread(parts_of, payload, count, parameters)
+    except CryptoError as error:
+        raise malformed(error) from error
+
+
 def parts_of(payload: bytes, count: int, parameters: ParameterSet) -> list[bytes]:
     """Return the octets of exactly so many keys or ciphertexts.
 
@@ -131,7 +146,7 @@ async def turn(run: Run, payload: bytes, most: int) -> int | None:
     Returns:
         None where all turns were taken, by others.
     """
-    digest = sha256(payload)
+    digest = await asyncio.to_thread(sha256, payload)
 
     async def _take() -> bytes:
         return digest

@@ -104,7 +104,8 @@ class Tally:
             amounts = await self._gather(plan, publication, known, run)
             return await asyncio.to_thread(self._cells, plan, amounts)
 
-        return read(plan, await run.once("noised", _make, secret=True))[0]
+        kept = await run.once("noised", _make, secret=True)
+        return (await asyncio.to_thread(read, plan, kept))[0]
 
     async def rows(
         self,
