@@ -8,6 +8,7 @@ provider that somebody asked, and how many at most.
 Spec: `docs/protocols/fp-psi-sum-1.md`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -71,6 +72,11 @@ class Intersect:
         """Names of its steps."""
         return (COMMIT, EXCHANGE)
 
+    def reserves(self, plan: Plan, step: str) -> bool:
+        """Tell whether the price is put aside: before any list is compared."""
+        del plan, step
+        return True
+
     def charges(self, plan: Plan, step: str) -> bool:
         """Tell whether a step spends: never, for nothing of it is noised."""
         del plan, step
@@ -87,7 +93,8 @@ class Intersect:
             return await self.commit(call, run)
         if call.step == EXCHANGE:
             own, theirs = await self.exchange(call, run)
-            return Answer(members={}, payload=pack(theirs, own.points))
+            payload = await asyncio.to_thread(pack, theirs, own.points)
+            return Answer(members={}, payload=payload)
         raise Refusal("round.order")
 
     async def commit(self, call: StepCall, run: Run) -> Answer:

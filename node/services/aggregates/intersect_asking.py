@@ -7,6 +7,7 @@ plan's `k_min` is told as such, and nothing else of it is kept.
 Spec: `docs/protocols/fp-psi-sum-1.md`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -114,7 +115,7 @@ async def compare(
     commitment, size = _fixed(fixed)
     answer = await asked(run, call, signed, party, EXCHANGE, payload=mine.points)
     try:
-        ours, theirs, *rest = unpack(answer.payload)
+        ours, theirs, *rest = await asyncio.to_thread(unpack, answer.payload)
     except (CryptoError, ValueError) as error:
         raise wrong("holds no lists") from error
     if (len(ours), len(theirs)) != (plan.size * POINT, size * POINT):
@@ -159,9 +160,11 @@ async def asked(
 
     async def make() -> bytes:
         answer = await call(signed, party, step, arguments or {}, payload)
-        return pack(canonical(dict(answer.members)), answer.payload)
+        members = canonical(dict(answer.members))
+        return await asyncio.to_thread(pack, members, answer.payload)
 
-    kept = unpack(await run.once(f"answer-{step}{name}", make))
+    octets = await run.once(f"answer-{step}{name}", make)
+    kept = await asyncio.to_thread(unpack, octets)
     members = parse_json(kept[0])
     return Answer(members=members if isinstance(members, dict) else {}, payload=kept[1])
 

@@ -71,6 +71,11 @@ class JointSum:
         """Names of its steps."""
         return (COMMIT, EXCHANGE, FINISH)
 
+    def reserves(self, plan: Plan, step: str) -> bool:
+        """Tell whether the price is put aside: before any list is compared."""
+        del plan, step
+        return True
+
     def charges(self, plan: Plan, step: str) -> bool:
         """Tell whether a step spends: the one that tells the sum."""
         del plan
@@ -93,7 +98,8 @@ class JointSum:
         if call.step == EXCHANGE:
             own, theirs = await self.lists.exchange(call, run)
             blocks = await self._blocks(call, run, own)
-            return Answer(members={}, payload=pack(theirs, own.points, *blocks))
+            payload = await asyncio.to_thread(pack, theirs, own.points, *blocks)
+            return Answer(members={}, payload=payload)
         if call.step == FINISH:
             return await self._finish(call, run)
         raise Refusal("round.order")

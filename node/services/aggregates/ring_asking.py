@@ -7,6 +7,7 @@ are under all three scalars then, and are compared.
 Spec: `docs/protocols/fp-psi-sum-1.md`.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -106,15 +107,16 @@ async def _compared(
 ) -> Mapping[str, Any]:
     """Return the counts: of all three, and of each two."""
     ours, (first, second) = met[plan.asker], plan.parties
-    one = set(await shared(run, ours, met[first.did]))
-    two = set(await shared(run, ours, met[second.did]))
+    one = await shared(run, ours, met[first.did])
+    two = await shared(run, ours, met[second.did])
     both = await shared(run, met[first.did], met[second.did])
+    every = await asyncio.to_thread(lambda: len(set(one) & set(two)))
     pairs = (
         ((plan.asker, first.did), len(one)),
         ((plan.asker, second.did), len(two)),
         ((first.did, second.did), len(both)),
     )
-    return counted(plan, mine, len(one & two)) | {
+    return counted(plan, mine, every) | {
         "pairs": [
             {"between": list(who), "count": count if count >= plan.k_min else None}
             for who, count in pairs
