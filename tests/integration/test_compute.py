@@ -23,10 +23,12 @@ from crypto.encoding import sha256
 from crypto.errors import CryptoError, Malformed
 from crypto.kernels import bfv, psi, rows, selftest
 from crypto.kernels.packing import numbers, pack, parse_numbers, unpack
+from node import offline
 from node.adapters.compute import compute_of
 from node.adapters.compute.calls import Calls
 from node.adapters.compute.processes import Processes
-from node.errors import Unavailable
+from node.config import load
+from node.errors import BadRequest, Unavailable
 from node.ports.aggregates import Kernel, Shared
 from node.services.aggregates.readied import Readied
 from tests.support.compute import Ticking, dask, local_cluster, processes
@@ -385,3 +387,36 @@ async def test_settings_choose_where_to_compute() -> None:
     Chosen.compute, Chosen.compute_workers = "tls://compute.example:8786", None
     async with compute_of(Chosen()) as compute:  # type: ignore[arg-type]
         assert type(compute).__name__ == "Cluster"
+
+
+@pytest.mark.parametrize(
+    ("value", "taken"),
+    [
+        ("processes", True),
+        ("tls://compute.internal:8786", True),
+        ("tcp://127.0.0.1:8786", True),
+        ("tcp://[::1]:8786", True),
+        ("tcp://compute.internal:8786", False),
+        ("tls://compute.internal", False),
+        ("tls://compute.internal:99999", False),
+        ("tls://user@compute.internal:8786", False),
+        ("tls://compute.internal:8786/path", False),
+        ("http://compute.internal:8786", False),
+        ("threads", False),
+    ],
+)
+def test_keys_do_not_travel_unencrypted(
+    tmp_path: Path, value: str, taken: bool
+) -> None:
+    settings = offline.new_node(
+        tmp_path,
+        name={"en": "A", "zh": "A"},
+        url="http://127.0.0.1:8101",
+        listen="127.0.0.1:8101",
+    )
+    settings.write_text(settings.read_text() + f"compute: '{value}'\n")
+    if taken:
+        assert load(settings).compute == value
+    else:
+        with pytest.raises(BadRequest, match="compute must be"):
+            load(settings)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,12 @@ from tests.support.jobs import (
 )
 from tests.support.node import FixedClock
 from tests.unit.ledger.samples import AGREEMENT, CONSUMER, DATASET, PROVIDER
+from tests.unit.node.sealing import ON_BOTH
 
 
 @pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with opened(tmp_path) as made:
+async def site(tmp_path: Path, database: str | None) -> AsyncIterator[Site]:
+    async with opened(tmp_path, database) as made:
         yield made
 
 
@@ -69,6 +71,7 @@ async def test_a_plan_is_carried_out_and_its_result_is_kept(site: Site) -> None:
     assert site.asking.inputs == [{"weight": CANARY}]
 
 
+@ON_BOTH
 async def test_a_plan_is_carried_out_once(site: Site) -> None:
     jobs = site.jobs()
     first = await jobs.start(signed(), {})
@@ -79,6 +82,7 @@ async def test_a_plan_is_carried_out_once(site: Site) -> None:
     assert len(site.asking.inputs) == 1
 
 
+@ON_BOTH
 async def test_a_job_is_gone_on_with_by_whoever_starts_next(site: Site) -> None:
     first = Counting()
     jobs = site.jobs(first)
@@ -102,6 +106,7 @@ async def test_a_job_is_gone_on_with_by_whoever_starts_next(site: Site) -> None:
     assert (await later.show(job_id))["state"] == "done"
 
 
+@ON_BOTH
 async def test_resuming_twice_does_nothing_twice(site: Site) -> None:
     counting = Counting()
     jobs = site.jobs(counting)
@@ -170,6 +175,7 @@ async def test_what_does_not_answer_is_asked_again_some_times(site: Site) -> Non
 # --- cancelled --------------------------------------------------------------
 
 
+@ON_BOTH
 async def test_a_job_that_is_cancelled_stops_at_once(site: Site) -> None:
     counting = Counting()
     jobs = site.jobs(counting)
@@ -186,6 +192,7 @@ async def test_a_job_that_is_cancelled_stops_at_once(site: Site) -> None:
         await jobs.start(signed(), {})
 
 
+@ON_BOTH
 async def test_another_process_sees_that_a_job_was_cancelled(site: Site) -> None:
     counting = Counting()
     jobs, others = site.jobs(counting), site.jobs(process="two")
@@ -269,6 +276,7 @@ async def test_a_partners_plan_can_be_cancelled(site: Site) -> None:
         await jobs.provider(signed(), CONSUMER)
 
 
+@ON_BOTH
 async def test_of_two_that_make_a_stage_at_once_both_get_the_first(site: Site) -> None:
     jobs = site.jobs(did=PROVIDER)
     one = await jobs.provider(signed(), CONSUMER)
@@ -417,46 +425,36 @@ async def test_progress_is_written_five_times_a_second_at_most(tmp_path: Path) -
 # --- several processes ------------------------------------------------------
 
 
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
 async def test_of_several_processes_one_has_the_turn(site: Site) -> None:
-    """SQLite has one process, so this stands in for the turns of PostgreSQL."""
     counting = Counting()
-    jobs = site.jobs(counting)
+    jobs, other = site.jobs(counting), site.jobs(process="two")
     counting.hold.clear()
     job_id = await jobs.start(signed(), {})
-    taken: list[str] = []
-
-    class Turned:
-        """Refuses turns that another process has."""
-
-        def __init__(self, inner: Any) -> None:
-            self._inner = inner
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._inner, name)
-
-        @property
-        def turns(self) -> Any:
-            return self
-
-        def take(self, name: str, holder: str, *_: object) -> bool:
-            taken.append(name)
-            return holder == "one"
-
-        def give_back(self, *_: object) -> None:
-            pass
-
-    write = site.store.write
-
-    async def turned(action: Any) -> Any:
-        return await write(lambda work: action(Turned(work)))
-
-    site.store.write = turned  # type: ignore[method-assign]
-    other = site.jobs(process="two")
+    await until(lambda: counting.calls)
     assert await other.resume() == 0
-    assert taken == [f"job:{job_id}"]
-    counting.hold.set()
-    await jobs.wait(job_id)
-    assert (await jobs.show(job_id))["state"] == "done"
+    assert await other.start(signed(), {}) == job_id
+    await jobs.close()  # and so gives its turn back
+    assert await other.resume() == 1
+    await other.wait(job_id)
+    assert (await other.show(job_id))["state"] == "done"
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+async def test_who_died_loses_its_turn_in_half_a_minute(site: Site) -> None:
+    other = site.jobs(process="two")
+    job_id = await site.jobs().start(signed(), {})
+    await site.opened[-1].wait(job_id)
+    job, now = await site.job(job_id), site.clock.now()
+    again = replace(job, id="a" * 32, plan="0" * 64, state=JobState.RUNNING, told={})
+    await site.store.write(lambda work: work.jobs.open(again))
+    turn = f"job:{again.id}"
+    await site.store.write(lambda work: work.turns.take(turn, "dead", now, 30))
+    assert await other.resume() == 0
+    site.clock.advance(seconds=31)
+    assert await other.resume() == 1
+    await other.wait(again.id)
+    assert (await site.job(again.id)).told["error"]["code"] == "job.unreadable"
 
 
 async def test_a_process_that_lost_its_turn_stops(
