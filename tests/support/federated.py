@@ -147,6 +147,9 @@ class MemoryBudgets:
         changed = replace(self.spendings[plan], committed=True, roster=tuple(roster))
         self.spendings[plan] = changed
 
+    def of(self, plan: str) -> Spending | None:
+        return self.spendings.get(plan)
+
     def spent(self, under: str, since: datetime.datetime) -> list[Spending]:
         return [each for each in self.spendings.values() if each.agreement == under]
 

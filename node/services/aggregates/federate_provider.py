@@ -66,6 +66,10 @@ class FederateProvider:
         """Names of the steps, in order."""
         return (ACCEPT, CONTRIBUTE)
 
+    def reserves(self, plan: Plan, step: str) -> bool:
+        """Tell whether the price is put aside before a step: not for a promise."""
+        return self.charges(plan, step)
+
     def charges(self, plan: Plan, step: str) -> bool:  # noqa: ARG002  # of `Handler`
         """Tell whether a step spends: promising costs nothing."""
         return step == CONTRIBUTE
@@ -196,10 +200,11 @@ class FederateProvider:
 
     def _may_contribute(self, view: UnitOfWork, plan: Plan) -> None:
         """Check against what was contributed for the asker, by any agreement."""
-        now = self.clock.now()
+        now, own = self.clock.now(), view.budgets.of(plan.plan_hash)
+        query = plan.query_hash if own is None else own.query
         for agreement in self._agreements(view, plan.asker):
             earlier = view.budgets.spent(agreement.id, began_at(agreement, now))
-            may_contribute(plan, earlier)
+            may_contribute(plan, query, earlier)
 
     def _agreements(self, view: UnitOfWork, asker: str) -> list[Agreement]:
         every = [

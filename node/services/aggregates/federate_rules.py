@@ -11,13 +11,13 @@ is true the company left out can show, by its receipt.
 Spec: `docs/protocols/fp-agg-1.md`, sections "Bounds" and "Who is left out".
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-from crypto.encoding import parse_json
 from crypto.parameters import ParameterSet, parameter_set
-from ledger.plans import Party, Plan, parse_plan
+from ledger.plans import Party, Plan
 from node.domain.agreement import Agreement
 from node.ports import Publication
 from node.ports.aggregates import Spending
@@ -106,11 +106,12 @@ class Shape:
         return [((number + half) % prime) - half for number in row]
 
 
-def may_contribute(plan: Plan, earlier: Iterable[Spending]) -> None:
+def may_contribute(plan: Plan, query: str, earlier: Iterable[Spending]) -> None:
     """Check that a contribution takes nobody off an earlier sum.
 
     Args:
         plan: Which is to be contributed to.
+        query: Its query hash.
         earlier: What was spent for the same asker in this period, on other plans.
 
     Raises:
@@ -122,11 +123,13 @@ def may_contribute(plan: Plan, earlier: Iterable[Spending]) -> None:
     for spending in earlier:
         if not spending.roster or spending.plan == plan.plan_hash:
             continue
-        before = _plan(spending.core)
-        if before.round == plan.round:
+        if spending.query != query and plan.round not in spending.core:
+            continue  # plans can be long, and there can be many
+        round_id = json.loads(spending.core)["round"]
+        if round_id == plan.round:
             raise Refusal("round.replayed")
-        if spending.query == plan.query_hash:
-            _check_difference(plan, roster, before.round, frozenset(spending.roster))
+        if spending.query == query:
+            _check_difference(plan, roster, round_id, frozenset(spending.roster))
 
 
 def _check_difference(
@@ -142,8 +145,3 @@ def _check_difference(
     )
     if not explained:
         raise Refusal("roster.differencing")
-
-
-def _plan(core: str) -> Plan:
-    found: Any = parse_json(core.encode())
-    return parse_plan(found)

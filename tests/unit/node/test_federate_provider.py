@@ -364,7 +364,8 @@ def test_what_is_no_sum_of_several_explains_nothing() -> None:
     world = World(3)
     plan: Plan = world.plan()
     world.stores[ME].budgets.spend(world.plan(round=plan.round), world.under[ME])
-    may_contribute(plan, world.stores[ME].budgets.spendings.values())
+    spendings = world.stores[ME].budgets.spendings.values()
+    may_contribute(plan, plan.query_hash, spendings)
 
 
 async def test_an_acceptance_is_signed_with_the_key_of_receipts() -> None:
