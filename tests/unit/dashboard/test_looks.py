@@ -1,5 +1,6 @@
 """What can be computed about the looks: contrast, and no inline anything."""
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -105,6 +106,18 @@ def test_the_mark_of_a_proof_has_a_colour_of_its_own_for_everybody(
     colour = colours(theme)
     pair = (seen(colour[name], blindness) for name in ("proof", other))
     assert math.dist(*pair) > 12  # five times what is just noticed
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("blindness", BLINDNESS)
+def test_steps_of_heat_are_told_apart_and_in_order_by_everybody(
+    blindness: str, theme: int
+) -> None:
+    colour = colours(theme)
+    steps = [seen(colour[f"heat-{number}"], blindness) for number in range(1, 8)]
+    lightness = [step[0] for step in steps]
+    assert lightness == sorted(lightness, reverse=theme == 0)
+    assert all(math.dist(*pair) > 4.6 for pair in itertools.pairwise(steps))
 
 
 def test_colours_are_declared_in_one_file_only() -> None:
