@@ -7,7 +7,7 @@ to say. Who asks can look beforehand what the partner will object to (`unmet`).
 
 What can be said of a plan and an agreement alone is said here. Whether the plan is
 signed, in time and for this agreement, and what is left of the budget, is added by
-the node (`node.domain.disclosure.StepFacts`).
+the node (`node.domain.question.StepFacts`).
 """
 
 from collections.abc import Iterator, Mapping

@@ -24,7 +24,8 @@ from crypto.signing import Signer
 from ledger.receipts import PolicyReference, Receipt, SignedReceipt, sign_receipt
 from node.domain.agreement import render_instant
 from node.domain.decision import Decision
-from node.domain.disclosure import Caller, Company, Request, question
+from node.domain.disclosure import Caller, Company, Request
+from node.domain.question import question
 from node.errors import Unavailable
 from node.ports import (
     Clock,

@@ -23,11 +23,10 @@ from node.domain.disclosure import (
     Company,
     Request,
     Situation,
-    StepFacts,
-    question,
 )
 from node.domain.granted import names_agreement, plan_facts, unmet, uses
 from node.domain.predicates import PredicateGrant
+from node.domain.question import StepFacts, question
 from tests.policies import opa
 from tests.unit.ledger import planned, samples
 from tests.unit.node.test_aggregate_grants import (

@@ -28,8 +28,9 @@ from ledger.receipts import PolicyReference, Receipt, SignedReceipt, sign_receip
 from ledger.step_answer import StepAnswer
 from node.domain.agreement import instant, render_instant
 from node.domain.decision import DENIALS, Decision
-from node.domain.disclosure import Company, StepFacts, question
+from node.domain.disclosure import Company
 from node.domain.granted import names_agreement
+from node.domain.question import StepFacts, question
 from node.domain.steps import StepRequest
 from node.errors import NodeError, Unavailable
 from node.ports import Clock, PolicyDecisionPoint, Randomness, Store, UnitOfWork

@@ -18,7 +18,7 @@ from node.domain.dataset import (
     Source,
     Title,
 )
-from node.domain.disclosure import Caller, Company, Request, Situation, question
+from node.domain.disclosure import Caller, Company, Request, Situation
 from node.domain.predicates import (
     FITTING,
     PERIODS,
@@ -28,6 +28,7 @@ from node.domain.predicates import (
     on_grid,
     schema_of,
 )
+from node.domain.question import question
 from node.errors import BadRequest
 from tests.unit.node.test_negotiation import FROM, OFFER, constraint, terms
 
