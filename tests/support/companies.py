@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger.memory_chain import MemoryChain
+from node.domain.decision import DENIALS
 from tests.support.node import FixedClock, Node, Wire, found, start
 
 PURPOSE = "quality-analysis"
@@ -43,6 +44,19 @@ _COLUMNS: dict[str, dict[str, Any]] = {
     "region": {"type": "text"},
     "seen_on": {"type": "date"},
 }
+
+
+OF_PLANS = frozenset(
+    code
+    for code in DENIALS
+    if code.split(".")[0]
+    in {
+        *("plan", "aggregate", "matching", "cohort", "parties", "plans", "budget"),
+        *("roster", "round", "ciphertext", "points", "result", "commitment"),
+        *("parameters", "key"),
+    }
+)
+"""Denial codes that only steps of plans meet."""
 
 
 @dataclass(frozen=True)

@@ -124,8 +124,16 @@ class Handler(Protocol):
         """Names of its steps, in the order in which they are called."""
         ...
 
+    def reserves(self, plan: Plan, step: str) -> bool:
+        """Tell whether the plan's price is put aside before a step.
+
+        So it must be before the first step that tells anything; and a plan that costs
+        nothing still counts among those of the day.
+        """
+        ...
+
     def charges(self, plan: Plan, step: str) -> bool:
-        """Tell whether the budget is reserved before a step, and spent by it."""
+        """Tell whether a step makes the price final: its answer is what is paid for."""
         ...
 
     async def __call__(self, call: StepCall, run: Run) -> Answer:
