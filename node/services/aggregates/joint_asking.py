@@ -35,14 +35,14 @@ from node.services.aggregates.joint_masking import Encrypted, Mask
 from node.services.aggregates.joint_rules import (
     FINISH,
     cut,
+    for_count,
+    for_sum,
     noised,
     parameters,
-    rest,
-    share,
 )
 from node.services.aggregates.steps import Answer, CallStep, Run
 
-_SUM: Final = re.compile("0|-?[1-9][0-9]{0,17}")
+_SUM: Final = re.compile("0|-?[1-9][0-9]{0,18}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +108,9 @@ class AskJointSum:
             raise wrong("has more customers than can be added up") from error
 
         async def draw() -> bytes:
-            told = await noised(self.noise, [count], 1, share(plan))
+            told = await noised(self.noise, [count], 1, for_count(plan))
             zeros, sensitivity = [0] * cut_into.count, cut_into.sensitivity
-            added = await noised(self.noise, zeros, sensitivity, rest(plan))
+            added = await noised(self.noise, zeros, sensitivity, for_sum(plan))
             return numbers([*told, *added])
 
         return parse_numbers(await run.once("noise", draw, secret=True)), cut_into

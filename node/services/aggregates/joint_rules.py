@@ -23,6 +23,8 @@ BETA: Final = 0.01
 """The chance that noise is beyond the spread that is told."""
 _NEVER: Final = 2.0**-40
 """The chance that noise is beyond what range analysis leaves room for."""
+_DRAWN_ON: Final = 2**61
+"""The largest number to which noise can be added with certainty."""
 
 
 async def noised(
@@ -33,14 +35,17 @@ async def noised(
     return await asyncio.to_thread(drawn, list(values))
 
 
-def share(plan: Plan) -> int:
-    """Return what the asker spends of its own privacy on the count that it tells."""
+def for_sum(plan: Plan) -> int:
+    """Return what the asker spends of its own privacy on what it adds to the sum.
+
+    It takes that off again, so it may be large, and little is spent on it.
+    """
     return max(plan.epsilon_micro // 10, 1)
 
 
-def rest(plan: Plan) -> int:
-    """Return what the asker spends of its own privacy on the sum that it has added."""
-    return max(plan.epsilon_micro - share(plan), 1)
+def for_count(plan: Plan) -> int:
+    """Return what the asker spends of its own privacy on the count that it tells."""
+    return max(plan.epsilon_micro - for_sum(plan), 1)
 
 
 def reach(epsilon_micro: int) -> Callable[[int], int]:
@@ -63,11 +68,11 @@ def cut(plan: Plan, theirs: int) -> Limbs:
         Malformed: A sum could become larger than what can be added up with certainty.
     """
     rows, bound = min(plan.size, theirs), plan.measure.bound
-    room = MOST - reach(plan.epsilon_micro)(bound)
     found = limbs(
-        bound=bound, rows=rows, most=parameters(plan).most, noise=reach(rest(plan))
+        bound=bound, rows=rows, most=parameters(plan).most, noise=reach(for_sum(plan))
     )
-    if rows * bound > room:
+    within = rows * bound + reach(plan.epsilon_micro)(bound) <= MOST
+    if not within or found.join(ranges(plan, theirs, found)) > _DRAWN_ON:
         raise Malformed("a sum that could, with its noise, become too large")
     return found
 
@@ -75,7 +80,7 @@ def cut(plan: Plan, theirs: int) -> Limbs:
 def ranges(plan: Plan, theirs: int, cut_into: Limbs) -> tuple[int, ...]:
     """Return how large the sum of each limb can be, with the asker's noise."""
     rows = min(plan.size, theirs)
-    extra = reach(rest(plan))(cut_into.sensitivity)
+    extra = reach(for_sum(plan))(cut_into.sensitivity)
     return tuple(rows * bound + extra for bound in cut_into.bounds)
 
 
