@@ -29,7 +29,7 @@ from ledger.step_answer import StepAnswer
 from node.domain.agreement import instant, render_instant
 from node.domain.decision import DENIALS, Decision
 from node.domain.disclosure import Company
-from node.domain.granted import names_agreement
+from node.domain.granted import matching_of, names_agreement
 from node.domain.question import StepFacts, question
 from node.domain.steps import StepRequest
 from node.errors import NodeError, Unavailable
@@ -184,11 +184,11 @@ class AnswerStep:
         handler = self.handlers[plan.kind]
         if request.step not in handler.steps:
             return _refused(case, "round.order")
-        case = replace(case, charges=handler.charges(plan, request.step))
-        if case.charges:
+        if handler.reserves(plan, request.step):
             code = await self.store.write(partial(self._charge, plan, case.found))
             if code:
-                return _refused(replace(case, charges=False), code)
+                return _refused(case, code)
+        case = replace(case, charges=handler.charges(plan, request.step))
         try:
             await self.readied.check()
             self.readied()
@@ -273,8 +273,9 @@ class AnswerStep:
                 budget.commit(work, digest, roster if len(roster) > 1 else ())
             elif case.spent:
                 work.budgets.settle(digest, case.spent)
-            else:
+            elif matching_of(plan) == "none":
                 work.budgets.give_up(digest)
+            # Where lists were compared, the steps before have told something.
         # A handler may have made it final before: that, too, is told in one receipt.
         return work.budgets.tell(digest)
 
