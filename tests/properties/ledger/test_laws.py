@@ -34,9 +34,10 @@ from ledger.snapshots import (
 )
 from ledger.steps import State, verdict
 from ledger.verify import verify_evidence
-from tests.unit.ledger import samples, world
+from tests.unit.ledger import planned, samples, world
 
 FULL, CHAIN = world.story()
+STEP = planned.signed()
 FILE = FULL.render()
 WORDS = st.text(
     st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=30
@@ -68,8 +69,10 @@ def receipts_(draw: st.DrawFn) -> Receipt:
         "dataset": draw(WORDS),
         "purpose": draw(WORDS),
         "fields": draw(NAMES.filter(len)),
-        "customers": draw(COUNTS),
     }
+    if draw(st.booleans()):
+        return draw(steps_(changes))
+    changes |= {"customers": draw(COUNTS)}
     if draw(st.booleans()):
         sent = {"records": draw(COUNTS), "response_hash": draw(DIGESTS)}
         if draw(st.booleans()):
@@ -81,6 +84,19 @@ def receipts_(draw: st.DrawFn) -> Receipt:
     )
     changes |= dict.fromkeys(unsaid)
     return samples.refusal(**changes, denials=draw(NAMES.filter(len)))
+
+
+@st.composite
+def steps_(draw: st.DrawFn, changes: dict[str, Any]) -> Receipt:
+    """Any well-formed receipt of a step, with these members."""
+    changes |= {"step": draw(WORDS), "fields": draw(NAMES), "plan": draw(DIGESTS)}
+    changes |= {"spent": draw(st.integers(0, 20_000_000))}
+    if draw(st.booleans()):
+        return planned.step_receipt(STEP, **changes, response_hash=draw(DIGESTS))
+    if draw(st.booleans()):
+        changes |= {"plan": None, "spent": 0}
+    denials = draw(NAMES.filter(len))
+    return planned.step_refusal(STEP, **changes, denials=denials)
 
 
 @given(receipts_())
