@@ -15,6 +15,8 @@ from node.ports.aggregates import Kernel, Shared
 
 AGAIN: Final = 3
 """How often a call is made again whose worker died."""
+_REMEMBERED: Final = 1024
+"""Digests of octets that were sent; those that are forgotten are sent again."""
 _log = logging.getLogger("fieldpact")
 
 
@@ -71,6 +73,8 @@ class Calls(ABC):
             return argument
         if argument.digest in self._sent:
             return Named(argument.digest, None)
+        if len(self._sent) >= _REMEMBERED:
+            self._sent.clear()
         self._sent.add(argument.digest)
         return _whole(argument)
 
