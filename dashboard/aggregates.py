@@ -92,6 +92,13 @@ class ResultGroup(_Statement):
     values: tuple[str, ...]
 
 
+class Pair(_Statement):
+    """How many customers two of three companies share; None where too few."""
+
+    between: tuple[str, str]
+    count: int | None
+
+
 class Result(_Statement):
     """What came out of a plan.
 
@@ -107,6 +114,8 @@ class Result(_Statement):
         count: How many customers, None where they are too few to be told.
         asked: Of how many that were looked for.
         fewer_than: The least that is told, where `count` is less.
+        pairs: Of three companies, what each two share.
+        declared: How many shared customers the views under the agreement now know.
         sum: In smallest units.
         mean: In the unit that people read.
         rate: A share, from 0 to 1.
@@ -125,6 +134,8 @@ class Result(_Statement):
     count: int | None = None
     asked: int | None = None
     fewer_than: int | None = None
+    pairs: tuple[Pair, ...] = ()
+    declared: int | None = None
     sum: int | None = None
     mean: Decimal | None = None
     rate: Decimal | None = None

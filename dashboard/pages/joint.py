@@ -25,6 +25,7 @@ class Figure:
         unit: Empty where there is none.
         bound: By how much noise may have moved it, written; empty where it is exact.
         of: The whole that it is a part of, written; empty where it is none.
+        between: DIDs of the two that a pair is of.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Figure:
     unit: str = ""
     bound: str = ""
     of: str = ""
+    between: tuple[str, ...] = ()
 
 
 def joint_figures(result: Result, plan: Plan, speech: Speech) -> tuple[Figure, ...]:
@@ -52,9 +54,24 @@ def joint_figures(result: Result, plan: Plan, speech: Speech) -> tuple[Figure, .
         whole = "" if result.asked is None else number(result.asked)
         found.append(Figure(name="count", value=number(result.count), of=whole))
     elif result.fewer_than is not None:
-        few = speech.say("figure.fewer", n=result.fewer_than)
-        found.append(Figure(name="count", value=str(few)))
+        found.append(Figure(name="count", value=_few(speech, result.fewer_than)))
+    if result.declared is not None:
+        found.append(Figure(name="declared", value=number(result.declared)))
+    found += [
+        Figure(
+            name="pair",
+            value=_few(speech, plan.k_min)
+            if each.count is None
+            else number(each.count),
+            between=each.between,
+        )
+        for each in result.pairs
+    ]
     return tuple(found)
+
+
+def _few(speech: Speech, least: int) -> str:
+    return str(speech.say("figure.fewer", n=least))
 
 
 def _sums(result: Result, plan: Plan, speech: Speech, unit: str) -> Iterator[Figure]:

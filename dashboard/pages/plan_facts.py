@@ -38,7 +38,7 @@ def facts(
         ("measure", _measure(plan, speech, field)),
         *_groups(plan, speech, field),
         *_filters(plan, speech, field),
-        ("cohort", speech.say(f"plan.cohort.{plan.cohort}", k=plan.k_min)),
+        ("cohort", _cohort(plan, speech)),
         *_limits(plan, speech, unit, scale),
         ("noise", _noise(plan, speech)),
         *_weights(plan, speech),
@@ -59,6 +59,12 @@ def _measure(plan: Plan, speech: Speech, field: Name) -> Markup:
         over = "customers" if plan.kind in EXACT else over
         return speech.say(f"plan.measure.{over}")
     return speech.say(f"plan.measure.{what}", field=field(name))
+
+
+def _cohort(plan: Plan, speech: Speech) -> Markup:
+    federated = plan.kind is Kind.FEDERATED_SUM
+    over = "federated" if federated else plan.cohort
+    return speech.say(f"plan.cohort.{over}", k=plan.k_min)
 
 
 def _groups(plan: Plan, speech: Speech, field: Name) -> Iterator[Fact]:

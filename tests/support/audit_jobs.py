@@ -17,9 +17,9 @@ REGIONS = ("Beijing", "Chengdu", "Guangzhou", "Shanghai")
 CODES = tuple(f"E-{number}" for number in (1041, 1042, 1107, 2003, 2010, 2044, 3310))
 CODES += ("P0A7F cell voltage imbalance", "P0AA6", "U0100", "U0293", "B1325")
 WEEKS = 16
-IDS = [seeded("job", number).hex()[:32] for number in range(10)]
+IDS = [seeded("job", number).hex()[:32] for number in range(11)]
 HEAT, RUNNING, JOINT, FEDERATED, SHARED = IDS[:5]
-FAILED, CANCELLED, STARTING, FLIPPED, ANSWERED = IDS[5:]
+FAILED, CANCELLED, STARTING, FLIPPED, ANSWERED, RING = IDS[5:]
 Told = dict[str, Any]
 SHARED_BY_BOTH = {"count": 617, "asked": 793, "rate": "0.7781"}
 
@@ -209,6 +209,7 @@ class SimulatedJobs:
             self._joint(),
             self._federated(),
             self._shared(),
+            self._ring(),
             self._answered(),
             self._ended(FAILED, Kind.RING_COUNT, (0, 3), "failed"),
             self._ended(CANCELLED, Kind.FEDERATED_SUM, (0, 3, 4), "cancelled"),
@@ -334,6 +335,18 @@ class SimulatedJobs:
         signed = plan(self.world, Kind.INTERSECTION, 0, (6,))
         result = self._told(signed, [], 0) | SHARED_BY_BOTH
         return self._job(SHARED, signed, 60 * 7, result=result)
+
+    def _ring(self) -> tuple[Told, SignedPlan]:
+        signed = plan(self.world, Kind.RING_COUNT, 0, (2, 6))
+        asked = signed.plan
+        first, second = (party.did for party in asked.parties)
+        pairs = [
+            {"between": [asked.asker, first], "count": 233},
+            {"between": [asked.asker, second], "count": None},
+            {"between": [first, second], "count": 71},
+        ]
+        result = self._told(signed, [], 0) | {"count": 12, "asked": 793, "pairs": pairs}
+        return self._job(RING, signed, 60 * 8, result=result)
 
     def _ended(
         self, job_id: str, kind: Kind, parties: tuple[int, ...], state: str

@@ -32,6 +32,7 @@ from tests.support.audit_jobs import (
     HEAT,
     IDS,
     JOINT,
+    RING,
     RUNNING,
     SHARED,
     plan,
@@ -338,6 +339,15 @@ async def test_joint_figures_are_cards_with_their_bounds(site: Site) -> None:
     exact = (await site.get(f"/jobs/{SHARED}")).text
     assert "617" in exact
     assert "±" not in exact
+
+
+async def test_of_three_companies_each_pair_is_told_and_too_few_are_not(
+    site: Site,
+) -> None:
+    text = (await site.get(f"/jobs/{RING}")).text
+    assert "Voltway Charging and Tessera Leasing" in text
+    assert "fewer than 10" in text
+    assert "±" not in text
 
 
 async def test_who_answers_sees_the_question_the_price_and_no_figure(
