@@ -99,7 +99,7 @@ class FederateAsker:
         if kind == _DONE:
             found = Gathered.parse(settled)
             return await self._result(signed.plan, pair, found, run)
-        again = parse_signed_plan(parse_json(settled))
+        again = await asyncio.to_thread(_parsed, settled)
         pair = await self._fresh(again.plan, run)
         found = await self._again(again, pair, run)
         return await self._result(again.plan, pair, found, run)
@@ -120,10 +120,11 @@ class FederateAsker:
             return pack(_DONE, (await round_()).octets)
         except Missing as missing:
             left = len(signed.plan.parties) - len(missing.dids)
-            if left < FEWEST:
+            late = render_instant(self.clock.now()) >= signed.plan.expires
+            if left < FEWEST or late:
                 raise missing.why from None
             again = await self._replacement(signed.plan, missing.dids, run)
-            return pack(_REPLACED, canonical(again.to_json()))
+            return pack(_REPLACED, await asyncio.to_thread(_written, again))
 
     async def _replacement(
         self, plan: Plan, missing: tuple[str, ...], run: Run
@@ -132,15 +133,18 @@ class FederateAsker:
         pair = await self._fresh(plan, run)
         name, public = plan.parameters.encode(), unpack(pair)[1]
         digest = await run.compute(bfv.digest, name, public)
-        again = dataclasses.replace(
-            plan,
-            round=self.randomness(32).hex(),
-            parties=tuple(each for each in plan.parties if each.did not in missing),
-            key=digest.hex(),
-            replaces=Replaced(round=plan.round, missing=missing),
-            created=render_instant(self.clock.now()),
-        )
-        return self.resign(again)
+        changes: dict[str, Any] = {
+            "round": self.randomness(32).hex(),
+            "parties": tuple(each for each in plan.parties if each.did not in missing),
+            "key": digest.hex(),
+            "replaces": Replaced(round=plan.round, missing=missing),
+            "created": render_instant(self.clock.now()),
+        }
+
+        def again() -> SignedPlan:
+            return self.resign(dataclasses.replace(plan, **changes))
+
+        return await asyncio.to_thread(again)
 
     async def _fresh(self, plan: Plan, run: Run) -> bytes:
         async def make() -> bytes:
@@ -193,13 +197,11 @@ class FederateAsker:
         blinding = sum(int.from_bytes(each.blinding, "big") for each in given) % ORDER
         try:
             columns = zip(*(each.ciphertexts for each in given), strict=True)
-            pieces = [self._piece(table, secret, column, run) for column in columns]
-            row = [cell for piece in await asyncio.gather(*pieces) for cell in piece]
-            cells = _within(table, row)
+            opened = [self._piece(table, secret, column, run) for column in columns]
+            pieces = await asyncio.gather(*opened)
+            cells, told = await asyncio.to_thread(_within, table, pieces)
             commitments = (each.commitment for each in given)
-            await run.compute(
-                rows.check_sum, rows.scalar(blinding), numbers(cells), *commitments
-            )
+            await run.compute(rows.check_sum, rows.scalar(blinding), told, *commitments)
         except CryptoError as error:
             detail = (
                 "What was sent is not the sum of what was committed to. Which of the "
@@ -210,10 +212,10 @@ class FederateAsker:
 
     async def _piece(
         self, table: Shape, secret: bytes, column: Sequence[bytes], run: Run
-    ) -> list[int]:
+    ) -> bytes:
         name, most = table.parameters.name.encode(), numbers([table.most])
         added = await run.compute(bfv.add, name, most, *column)
-        return parse_numbers(await run.compute(bfv.decrypt, name, secret, most, added))
+        return await run.compute(bfv.decrypt, name, secret, most, added)
 
     def _spread(self, plan: Plan) -> int:
         """How far the noises of all parties together have moved any cell, at most."""
@@ -225,13 +227,22 @@ class FederateAsker:
         return parties * self.spread(reach, share, beyond)
 
 
-def _within(table: Shape, row: Sequence[int]) -> list[int]:
-    """Return the cells of a decrypted row.
+def _within(table: Shape, pieces: Sequence[bytes]) -> tuple[list[int], bytes]:
+    """Return the cells of a decrypted row, and their octets.
 
     Raises:
         Invalid: A cell is out of range, or a slot beyond the cells is not empty.
     """
+    row = [cell for piece in pieces for cell in parse_numbers(piece)]
     cells, rest = row[: table.cells], row[table.cells :]
-    if any(rest) or any(not 0 <= cell <= table.most for cell in cells):
+    if any(rest) or not 0 <= min(cells) <= max(cells) <= table.most:
         raise Invalid("a sum that is out of range")
-    return list(cells)
+    return cells, numbers(cells)
+
+
+def _written(signed: SignedPlan) -> bytes:
+    return canonical(signed.to_json())
+
+
+def _parsed(octets: bytes) -> SignedPlan:
+    return parse_signed_plan(parse_json(octets))

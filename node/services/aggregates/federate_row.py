@@ -89,18 +89,20 @@ class Row:
         """Return the masked blinding, and the ciphertexts of the masked cells."""
         masks, mask = unpack(await self._masks(secret, run))
         shape = Shape.of(self.plan)
-        pairs = zip(self.cells, parse_numbers(masks), strict=True)
-        masked = shape.centred(cell + each for cell, each in pairs)
+        pieces = await asyncio.to_thread(self._pieces, shape, masks)
         name, most = shape.parameters.name.encode(), numbers([shape.most])
         key = Shared(digest=sha256(public), octets=public)
         encrypted = await asyncio.gather(
-            *(
-                run.compute(bfv.encrypt, name, key, most, numbers(piece))
-                for piece in shape.pieces(masked)
-            )
+            *(run.compute(bfv.encrypt, name, key, most, piece) for piece in pieces)
         )
         total = int.from_bytes(blinding, "big") + int.from_bytes(mask, "big")
         return [rows.scalar(total % ORDER), *encrypted]
+
+    def _pieces(self, shape: Shape, masks: bytes) -> list[bytes]:
+        """Add masks to the cells, and cut what comes out into ciphertexts' worth."""
+        pairs = zip(self.cells, parse_numbers(masks), strict=True)
+        masked = shape.centred(cell + each for cell, each in pairs)
+        return [numbers(piece) for piece in shape.pieces(masked)]
 
     async def _masks(self, secret: bytes, run: Run) -> bytes:
         shape = Shape.of(self.plan)

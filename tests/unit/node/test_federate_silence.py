@@ -1,5 +1,7 @@
 """Federated sums: parties that do not answer, and the round without them."""
 
+import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from crypto.parameters import parameter_set
 from node.errors import Refused, Unavailable
 from node.services.aggregates.steps import Answer
-from tests.support.federated import World, did
+from tests.support.federated import NOW, World, did
 from tests.support.runs import MemoryRun
 
 SET = parameter_set("bfv-4096-40")
@@ -45,6 +47,33 @@ async def test_with_fewer_than_three_left_there_is_no_sum() -> None:
     world.silent[did(1), "contribute"] = world.silent[did(2), "contribute"] = 99
     with pytest.raises(Unavailable, match=r"partner\.unavailable"):
         await world.ask()
+
+
+async def test_a_plan_that_ended_meanwhile_is_not_replaced() -> None:
+    world = World(4)
+    signed, inputs = await world.prepared()
+    world.silent[did(1), "contribute"] = 99
+    times = [NOW, NOW + datetime.timedelta(hours=2)]
+    clock = SimpleNamespace(now=lambda: times.pop(0))
+    with pytest.raises(Unavailable):
+        await world.asker(clock=clock)(signed, inputs, MemoryRun())
+    assert len(world.direct.runs) == 4  # of the first plan, and of no other
+
+
+async def test_a_silence_of_our_own_store_is_blamed_on_nobody() -> None:
+    world = World(4)
+    signed, inputs = await world.prepared()
+    usual = world.call
+
+    async def call(signed: Any, party: Any, step: str, *rest: Any) -> Answer:
+        if party.did == did(1) and step == "contribute":
+            raise Unavailable("store.unavailable", "The database does not answer.")
+        return await usual(signed, party, step, *rest)
+
+    run = MemoryRun()
+    with pytest.raises(Unavailable, match=r"store\.unavailable"):
+        await world.asker(call=call)(signed, inputs, run)
+    assert ("first-round", 0) not in run.kept
 
 
 async def test_a_second_silence_ends_it() -> None:
