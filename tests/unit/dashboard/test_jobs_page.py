@@ -4,6 +4,7 @@ import csv
 import datetime
 import io
 import json
+import re
 import zoneinfo
 from decimal import Decimal
 from typing import Any
@@ -23,6 +24,7 @@ from dashboard.registry import Registry
 from ledger.conditions import Condition
 from ledger.plan_laws import _MODES as MODES
 from ledger.plans import Group, Kind, Measure, SignedPlan
+from tests.support import REPOSITORY
 from tests.support.audit_jobs import (
     ANSWERED,
     CANCELLED,
@@ -203,6 +205,15 @@ def test_figures_below_zero_keep_their_point() -> None:
 )
 def test_a_stage_is_named_by_its_word(stage: str, word: str) -> None:
     assert stage_of(stage) == word
+
+
+def test_every_stage_that_a_node_tells_of_has_words() -> None:
+    folder = REPOSITORY / "node" / "services" / "aggregates"
+    code = "".join(each.read_text("utf-8") for each in folder.glob("*.py"))
+    call = r"(?:run\.(?:map|tell)\(|multiplied\(run,|stage = |stage, common =)"
+    told = set(re.findall(call + r"\s*f?\"([a-z_]+)", code))
+    assert len(told) >= 10
+    assert {name for name in told if not ENGLISH.knows(f"stage.{name}")} == set()
 
 
 # --- the list
