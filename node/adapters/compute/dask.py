@@ -5,6 +5,9 @@ same version as the node; what they are given are names of kernels and octets. D
 sends a task that a worker died over to another; where it gives up, or is not there
 for a moment, the call is made again.
 
+Dask's client writes and reads messages on its event loop, some milliseconds for each
+megabyte. So it has a loop of its own, in a thread, beside the one that answers calls.
+
 Keys travel to workers. So the way is encrypted (`tls://`), with certificates of both
 sides that Dask's own settings name (`distributed.comm.tls`); `tcp://` is for workers
 on this machine (`node.config`).
@@ -13,8 +16,9 @@ Source: docs of distributed 2026.7, "Resilience" and "TLS".
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Coroutine, Sequence
+from threading import Thread
+from typing import Any, Final, TypeVar
 
 from crypto.kernels.worker import Argument, Outcome, run
 from node.adapters.compute.calls import Calls, WorkerLost
@@ -26,6 +30,7 @@ _RETRIES: Final = 2
 """Times that Dask itself tries a task again that failed for no fault of the kernel."""
 _AHEAD: Final = 2
 """Calls under way for each thread of the cluster, for the way takes time."""
+T = TypeVar("T")
 
 
 class Cluster(Calls):
@@ -42,6 +47,8 @@ class Cluster(Calls):
         self._client: Any = None
         self._connecting = asyncio.Lock()
         self._threads = 1
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._beside: Thread | None = None
 
     @property
     def width(self) -> int:
@@ -50,9 +57,29 @@ class Cluster(Calls):
 
     async def close(self) -> None:
         """Leave the cluster as it is, and close the way to it."""
-        await self._leave(self._client)
+        if self._loop is None or self._beside is None:
+            return
+        await self._there(self._leave(self._client))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        await asyncio.to_thread(self._beside.join)
+        self._loop.close()
+        self._loop = self._beside = None
 
     async def _send(self, name: str, arguments: Sequence[Argument]) -> Outcome:
+        return await self._there(self._sent_there(name, arguments))
+
+    async def _there(self, doing: Coroutine[Any, Any, T]) -> T:
+        """Do something on the client's own loop."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._beside = Thread(
+                target=self._loop.run_forever, name="dask", daemon=True
+            )
+            self._beside.start()
+        future = asyncio.run_coroutine_threadsafe(doing, self._loop)
+        return await asyncio.wrap_future(future)
+
+    async def _sent_there(self, name: str, arguments: Sequence[Argument]) -> Outcome:
         client = await self._connected()
         try:
             future = client.submit(run, name, arguments, pure=False, retries=_RETRIES)
@@ -101,9 +128,12 @@ class Cluster(Calls):
 
 async def _connect(address: str) -> Any:
     # It takes a quarter of a second to load, which most nodes need not.
+    import dask  # noqa: PLC0415
     import distributed  # noqa: PLC0415
 
     untyped: Any = distributed
+    # Where it warns of large calls, it would have us hand them over in another way.
+    dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})
     encrypted = address.startswith("tls://")
     security = untyped.Security(require_encryption=True) if encrypted else None
     client = untyped.Client(
