@@ -172,19 +172,22 @@ def check_plan(receipt: Receipt, plan: Plan) -> None:
     """Check that a receipt is of a step of a plan, and within it.
 
     1. It names the plan, and its consumer is the asker.
-    2. It tells no other agreement, dataset, purpose or fields than the plan.
-    3. It spends no more than the plan lets one party spend.
-    4. If it allows, it was decided while the plan held, and is one of its parties'.
+    2. It spends no more than the plan lets one party spend.
+    3. If it allows, it is one of the plan's parties', tells its agreement, dataset,
+       purpose and fields, and was decided while the plan held.
 
-    Whether the asker has signed the plan, `ledger.plans.verify_plan` says.
+    A call may be refused because it is not within its plan. Whether the asker has
+    signed the plan, `ledger.plans.verify_plan` says.
 
     Raises:
-        InvalidProof: One of the four does not hold.
+        InvalidProof: One of the three does not hold.
     """
     if (receipt.plan, receipt.consumer) != (plan.plan_hash, plan.asker):
         raise InvalidProof("the receipt is for another plan")
     if receipt.spent > plan.epsilon_micro:
         raise InvalidProof("the receipt spends more than the plan")
+    if receipt.decision == "deny":
+        return
     party = plan.party(receipt.provider)
     if party is None:
         raise InvalidProof("the plan does not ask this provider")
@@ -196,7 +199,7 @@ def check_plan(receipt: Receipt, plan: Plan) -> None:
         "fields": plan.fields,
     }
     _check_told(receipt, told)
-    if receipt.decision == "allow" and not plan.created <= receipt.at < plan.expires:
+    if not plan.created <= receipt.at < plan.expires:
         raise InvalidProof("decided when the plan did not hold")
 
 

@@ -27,11 +27,11 @@ from ledger.evidence import (
     parse_place,
 )
 from ledger.participants import Participant
-from ledger.plans import SignedPlan, parse_signed_plan
+from ledger.plans import SignedPlan, parse_signed_plan, verify_plan
 from ledger.receipts import Countersignature, Receipt, countersign
 from ledger.registry import History
 from ledger.request import verify_request
-from ledger.step_answer import parse_step_answer
+from ledger.step_answer import check_plan, parse_step_answer
 from node.domain.negotiation import Role
 from node.errors import BadRequest, NotFound, Unavailable
 from node.ports import (
@@ -155,7 +155,7 @@ class GiveEvidence:
             raise _unknown()
         sent = view.receipts.sent(received.signed.receipt.nonce or "")
         token = sent.token if sent else None
-        return received, token, _plan_of(view, received.signed.receipt, Role.CONSUMER)
+        return received, token, self.plan_beside(view, received.signed.receipt)
 
     async def histories(self, dids: Sequence[str]) -> tuple[History, ...]:
         """Return what the registry says of participants, as far as it was read.
@@ -250,7 +250,7 @@ class GiveEvidence:
             inclusion=place.inclusion,
             anchor=place.anchor,
             request=self.request_beside(entry.signed.receipt, entry.token),
-            plan=_plan_of(view, entry.signed.receipt, Role.PROVIDER),
+            plan=self.plan_beside(view, entry.signed.receipt),
         )
 
     def _place(self, view: UnitOfWork, salt: bytes, index: int | None) -> Place:
@@ -273,6 +273,28 @@ class GiveEvidence:
                 return None
         return token
 
+    def plan_beside(self, view: UnitOfWork, receipt: Receipt) -> SignedPlan | None:
+        """Return the plan that a receipt is of a step of, where its job is kept.
+
+        A call may be refused for its plan: then somebody else has signed it, or nobody.
+        """
+        role = Role.CONSUMER if self._asked(receipt) else Role.PROVIDER
+        job = view.jobs.of(receipt.plan, role) if receipt.plan else None
+        consumer = self.identity.participant(receipt.consumer or "")
+        if job is None or consumer is None:
+            return None
+        signed = parse_signed_plan(parse_json(job.core.encode()))
+        if receipt.decision == "deny":
+            try:
+                verify_plan(signed, consumer)
+                check_plan(receipt, signed.plan)
+            except CryptoError:
+                return None
+        return signed
+
+    def _asked(self, receipt: Receipt) -> bool:
+        return receipt.provider != self.identity.me.did
+
     def parties(self, receipt: Receipt) -> tuple[Participant, ...]:
         """Return the pinned records of both parties, as far as they are pinned."""
         known = (
@@ -290,12 +312,6 @@ def _told_of(received: Received) -> dict[str, Any]:
     if received.signed.receipt.step is None:
         return {"disclosure": parse_disclosure(received.disclosure)}
     return {"answer": parse_step_answer(received.disclosure)}
-
-
-def _plan_of(view: UnitOfWork, receipt: Receipt, role: Role) -> SignedPlan | None:
-    """Return the plan that a receipt is of a step of, where its job is kept."""
-    job = view.jobs.of(receipt.plan, role) if receipt.plan else None
-    return parse_signed_plan(parse_json(job.core.encode())) if job else None
 
 
 def _opening(key: bytes, customer: str, answered: set[bytes]) -> Opening:

@@ -211,6 +211,26 @@ def test_a_receipt_that_is_not_within_its_plan_is_found(lie: dict[str, Any]) -> 
         check_plan(planned.step_receipt(PLAN, **lie), PLAN.plan)
 
 
-def test_a_refusal_may_come_too_late_for_its_plan() -> None:
-    late = planned.step_refusal(PLAN, at="2026-11-24T00:00:00Z", spent=0)
-    check_plan(late, PLAN.plan)
+@pytest.mark.parametrize(
+    "reason",
+    [
+        {"at": "2026-11-24T00:00:00Z"},
+        {"agreement_hash": HEX},
+        {"agreement": "agreement-2"},
+        {"dataset": "leads"},
+        {"purpose": "marketing"},
+        {"fields": ()},
+    ],
+)
+def test_a_step_may_be_refused_because_it_is_not_within_its_plan(
+    reason: dict[str, Any],
+) -> None:
+    check_plan(planned.step_refusal(PLAN, **reason), PLAN.plan)
+
+
+@pytest.mark.parametrize(
+    "lie", [{"plan": HEX}, {"spent": 500_001}, {"consumer": "did:web:another"}]
+)
+def test_a_refusal_is_of_its_plan_and_its_asker(lie: dict[str, Any]) -> None:
+    with pytest.raises(InvalidProof):
+        check_plan(planned.step_refusal(PLAN, **lie), PLAN.plan)

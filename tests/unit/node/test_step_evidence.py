@@ -72,8 +72,26 @@ async def test_both_sides_show_the_plan_and_the_asker_the_answer(
         assert states(mine, known)["answer"] == "checked"
         assert states(theirs, known)["answer"] == "sealed"
         assert "failed" not in {*states(mine, known).values()}
-        verified = verify_evidence(mine, known)
-        assert all(step.state is not State.FAILED for step in verified)
+
+
+async def test_a_refused_step_is_shown_with_its_plan_and_accuses_nobody(
+    world: Companies,
+) -> None:
+    measure = {"what": "sum", "field": "cost", "bound": "501.00"}
+    job = await world.ask(**{**HEAT_MAP, "measure": measure})
+    assert job["state"] == "failed"
+    provider, known = world.providers[0], pins(world)
+    refusal = provider.receipts()[-1].receipt
+    assert (refusal.decision, refusal.step) == ("deny", "table")
+    for node in (world.asker, provider):
+        told = await evidence(node, refusal.receipt_id)
+        assert told.answer is None
+        steps = verify_evidence(told, known)
+        assert State.FAILED not in {step.state for step in steps}
+        assert "answer" not in {step.name for step in steps}
+    asked = await evidence(world.asker, refusal.receipt_id)
+    assert asked.plan
+    assert states(asked, known)["plan"] == "checked"
 
 
 async def test_the_list_of_calls_tells_the_steps_of_a_plan(world: Companies) -> None:
