@@ -62,7 +62,7 @@ class Flip:
             hidden[place] += suppressed
         members = described(plan, call.publication, found)
         members |= {"bound": found.bound, "hidden": hidden}
-        return Answer(members=members, payload=packed(made))
+        return Answer(members=members, payload=await packed(made))
 
     async def _multiplied(
         self,

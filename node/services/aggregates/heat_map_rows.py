@@ -81,7 +81,7 @@ class Rows:
             size=parameters.slots,
         )
         members = {"key": keys.digest}
-        return Answer(members=members, payload=packed([keys.public, *encrypted]))
+        return Answer(members=members, payload=await packed([keys.public, *encrypted]))
 
     async def open(self, call: StepCall, run: Run) -> Answer:
         """Compare a result with the right one; tell noised sums if it is that."""

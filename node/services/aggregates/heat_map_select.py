@@ -119,7 +119,9 @@ class Select:
 
         async def _open() -> Answer:
             arguments = {"key": members.get("key")}
-            return await self.call(signed, party, "open", arguments, packed(released))
+            return await self.call(
+                signed, party, "open", arguments, await packed(released)
+            )
 
         members, payload = await answered(run, "opened", _open)
         cells = plan.cell_count * len(plan.segment_labels)

@@ -62,7 +62,7 @@ class Table:
         )
         members = described(plan, call.publication, found) | told_hidden(found)
         members |= {"key": keys.digest, "bound": found.bound}
-        return Answer(members=members, payload=packed([keys.public, *encrypted]))
+        return Answer(members=members, payload=await packed([keys.public, *encrypted]))
 
     async def open(self, call: StepCall, run: Run) -> Answer:
         """Decrypt what the asker made of the table: blinded numbers."""
@@ -89,4 +89,4 @@ class Table:
             )
         except CryptoError as error:
             raise malformed(error) from error
-        return Answer(members={}, payload=packed(opened))
+        return Answer(members={}, payload=await packed(opened))

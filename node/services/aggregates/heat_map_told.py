@@ -1,5 +1,6 @@
 """What an owner tells of a heat map, as its asker reads it: checked, or not taken."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,9 +38,9 @@ async def answered(
 
     async def _ask() -> bytes:
         answer = await ask()
-        return pack(canonical(answer.members), answer.payload)
+        return await asyncio.to_thread(pack, canonical(answer.members), answer.payload)
 
-    members, payload = unpack(await run.once(stage, _ask))
+    members, payload = await asyncio.to_thread(unpack, await run.once(stage, _ask))
     told: Mapping[str, Any] = json.loads(members)
     return told, payload
 

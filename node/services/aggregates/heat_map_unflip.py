@@ -66,7 +66,7 @@ class Unflip:
         encrypted = await _encrypted(plan, weights, public, run, number)
 
         async def _ask() -> Answer:
-            payload = packed([public, *encrypted])
+            payload = await packed([public, *encrypted])
             arguments = {"bound": weights.bound}
             return await self.call(signed, party, "apply", arguments, payload)
 

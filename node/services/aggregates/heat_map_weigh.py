@@ -88,7 +88,7 @@ class Weigh:
                     groups=[group.to_json() for group in signed.plan.groups],
                     cells=shown(cells, table.told.suppressed),
                     spread=table.told.spread * largest,
-                )
+                ) | {"weighted": set(weights.values) != {1}}
         raise refused or wrong("is about another key")
 
     async def _table(self, signed: SignedPlan, run: Run, number: int) -> _Table:
@@ -149,7 +149,9 @@ class Weigh:
 
         async def _ask() -> Answer:
             arguments = {"key": table.key}
-            return await self.call(signed, party, "open", arguments, packed(released))
+            return await self.call(
+                signed, party, "open", arguments, await packed(released)
+            )
 
         # 3. Opened by the owner, and the blinding is taken off.
         _, payload = await answered(run, f"opened-{number}", _ask)

@@ -184,6 +184,6 @@ def told_hidden(table: Noised) -> dict[str, str]:
     return {"suppressed": b64u(bitmap(table.suppressed))}
 
 
-def packed(parts: Sequence[bytes]) -> bytes:
+async def packed(parts: Sequence[bytes]) -> bytes:
     """Return parts as the payload that `parts_of` reads."""
-    return pack(*parts)
+    return await asyncio.to_thread(pack, *parts)
