@@ -8,6 +8,7 @@ Spec: `docs/protocols/plans.md`, section "Members".
 
 import dataclasses
 import datetime
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ MOST_BOUND: Final = 2**40
 MOST_EPSILON: Final = 20_000_000
 """Of one plan, in millionths."""
 _LONGEST: Final = 256
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _PERIODS: Final[Mapping[str, Callable[[datetime.date], datetime.date]]] = {
     "day": lambda day: day,
     "week": lambda day: day - datetime.timedelta(days=day.weekday()),
@@ -205,9 +207,11 @@ def label(value: object, what: str) -> str:
         Malformed: Something else.
     """
     text = shape.prose(value, what)
+    if 0 < len(text) <= _LONGEST and text.isascii() and text.isprintable():
+        return text  # as most are
     if not 0 < len(text) <= _LONGEST or not unicodedata.is_normalized("NFC", text):
         raise Malformed(f"{what} must be 1 to {_LONGEST} characters in NFC")
-    if any(unicodedata.category(each) == "Cc" for each in text):
+    if _CONTROL.search(text):
         raise Malformed(f"{what} must hold no control characters")
     return text
 
@@ -242,7 +246,8 @@ def parse_party(value: object, what: str = "party") -> Party:
 def parse_group(value: object, what: str = "group") -> Group:
     """Read a group from its JSON object. Raises `Malformed`."""
     found = shape.members(value, _GROUP, what)
-    return Group(**{**found, "values": _labels(found["values"], "values")})
+    values = _array(found["values"], "values")  # what is in it, the group reads
+    return Group(**{**found, "values": values})
 
 
 def parse_measure(value: object, what: str = "measure") -> Measure:
@@ -256,6 +261,7 @@ def parse_replaced(value: object, what: str = "replaces") -> Replaced:
     return Replaced(**{**found, "missing": _dids(found["missing"], "missing")})
 
 
+_array: Final = shape.each(lambda each, _: each, most=MOST_VALUES)
 _labels: Final = shape.each(label, most=MOST_VALUES)
 _dids: Final = shape.each(shape.did, most=MOST_PARTIES)
 _PARTY: Final[Mapping[str, shape.Reader[Any]]] = {
