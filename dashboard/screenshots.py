@@ -7,6 +7,7 @@ it downloads neither.
 """
 
 import argparse
+import functools
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -88,10 +89,28 @@ class _Camera:
             "calls-denied": lambda: self._open(f"/calls?decision=deny&{wish}"),
             "receipt": self._receipt,
             "receipt-drawer": self._drawer,
+            "budget": lambda: self._open(f"/budget?{wish}"),
+            "jobs": lambda: self._open(f"/jobs?{wish}"),
         }
+        pages |= self._results(wish)
         for name, go in pages.items():
             go()
             self._shoot(out, name, language, theme, width)
+
+    def _results(self, wish: str) -> dict[str, Callable[[], None]]:
+        """Return how the newest heat map and the newest joint figure are opened."""
+        self._open("/jobs")
+        done = self._page.locator("tr:has(a[href$='#result'])").all()
+        paths = [it.locator("a").first.get_attribute("href") or "/" for it in done]
+        found: dict[str, str] = {}
+        for path in paths:
+            self._open(path)
+            drawn = self._page.locator(".heat-map").count()
+            found.setdefault("heat-map" if drawn else "joint-figure", path)
+        return {
+            name: functools.partial(self._open, f"{path}?{wish}")
+            for name, path in found.items()
+        }
 
     def _receipt(self) -> None:
         """Open the receipt of the oldest allowed call, rather of one with a proof."""
@@ -119,7 +138,7 @@ class _Camera:
         size = "" if width == 1440 else f"-{width}"
         shade = "" if theme == "light" else f"-{theme}"
         # A log has no end worth a picture.
-        whole = name in {"overview", "ledger", "receipt"}
+        whole = name not in {"calls", "calls-denied", "receipt-drawer", "sign-in"}
         path = out / f"{name}-{language}{shade}{size}.png"
         self._page.screenshot(path=path, full_page=whole)
 
