@@ -17,20 +17,16 @@ Spec: `docs/protocols/fp-map-1.md`, section "What a customer adds".
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final
 
 from crypto.errors import Malformed
-from crypto.typed import Field as TypedField
-from crypto.typed import Kind as TypedKind
 from ledger.conditions import Condition
 from ledger.plans import Plan
-from node.domain.dataset import Dataset, Field, FieldType, Value
-
-_MEMO: Final = 65_536
-"""Values whose answer to a condition is remembered."""
+from node.domain.dataset import Dataset, Value
+from node.domain.measured import Test, counted, measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +96,13 @@ class Gathering:
     Args:
         plan: What is asked.
         dataset: Types the fields.
-        others: Cohorts of earlier plans.
+        others: Cohorts of earlier plans. One with a filter that does not fit any more,
+            because the dataset has changed, is left out.
         shared: The customers whom both sides know.
 
     Raises:
-        Malformed: A filter does not fit its field, or what is summed is no number.
+        Malformed: A field is not there or not for figures, a filter does not fit its
+            field, or what is summed is no number.
     """
 
     def __init__(
@@ -115,15 +113,16 @@ class Gathering:
         shared: Collection[str] = frozenset(),
     ) -> None:
         self._plan, self._shared = plan, shared
-        self._amount = _measured(plan, dataset)
-        tests: dict[Condition, _Test] = {}
-        for cohort in (Cohort.of(plan), *others):
-            for condition in cohort.filters:
-                tests.setdefault(condition, _Test(condition, dataset))
-        self._cohorts = [
-            (each.shared, [tests[condition] for condition in each.filters])
-            for each in (Cohort.of(plan), *others)
-        ]
+        for name in plan.fields:
+            counted(dataset, name)
+        self._amount = measured(plan, dataset)
+        tests: dict[Condition, Test] = {}
+        own = Cohort.of(plan)
+        self._cohorts = [(own.shared, _tests(own, dataset, tests))]
+        for each in others:
+            # What cannot be evaluated any more is no cohort of these rows.
+            with suppress(Malformed):
+                self._cohorts.append((each.shared, _tests(each, dataset, tests)))
         named = {name for condition in tests for name in condition.fields}
         self.fields = frozenset({*plan.fields, *named})
         self._in: dict[str, int] = defaultdict(int)
@@ -177,67 +176,11 @@ class Gathering:
         )
 
 
-class _Test:
-    """A condition on one field, which remembers its answers."""
-
-    def __init__(self, condition: Condition, dataset: Dataset) -> None:
-        (self._name,) = condition.fields
-        self._condition = condition
-        self._schema = (_typed(dataset, self._name),)
-        condition.predicate(self._schema)
-        self._known: dict[Value, bool] = {}
-
-    def __call__(self, values: Mapping[str, Value]) -> bool:
-        value = values[self._name]
-        if (answer := self._known.get(value)) is None:
-            answer = self._condition.holds(self._schema, {self._name: value})
-            if len(self._known) < _MEMO:
-                self._known[value] = answer
-        return answer
-
-
-def _typed(dataset: Dataset, name: str) -> TypedField:
-    field = _field(dataset, name)
-    kind = TypedKind(field.type)
-    return TypedField(name=name, kind=kind, unit=field.unit, scale=field.scale)
-
-
-def _field(dataset: Dataset, name: str) -> Field:
-    if (field := dataset.field(name)) is None:
-        message = "the plan names a field that the dataset does not have"
-        raise Malformed(message)
-    return field
-
-
-def _measured(
-    plan: Plan, dataset: Dataset
-) -> Callable[[Mapping[str, Value]], int | None]:
-    """Return what tells how much a row adds: None where it does not count at all.
-
-    Only whole numbers and amounts of money are ever added up. Text, which could name
-    somebody, chooses a cell or a cohort and enters no arithmetic.
-    """
-    name, counts = plan.measure.field, plan.measure.what == "count"
-    if name is None:
-        return lambda _: 1
-    field = _field(dataset, name)
-    if counts:
-        return lambda values: None if values[name] is None else 1
-    if field.type is FieldType.INTEGER:
-        return lambda values: _integer(values[name])
-    if field.type is FieldType.MONEY:
-        return lambda values: _money(values[name])
-    message = "only integers and amounts are summed"
-    raise Malformed(message)
-
-
-def _integer(value: Value) -> int | None:
-    return value if type(value) is int else None
-
-
-def _money(value: Value) -> int | None:
-    """Return an amount in its smallest unit."""
-    return int(value.replace(".", "")) if isinstance(value, str) else None
+def _tests(cohort: Cohort, dataset: Dataset, made: dict[Condition, Test]) -> list[Test]:
+    """Return the tests of a cohort, each made once. Raises `Malformed`."""
+    found = {each: made.get(each) or Test(each, dataset) for each in cohort.filters}
+    made.update(found)
+    return list(found.values())
 
 
 def _chosen(

@@ -20,11 +20,9 @@ Spec: `docs/protocols/fp-map-1.md`.
 
 import asyncio
 import json
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
 
 from crypto import noise
 from crypto.encoding import canonical
@@ -33,7 +31,6 @@ from crypto.kernels.packing import numbers
 from ledger.plans import Party, Plan
 from node.domain.agreement import Agreement
 from node.domain.cells import Amounts, Gathering
-from node.domain.customer import BadCustomer, normalise
 from node.domain.noised import (
     Laplace,
     Noised,
@@ -41,14 +38,11 @@ from node.domain.noised import (
     Spread,
     noised,
 )
-from node.domain.values import BadValue, to_wire
 from node.ports import Clock, Publication, Randomness, Sources, Store
 from node.services.aggregates.earlier import Known, began_at, look
 from node.services.aggregates.kept_tables import read, refused, write
+from node.services.aggregates.scan import scan
 from node.services.aggregates.steps import Refusal, Run
-
-_log = logging.getLogger("fieldpact.tally")
-_TELL_MS: Final = 500.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,39 +198,11 @@ class Tally:
             asyncio.run_coroutine_threadsafe(told, loop).result()
 
         await run.tell("rows", 0, total)
-        await asyncio.to_thread(self._scan, publication, gathering, _tell)
-        return await asyncio.to_thread(gathering.amounts, self.randomness(32))
-
-    def _scan(
-        self,
-        publication: Publication,
-        gathering: Gathering,
-        tell: Callable[[int], None],
-    ) -> None:
-        """Take every sound row. Runs in a thread."""
         dataset = publication.dataset
-        key = dataset.customer
-        needed = [each for each in dataset.fields if each.name in gathering.fields]
-        columns = sorted({key.column, *(each.column for each in needed)})
-        done = left_out = 0
-        told = self.clock.elapsed_ms()
-        for rows in self.sources(dataset).scan(columns):
-            for row in rows:
-                try:
-                    customer = normalise(key.rule, row[key.column])
-                    values = {
-                        each.name: to_wire(each, row[each.column]) for each in needed
-                    }
-                except (BadCustomer, BadValue):
-                    left_out += 1
-                else:
-                    gathering.take(customer, values)
-            done += len(rows)
-            if self.clock.elapsed_ms() - told >= _TELL_MS:
-                told = self.clock.elapsed_ms()
-                tell(done)
-        tell(done)
-        _log.info("%s: %d rows read, %d left out", dataset.id, done, left_out)
+        await asyncio.to_thread(
+            lambda: scan(self.sources(dataset), dataset, gathering, self.clock, _tell)
+        )
+        return await asyncio.to_thread(gathering.amounts, self.randomness(32))
 
     def _cells(self, plan: Plan, amounts: Amounts) -> bytes:
         if (refused := self._tested(plan, amounts.smallest)) is not None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from crypto.errors import Malformed
 from ledger.conditions import Condition
 from ledger.plans import Group, Measure, Plan
 from node.domain.cells import Amounts, Cohort, Gathering
+from node.domain.dataset import Mode
 from tests.support.heat_maps import dataset, signed_plan
 
 DATASET = dataset(Path("/nowhere.csv"))
@@ -155,6 +157,30 @@ def test_cohorts_of_earlier_plans_are_compared_in_the_same_rows() -> None:
     assert found.cohort == 96
     assert found.differences == (2, 75, 4, 96)
     assert found.smallest == 2
+
+
+def test_cohorts_that_cannot_be_evaluated_any_more_are_left_out() -> None:
+    gone = Cohort((Condition.of("one_of", ["gone"], ["a", "b"]),), shared=False)
+    found = gathered(plan(), [row("x"), row("y")], [gone, Cohort((), shared=False)])
+    assert found.differences == (0,)
+
+
+def test_only_fields_that_leave_as_figures_are_looked_at() -> None:
+    """Whatever else a partner names: groups, filters and measures alike."""
+    plain = replace(
+        DATASET,
+        fields=tuple(
+            replace(each, modes=frozenset({Mode.PLAIN})) for each in DATASET.fields
+        ),
+    )
+    for changes in (
+        {},
+        {"groups": (Group(field="vin", grain="value", values=("a",)),)},
+        {"groups": (), "filters": (Condition.of("one_of", ["fault"], ["a", "b"]),)},
+        {"groups": (), "measure": COST},
+    ):
+        with pytest.raises(Malformed, match="not for figures"):
+            Gathering(plan(**changes), plain)
 
 
 def test_a_plan_over_shared_customers_is_over_no_other() -> None:

@@ -45,7 +45,7 @@ def test_shares_are_together_what_a_plan_costs(
     shares = Shares.of(asked)
     assert shares.test + shares.counts + shares.sums == epsilon
     assert shares.test == max(epsilon // 10, 1)
-    assert (shares.sums == 0) is (measure is None or epsilon < 3)
+    assert (shares.sums == 0) is (measure is None or epsilon < 2)
 
 
 def test_cells_below_the_least_cohort_are_all_alike() -> None:
