@@ -324,9 +324,9 @@ async def test_the_event_loop_does_not_wait_for_arithmetic(place: Place) -> None
             compute(psi.multiply, scalar, points),
             compute(psi.multiply, scalar, points),
         )
-    # Twenty milliseconds is what is promised (benchmarks/compute.py measures it);
-    # a machine that runs other tests beside this one is late by itself.
-    assert ticking.worst_ms < 150
+    # Twenty milliseconds is what is promised. A machine that runs other tests beside
+    # this one is late by itself: `benchmarks.compute` tells by how much.
+    assert ticking.worked_ms < 20
 
 
 # --- known answers ----------------------------------------------------------

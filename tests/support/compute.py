@@ -52,12 +52,14 @@ class Ticking:
     """A task that should come round every few milliseconds: how late it was at most.
 
     Attributes:
-        worst_ms: How long the event loop stood still.
+        worst_ms: How long the event loop stood still, for whatever reason.
+        worked_ms: Processor time that was spent on it meanwhile, at most: how long our
+            own code held it up, however many other programs are running.
     """
 
     def __init__(self, every_s: float = 0.002) -> None:
         self._every_s = every_s
-        self.worst_ms = 0.0
+        self.worst_ms = self.worked_ms = 0.0
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._tick())
@@ -70,7 +72,8 @@ class Ticking:
 
     async def _tick(self) -> None:
         while True:
-            before = time.perf_counter()
+            before, worked = time.perf_counter(), time.thread_time()
             await asyncio.sleep(self._every_s)
+            self.worked_ms = max(self.worked_ms, (time.thread_time() - worked) * 1000)
             late = time.perf_counter() - before - self._every_s
             self.worst_ms = max(self.worst_ms, late * 1000)

@@ -18,6 +18,7 @@ from node.errors import Conflict, NotFound, Refused, Unavailable
 from node.ports.aggregates import JobState
 from node.services.aggregates.job_run import Cancelled, KeptRun
 from node.services.aggregates.steps import Refusal
+from tests.support.compute import Ticking, processes
 from tests.support.jobs import (
     CANARY,
     PARTS,
@@ -420,6 +421,16 @@ async def test_progress_is_written_five_times_a_second_at_most(tmp_path: Path) -
         assert (await jobs.list())[0]["done"] == 1000
         await run.tell("count")
         assert (await jobs.list())[0]["stage"] == "count"
+
+
+async def test_the_event_loop_does_not_wait_for_a_job(site: Site) -> None:
+    listed = [f"customer {number}" for number in range(20_000)]
+    async with processes(1) as compute, Ticking() as ticking:
+        jobs = site.jobs(compute)
+        job_id = await jobs.start(signed(), {"customers": listed})
+        await jobs.wait(job_id)
+    assert (await jobs.show(job_id))["state"] == "done"
+    assert ticking.worked_ms < 20
 
 
 # --- several processes ------------------------------------------------------
