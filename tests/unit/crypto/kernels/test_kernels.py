@@ -4,11 +4,13 @@ import secrets
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crypto import psi as plain_psi
 from crypto import vectors
 from crypto.bbs.suite import ORDER
-from crypto.bfv import DecryptionKey, Exhausted, parse_decryption_key
+from crypto.bfv import DecryptionKey, Exhausted, masked_sum, parse_decryption_key
 from crypto.errors import CryptoError, Invalid, InvalidProof, Malformed
 from crypto.kernels import bfv, psi, rows
 from crypto.kernels.packing import (
@@ -51,6 +53,20 @@ def test_what_was_packed_is_unpacked(parts: tuple[bytes, ...]) -> None:
 def test_what_is_cut_off_is_not_unpacked(octets: bytes) -> None:
     with pytest.raises(Malformed):
         unpack(octets)
+
+
+@given(st.lists(st.binary(max_size=40), max_size=8))
+def test_any_parts_are_packed_in_one_way(parts: list[bytes]) -> None:
+    assert unpack(pack(*parts)) == parts
+
+
+@given(st.binary(max_size=64))
+def test_any_octets_unpack_to_what_packs_to_them_or_are_refused(octets: bytes) -> None:
+    try:
+        parts = unpack(octets)
+    except Malformed:
+        return
+    assert pack(*parts) == octets
 
 
 def test_numbers_are_octets_and_back() -> None:
@@ -100,6 +116,14 @@ def test_a_sum_of_masked_rows_is_modulo_t(key: tuple[bytes, bytes]) -> None:
     parts = [bfv.encrypt(NAME, public, most, numbers(each)) for each in shares]
     total = bfv.add(NAME, numbers([8]), *parts)
     assert decrypted(secret, 8, total)[:3] == [2, -2, 8]
+
+
+def test_masked_rows_of_two_sets_are_not_added(key: tuple[bytes, bytes]) -> None:
+    one = DecryptionKey(SET).public.encrypt([1], bound=1)
+    other = DecryptionKey(SETS["bfv-4096-40"]).public.encrypt([1], bound=1)
+    for rows_, bound in (([one, other], 2), ([one, one], SET.most + 1), ([], 1)):
+        with pytest.raises(Malformed):
+            masked_sum(rows_, bound=bound)
 
 
 def test_a_slot_beyond_the_bound_is_refused(key: tuple[bytes, bytes]) -> None:
