@@ -18,10 +18,11 @@ NOTHING: Final = 0
 """The step of a cell that holds zero."""
 HIDDEN: Final = "hidden"
 """The name of the path that holds suppressed cells."""
-_LETTER: Final = 7.2
+_LETTER: Final = 7.0
+_TALL_LETTER: Final = 8.4
 _WIDE_LETTER: Final = 12.2
-"""Widths of letters at 12 units, narrow and East Asian."""
-_LABEL: Final = 132
+"""Widths of letters at 12 units: small ones, digits and capitals, East Asian ones."""
+_LABEL: Final = 140
 _LABEL_GAP: Final = 8
 _COLUMN_LABEL: Final = 20
 
@@ -142,17 +143,14 @@ def draw(
 
 def width_of(text: str) -> float:
     """Return about how wide a text is at 12 units."""
-    return sum(
-        _WIDE_LETTER if unicodedata.east_asian_width(letter) in "WF" else _LETTER
-        for letter in text
-    )
+    return sum(map(_width, text))
 
 
 def shortened(text: str, width: float) -> str:
     """Return as much of a text as fits, with an ellipsis where some does not."""
     if width_of(text) <= width:
         return text
-    while text and width_of(text) > width - _LETTER * 1.5:
+    while text and width_of(text) > width - _WIDE_LETTER:
         text = text[:-1]
     return f"{text.rstrip()}…"
 
@@ -178,6 +176,12 @@ def _spread_out(place: int, steps: int) -> int:
     if steps == 1:
         return HEAT_STEPS - 2
     return 1 + round(place * (HEAT_STEPS - 1) / (steps - 1))
+
+
+def _width(letter: str) -> float:
+    if unicodedata.east_asian_width(letter) in "WF":
+        return _WIDE_LETTER
+    return _TALL_LETTER if letter.isdigit() or letter.isupper() else _LETTER
 
 
 def _box(x: float, y: float, width: float, height: float) -> str:

@@ -270,5 +270,8 @@ def _row(name: str, cells: Sequence[int | None], write: Write) -> Row:
 
 
 def _short(group: ResultGroup, value: str) -> str:
-    """Return a column's label where there is little room."""
-    return value[5:] if group.grain in {"day", "week"} else label(group, value)
+    """Return a column's label where there is little room; years where there are two."""
+    one_year = len({each[:4] for each in group.values}) == 1
+    if group.grain in {"day", "week"} and one_year:
+        return value[5:]
+    return label(group, value)

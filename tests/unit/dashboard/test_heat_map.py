@@ -117,6 +117,15 @@ def test_periods_are_called_what_one_calls_them(
     assert label(found, value) == said
 
 
+def test_weeks_of_two_years_are_labelled_with_their_years() -> None:
+    def labels(*weeks: str) -> list[str]:
+        seen = drawn(result(group("week", *weeks, grain="week")))
+        return [text for _, text in seen.parts[0].drawing.columns]
+
+    assert labels("2026-12-14", "2026-12-21")[0] == "12-14"
+    assert labels("2026-12-28", "2027-01-04")[0] == "2026-12-28"
+
+
 # --- what is shown, and what is left out
 
 
