@@ -6,7 +6,8 @@
                and       2,800 to 4,399    CSV
 
 So the car maker shares 800 customers with its battery supplier and 400 with the
-charging operator, and those two share 800.
+charging operator, and those two share 800. The car maker's CRM also holds what its
+vehicles reported: `faults`.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from examples.demo import faults
 from examples.demo.customers import Customer, Record, record
 
 _HERE: Final = Path(__file__).parent
@@ -92,10 +94,14 @@ class Company:
             crm.execute(f"CREATE TABLE orders ({', '.join(_COLUMNS)})")
             marks = ", ".join("?" * len(_COLUMNS))
             crm.executemany(f"INSERT INTO orders VALUES ({marks})", rows)  # noqa: S608
+        if self.key == "maker":
+            faults.write(file)
         return f"sqlite:///{file}"
 
     def values(self) -> Iterator[str]:
         """Return every value of the CRM as it would look in JSON or in text.
+
+        Of faults, those that are about one vehicle; codes and weeks are words.
 
         States and dates are in quotes, as in JSON: without them they are words
         that anybody may use.
@@ -104,6 +110,7 @@ class Company:
             yield from (each.key, each.amount, each.contact, each.phone)
             yield from _names(each.customer)
             yield from (json.dumps(each.stage), json.dumps(each.due))
+        yield from faults.values(self.key)
 
 
 def _names(customer: Customer) -> tuple[str, str, str]:

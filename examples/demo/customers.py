@@ -63,8 +63,8 @@ def customer(number: int) -> Customer:
 
 def credit_code(number: int) -> str:
     """Return a unified social credit code (GB 32100) of the region 99."""
-    region = f"99{_choose(100, 'district', number):02d}00"
-    body = f"91{region}MA{number:06d}{_choose(10, 'body', number)}"
+    region = f"99{choose(100, 'district', number):02d}00"
+    body = f"91{region}MA{number:06d}{choose(10, 'body', number)}"
     return body + uscc.calc_check_digit(body)
 
 
@@ -77,23 +77,24 @@ def record(company: str, number: int, stages: tuple[str, ...]) -> Record:
         stages: The words it has for the state of an order.
     """
 
-    def choose(what: str, count: int) -> int:
-        return _choose(count, company, what, number)
+    def pick(what: str, count: int) -> int:
+        return choose(count, company, what, number)
 
-    amount = 100_000_00 + choose("amount", 9_000_000_00)
-    given = words.GIVEN[choose("given", len(words.GIVEN))]
-    due = _FIRST_DUE + datetime.timedelta(days=choose("due", 720))
+    amount = 100_000_00 + pick("amount", 9_000_000_00)
+    given = words.GIVEN[pick("given", len(words.GIVEN))]
+    due = _FIRST_DUE + datetime.timedelta(days=pick("due", 720))
     return Record(
-        key=f"{company[:2].upper()}-{choose('key', 10**6):06d}-{number:05d}",
+        key=f"{company[:2].upper()}-{pick('key', 10**6):06d}-{number:05d}",
         customer=customer(number),
-        stage=stages[choose("stage", len(stages))],
+        stage=stages[pick("stage", len(stages))],
         due=due.isoformat(),
         amount=f"{amount // 100}.{amount % 100:02d}",
-        contact=words.FAMILY[choose("family", len(words.FAMILY))] + given,
-        phone=f"12{choose('phone', 10**9):09d}",
+        contact=words.FAMILY[pick("family", len(words.FAMILY))] + given,
+        phone=f"12{pick('phone', 10**9):09d}",
     )
 
 
-def _choose(count: int, *what: object) -> int:
+def choose(count: int, *what: object) -> int:
+    """Return a number below `count`: always the same for the same `what`."""
     seed = "/".join(map(str, ("fieldpact demo", *what)))
     return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big") % count

@@ -48,6 +48,10 @@ class Teller:
             table.add_column(name, overflow="fold")
         for row in rows[1:]:
             table.add_row(*map(Text, row))
+        self.beside(table)
+
+    def beside(self, table: Table) -> None:
+        """Show a table beside the margin."""
         grid = Table.grid()
         grid.add_row("      ", table)
         self._console.print(grid)

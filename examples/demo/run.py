@@ -8,6 +8,7 @@ import httpx
 from examples.demo import books, proofs
 from examples.demo.calls import Unexpected
 from examples.demo.consortium import Consortium
+from examples.demo.counted import Counted
 from examples.demo.narration import Teller
 from examples.demo.story import Story
 from examples.desk import Refused
@@ -33,6 +34,7 @@ def run(world: Consortium, tell: Teller, *, began: float) -> int:
     tell.more(f"{time.monotonic() - began:.1f} s after the start")
     story.ask()
     story.prove()
+    Counted(world, story.calls, tell).play()
     story.attack()
     story.wear_out()
     story.turn_round()

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from examples.demo import faults
 from examples.demo.companies import COMPANIES, MAKER, OPERATOR, SUPPLIER
 from examples.demo.leaks import CannotLook, told
 from examples.federation import free_ports
@@ -35,7 +37,7 @@ def test_the_data_are_the_same_on_every_machine() -> None:
             digest.update(value.encode())
 
     assert digest.hexdigest() == (
-        "8a3942574651845dbfa35f27db6209513f1033ef5ed93c0d5ac2b685cc0be5c0"
+        "22c3652763c1a7d696edb0bd64792b009184d74158fbdda621961e23406873d1"
     )
 
 
@@ -54,6 +56,25 @@ def test_credit_codes_are_valid_and_of_no_real_authority() -> None:
         for code in company.records:
             assert normalise("uscc", code) == code
             assert code[2:4] == "99"
+
+
+def test_vehicles_are_nobodys_and_some_are_in_both_lists() -> None:
+    owners = {each.vin for each in faults.faults()}
+    packs = set(faults.packs())
+
+    assert (len(owners), len(packs), len(owners & packs)) == (640, 480, 320)
+    for vin in owners | packs:
+        assert re.fullmatch("0FP[0-9A-HJ-NPR-Z]{14}", vin)
+    assert {each.phone[:2] for each in faults.faults()} == {"12"}
+
+
+def test_vehicles_are_searched_for_in_what_either_company_sent() -> None:
+    searched = {company.key: set(company.values()) for company in COMPANIES}
+    fault, pack = faults.faults()[0], faults.packs()[-1]
+
+    assert {fault.vin, fault.phone, fault.yuan, fault.number} <= searched["maker"]
+    assert pack in searched["supplier"]
+    assert pack not in searched["maker"] | searched["operator"]
 
 
 # --- the search
@@ -75,6 +96,11 @@ def test_a_value_is_found_as_utf8_and_as_json_escapes_it() -> None:
     sent = [NAME.encode(), json.dumps([NAME, NAME]).encode()]
 
     assert told(sent, [PHONE, NAME]) == {NAME: 3}
+
+
+def test_a_value_is_found_right_after_what_begins_like_it() -> None:
+    assert told([PHONE[:6].encode() + PHONE.encode()], [PHONE]) == {PHONE: 1}
+    assert told([b"\x00" + PHONE.encode() * 2], [PHONE, "]^-x\\\n2"]) == {PHONE: 2}
 
 
 def test_a_value_is_not_found_where_it_is_not() -> None:
