@@ -266,7 +266,6 @@ def _services(
         identity=identity,
         send=send,
         clock=clock,
-        randomness=randomness,
         agreeing=keys.x25519,
         snapshots=snapshots,
     )

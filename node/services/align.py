@@ -20,6 +20,7 @@ from typing import Any
 from crypto.encoding import b64u, unb64u
 from crypto.errors import Malformed
 from crypto.keys import X25519Key
+from crypto.stream import stream
 from crypto.tokens import customer_token
 from ledger.snapshots import declaration_hash
 from node.domain.agreement import Agreement, Status
@@ -30,7 +31,6 @@ from node.ports import (
     Declaration,
     Identity,
     KeptAgreement,
-    Randomness,
     Store,
     UnitOfWork,
 )
@@ -48,7 +48,6 @@ class Align:
     identity: Identity
     send: Send
     clock: Clock
-    randomness: Randomness
     agreeing: X25519Key
     snapshots: KeepSnapshots
 
@@ -98,8 +97,9 @@ class Align:
         agreement = (await self._kept(agreement_id, Role.CONSUMER)).agreement
         tokens = set(await asyncio.to_thread(self.tokens, agreement, customers))
         size = _padded(len(tokens))
-        while len(tokens) < size:
-            tokens.add(self.randomness(32))
+        tokens |= await asyncio.to_thread(
+            self._padding, agreement_id, size - len(tokens)
+        )
         declaration = await asyncio.to_thread(_declaration, tokens)
         # Before it is sent: by its order we know where answers must lead.
         await self.store.write(
@@ -113,6 +113,17 @@ class Align:
             lambda work: work.agreements.own_taken(agreement_id, declaration.hash)
         )
         return size
+
+    def _padding(self, agreement_id: str, count: int) -> set[bytes]:
+        """Return tokens of nobody, by which nobody but us tells them from others.
+
+        Under one agreement they are the same every time: what stays in a declaration
+        and what goes tells of no token whether it is a customer's, and who declares
+        the same again, as an answer was lost, sends the same.
+        """
+        key = self.agreeing.storage_key(f"padding/{agreement_id}")
+        octets = stream(key)(32 * count)
+        return {octets[32 * n : 32 * (n + 1)] for n in range(count)}
 
     async def receive(self, sender: str, agreement_id: str, body: Any) -> None:
         """Keep a consumer's declaration, and which of its customers we know.
@@ -138,6 +149,8 @@ class Align:
         )
 
         def _keep(work: UnitOfWork) -> None:
+            if work.agreements.declaration_hash(agreement_id) == declaration.hash:
+                return  # it was taken before, and the answer was lost
             if not work.receipts.count_call(f"{agreement_id}#declared", day, 1):
                 detail = "Customers can be declared once a day (UTC)."
                 raise Conflict("customers.declared", detail)

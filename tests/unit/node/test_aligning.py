@@ -82,6 +82,35 @@ async def test_a_declaration_whose_reply_was_lost_may_hold(world: World) -> None
     ]  # fmt: skip
 
 
+async def test_what_was_taken_is_taken_again_when_the_reply_was_lost(
+    world: World,
+) -> None:
+    world.clock.advance(days=1)
+    world.wire.lose.append("/customers")
+    align = world.supplier.services.align
+    with pytest.raises(Unavailable, match=r"partner\.unavailable"):
+        await align.declare(world.agreement, SHARED[:2])
+
+    await align.declare(world.agreement, SHARED[:2])
+
+    with pytest.raises(Unavailable, match=r"partner\.refused"):
+        await align.declare(world.agreement, SHARED[:1])
+
+
+async def test_padding_stays_when_customers_come_and_go(world: World) -> None:
+    before = (await declared(world.maker, world.agreement)).tokens
+    world.clock.advance(days=1)
+    await world.align(world.agreement, SHARED[:2])
+    after = (await declared(world.maker, world.agreement)).tokens
+
+    def split(tokens: bytes) -> set[bytes]:
+        return {tokens[at : at + 32] for at in range(0, len(tokens), 32)}
+
+    assert len(before) == len(after)
+    assert len(split(before) - split(after)) == 1
+    assert len(split(after) - split(before)) == 1
+
+
 async def test_a_declaration_that_did_not_arrive_does_not_hold(world: World) -> None:
     world.clock.advance(days=1)
     world.wire.cut.add("/customers")
