@@ -61,10 +61,9 @@ class Rows:
             call.publication,
             run,
             masks=masks,
+            size=size,
             declaration=declaration,
         )
-        if found.size != size:
-            raise Refusal("plan.mismatch")
 
         async def _masks() -> bytes:
             return call.payload
@@ -126,6 +125,7 @@ class Rows:
             call.publication,
             run,
             masks=masks,
+            size=size,
             declaration="",
         )
         return found, masks

@@ -110,13 +110,15 @@ class Tally:
         run: Run,
         *,
         masks: Sequence[int],
+        size: int,
         declaration: str,
     ) -> Rows:
         """Return what each declared customer adds, and the noised figures of segments.
 
         Args:
             masks: Of each segment, a bit for each position; no two have one in common.
-            declaration: Hash of the declaration that they are about.
+            size: Positions in the declaration that they are about.
+            declaration: Its hash.
 
         Raises:
             Refusal: As `cells`; and `plan.mismatch`: another was declared since.
@@ -124,14 +126,14 @@ class Tally:
 
         async def _make() -> bytes:
             known = await self._known(plan, party, agreement)
-            if known.declaration != declaration:
+            # Before anything is noised: else a test would be had for nothing.
+            if (known.declaration, known.size) != (declaration, size):
                 raise Refusal("plan.mismatch")
             amounts = await self._gather(plan, publication, known, run)
             return await asyncio.to_thread(self._rows, plan, amounts, known, masks)
 
         kept = await run.once("rows", _make, secret=True)
         table, matrix = await asyncio.to_thread(read, plan, kept)
-        size = len(matrix) // 8 // plan.cell_count
         return Rows(size=size, matrix=matrix, noised=table)
 
     async def customer_values(

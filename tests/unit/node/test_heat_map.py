@@ -257,6 +257,32 @@ async def test_an_owner_that_opens_something_else_is_found_out(world: World) -> 
         await world.ask(world.plan())
 
 
+@pytest.mark.parametrize("step", ["table", "open"])
+@pytest.mark.parametrize("lie", [b"", b"none", pack(b"", b"")])
+async def test_an_owner_that_sends_no_table_is_found_out(
+    world: World, step: str, lie: bytes
+) -> None:
+    world.calls.lies[step] = lambda told: replace(told, payload=lie)
+    with pytest.raises(Unavailable, match=r"partner\.malformed"):
+        await world.ask(world.plan())
+
+
+async def test_inputs_that_no_mode_has_are_refused(world: World) -> None:
+    with pytest.raises(BadRequest, match="Give weights only"):
+        await world.ask(world.plan(), {"customers": ["VIN000001"]})
+    assert not world.calls.sent
+
+
+def test_the_first_step_of_each_mode_is_paid_for(world: World) -> None:
+    steps, plan = world.owner.steps, world.plan().plan
+    assert [step for step in steps if world.owner.charges(plan, step)] == [
+        "table",
+        "rows",
+        "apply",
+    ]
+    assert steps[-1] == "open"
+
+
 # --- flip -------------------------------------------------------------------
 
 
@@ -317,6 +343,14 @@ async def test_flipped_sums_that_could_overflow_are_refused(world: World) -> Non
         await world.ask(plan, key | {"weights": [2**36] * 12})
     result = await world.ask(plan, key | {"weights": [2**20] * 12})
     assert max(result["cells"]) > 2**20
+
+
+async def test_flipped_only_so_many_weights_are_applied(world: World) -> None:
+    plan, key = world.flipped()
+    for number in range(16):
+        await world.ask(plan, key | {"weights": [number] * 12})
+    with pytest.raises(Conflict, match="weighed 16 times"):
+        await world.ask(plan, key | {"weights": [99] * 12})
 
 
 # --- mode R -----------------------------------------------------------------

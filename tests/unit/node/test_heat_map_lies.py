@@ -229,6 +229,16 @@ async def test_an_owner_whose_sums_cannot_be_is_found_out(world: World) -> None:
         await world.ask(plan, key)
 
 
+async def test_sums_that_are_too_large_are_found_out(world: World) -> None:
+    plan, key = world.flipped()
+    public = unpack(unb64u(key["key"]))[1]
+    most = PARAMETERS.most
+    row = kernels.encrypt(NAME, public, numbers([most]), numbers([most // 8] * 12))
+    world.calls.lies["apply"] = lambda told: replace(told, payload=pack(row))
+    with pytest.raises(Unavailable, match="adds up to what cannot be"):
+        await world.ask(plan, key)
+
+
 @pytest.mark.parametrize("hidden", [None, [0], [0, 0, -1], ["0", 0, 0]])
 async def test_an_owner_tells_how_many_cells_are_suppressed(
     world: World, hidden: Any
@@ -412,6 +422,18 @@ async def test_masks_over_an_earlier_declaration_are_refused(world: World) -> No
         await world.ask(plan, inputs)
 
 
+async def test_masks_of_another_size_than_the_declaration_are_refused_unnoised(
+    world: World,
+) -> None:
+    """A test that is not paid for would tell how large a cohort is, bit by bit."""
+    even, _ = declared(world)
+    masks = write_masks(128, [[at for at in even if at < 128]])
+    plan, _ = world.segmented(masks, ("even",))
+    with pytest.raises(Refused, match=r"plan\.mismatch"):
+        await first_step(world, plan, masks, size=128)
+    assert not world.step(plan).kept
+
+
 async def test_arguments_of_rows_are_those_of_the_protocol(world: World) -> None:
     plan, inputs = halves(world)
     with pytest.raises(Refused, match=r"request\.malformed"):
@@ -433,6 +455,25 @@ async def test_sums_that_no_slot_holds_are_refused(world: World) -> None:
     measure = Measure(what="sum", field="cost", bound=2**40)
     plan, inputs = halves(world, measure=measure)
     with pytest.raises(Refused, match=r"aggregate\.bound"):
+        await world.ask(plan, inputs)
+
+
+@pytest.mark.parametrize("lie", [b"", b"none", pack(b"", b"")])
+async def test_an_owner_that_sends_no_rows_is_found_out(
+    world: World, lie: bytes
+) -> None:
+    plan, inputs = halves(world)
+    world.calls.lies["rows"] = lambda told: replace(told, payload=lie)
+    with pytest.raises(Unavailable, match="holds no rows"):
+        await world.ask(plan, inputs)
+
+
+async def test_an_owner_that_tells_other_sums_than_asked_for_is_found_out(
+    world: World,
+) -> None:
+    plan, inputs = halves(world)
+    world.calls.lies["open"] = lambda told: replace(told, payload=told.payload[8:])
+    with pytest.raises(Unavailable, match="another number of cells"):
         await world.ask(plan, inputs)
 
 

@@ -16,6 +16,7 @@ from ledger.conditions import Condition
 from ledger.plans import Group, Kind, Measure, Plan
 from node.domain.noised import Noised
 from node.errors import Unavailable
+from node.services.aggregates.earlier import began_at
 from node.services.aggregates.steps import Refusal
 from node.services.aggregates.tally import Tally
 from tests.support.heat_maps import (
@@ -211,6 +212,17 @@ async def test_plans_of_earlier_periods_are_not_compared(world: World) -> None:
     )
     told = await refused(world, world.plan(filters=(above(90_000),)).plan)
     assert str(told) == "plan.narrowing"
+
+
+async def test_an_allowance_for_always_compares_with_all_plans(world: World) -> None:
+    allowance = agreement().terms.allowance
+    assert allowance is not None
+    terms = replace(agreement().terms, allowance=replace(allowance, period="always"))
+    under = replace(agreement(), terms=terms)
+    assert began_at(under, NOW) == datetime.datetime(1970, 1, 1, tzinfo=NOW.tzinfo)
+    assert began_at(agreement(), NOW) == datetime.datetime(
+        2026, 10, 1, tzinfo=NOW.tzinfo
+    )
 
 
 async def test_a_plan_that_was_refused_was_not_answered(world: World) -> None:
