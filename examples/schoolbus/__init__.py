@@ -1,0 +1,1 @@
+"""Heat maps of school buses' real breakdowns (`docs/tutorial-figures.md`)."""

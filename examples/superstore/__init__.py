@@ -1,0 +1,1 @@
+"""A real shop as three companies with common customers (`docs/tutorial-figures.md`)."""
