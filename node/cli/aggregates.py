@@ -1,20 +1,18 @@
 """`aggregate`: ask partners for a figure over their customers, as a file drafts it."""
 
-import datetime
-import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final
 
 import typer
 from rich.progress import Progress
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from ledger.conditions import ordered
-from node.cli.asking import Rule, key_of
+from node.cli.asking import Rule
+from node.cli.budget import tell_cost
+from node.cli.drafts import read_draft
 from node.cli.figures import show_result
 from node.cli.jobs import watch
 from node.cli.output import (
@@ -28,20 +26,10 @@ from node.cli.output import (
     reported,
 )
 from node.cli.progress import columns
-from node.domain.dataset import FieldType
 from node.domain.decision import DENIALS
-from node.domain.predicates import FITTING, PredicateGrant
-from node.domain.where import parse_where
-from node.errors import BadRequest
 
-_EPSILON: Final = re.compile(r"(0|[1-9]\d{0,2})(\.\d{1,6})?")
-_MEMBERS: Final = frozenset(
-    {
-        *("kind", "mode", "agreements", "purpose", "groups", "measure", "where"),
-        *("cohort", "contribution", "epsilon", "k_min", "totals", "customers"),
-        *("ours", "weights", "segments"),
-    }
-)
+_FEW: Final = 6
+"""Labels that are all written out."""
 
 
 def aggregate(
@@ -59,13 +47,13 @@ def aggregate(
 
     The file names the agreements and what is wanted; the node draws a plan up, signs
     it, and carries it out as a job. It ends with 3 if a partner refused, and with
-    --look if an agreement does not grant it.
+    --look if an agreement does not grant it or its budget has not enough left.
     """
     api = Management.of(settings_file)
     with reported():
-        draft = _draft(file, rule, api)
+        draft = read_draft(file, rule, api)
     if look:
-        _show_look(api.post("/management/aggregates/look", draft), as_json=as_json)
+        _look(api, draft, as_json=as_json)
         return
     begun = api.post("/management/aggregates", draft)
     if not wait:
@@ -81,107 +69,69 @@ def aggregate(
         raise typer.Exit(Exit.DENIED if refused else Exit.ERROR)
 
 
-def _draft(file: Path, rule: str, api: Management) -> dict[str, Any]:
-    """Read a draft; return it as the node takes it.
-
-    Raises:
-        BadRequest: Naming the member and the mend.
-    """
-    given = _plain(_read(file))
-    if not isinstance(given, dict) or set(given) - _MEMBERS:
-        unknown = sorted(set(given) - _MEMBERS) if isinstance(given, dict) else []
-        _refuse(
-            file, f"unknown members: {', '.join(unknown)}" if unknown else "no plan"
-        )
-    here = file.parent
-    draft = {name: each for name, each in given.items() if name not in _TRANSLATED}
-    if (epsilon := given.get("epsilon")) is not None:
-        draft["epsilon_micro"] = _micro(file, str(epsilon))
-    if where := given.get("where"):
-        grants = _grants(api, given.get("agreements") or [])
-        found = ordered(parse_where(text, grants) for text in where)
-        draft["filters"] = [condition.to_json() for condition in found]
-    if customers := given.get("customers"):
-        draft["customers"] = _customers(here, customers, rule)
-    if segments := given.get("segments"):
-        draft["segments"] = {
-            label: _customers(here, each, rule) for label, each in segments.items()
-        }
-    return draft
-
-
-_TRANSLATED: Final = frozenset({"epsilon", "where", "customers", "segments"})
-
-
-def _read(file: Path) -> Any:
-    try:
-        return YAML(typ="safe").load(file.read_text("utf-8"))
-    except (OSError, YAMLError, UnicodeDecodeError) as error:
-        detail = f"{file} cannot be read as YAML."
-        raise BadRequest("plan.unreadable", detail) from error
-
-
-def _plain(value: Any) -> Any:
-    """Return what YAML reads, with days as text."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return value.isoformat() if isinstance(value, datetime.date) else value
-
-
-def _micro(file: Path, text: str) -> int:
-    if not _EPSILON.fullmatch(text):
-        _refuse(file, "epsilon is a number with at most six decimals, like 0.5")
-    return int(Decimal(text) * 1_000_000)
-
-
-def _customers(here: Path, given: str | Sequence[Any], rule: str) -> list[str]:
-    """Return normalised keys: of a list, or of a file with one on each line."""
-    if isinstance(given, str):
-        file = here / given
-        try:
-            lines = file.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            detail = f"{file} cannot be read as a list of customers."
-            raise BadRequest("customers.unreadable", detail) from error
-        given = [line for line in lines if line.strip()]
-    return [key_of(rule, str(each)) for each in given]
-
-
-def _grants(api: Management, agreements: Sequence[str]) -> list[PredicateGrant]:
-    """Return how the agreements type their fields, as conditions are read by."""
-    found = {}
-    for item in api.get("/audit/agreements")["items"]:
-        for each in item["aggregates"] if item["id"] in agreements else ():
-            kind = FieldType(each["type"])
-            found[each["field"]] = PredicateGrant(
-                field=each["field"],
-                type=kind,
-                unit=each["unit"],
-                scale=each["scale"],
-                operators=tuple(sorted(FITTING[kind])),
-                probes=1,
-            )
-    return [*found.values()]
-
-
-def _refuse(file: Path, why: str) -> NoReturn:
-    raise BadRequest("plan.draft", f"{file}: {why}.")
-
-
-def _show_look(found: Mapping[str, Any], *, as_json: bool) -> None:
-    in_the_way = {did: codes for did, codes in found["unmet"].items() if codes}
+def _look(api: Management, draft: Mapping[str, Any], *, as_json: bool) -> None:
+    found = api.post("/management/aggregates/look", draft)
     if as_json:
         print_json(found)
     else:
-        print_json(found["plan"]["plan"])
-        for did, codes in in_the_way.items():
-            out.print(f"✗ {did}: {', '.join(codes)}", markup=False)
-        if not in_the_way:
-            out.print("✓ granted, as far as the agreements say")
-    if in_the_way:
+        _show_look(found)
+    costs = api.post("/management/budget", found["plan"])
+    if not as_json and found["plan"]["plan"]["epsilon_micro"]:
+        tell_cost(costs)
+    if _in_the_way(found) or not all(each["fits"] for each in costs["parties"]):
         raise typer.Exit(Exit.DENIED)
+
+
+def _show_look(found: Mapping[str, Any]) -> None:
+    """Show a plan as people read it, and what stands in its way."""
+    plan = found["plan"]["plan"]
+    out.print(" · ".join(_in_words(plan)), markup=False)
+    for party in plan["parties"]:
+        whom = f"{party['did']}, {party['dataset']}, {party['agreement']}"
+        out.print(f"  asked of {whom}", markup=False)
+    for name, each in _members(plan):
+        out.print(f"  {name} {each}", markup=False)
+    for did, codes in _in_the_way(found).items():
+        out.print(f"✗ {did}: {', '.join(codes)}", markup=False)
+    if not _in_the_way(found):
+        out.print("✓ granted, as far as the agreements say")
+
+
+def _in_the_way(found: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    return {did: codes for did, codes in found["unmet"].items() if codes}
+
+
+def _in_words(plan: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{plan['kind']} {plan['mode']}".rstrip()
+    yield f"for {plan['purpose']}"
+    if plan["size"]:
+        yield f"our customers in a list of {plan['size']:,}"
+    else:
+        cells = prod(len(group["values"]) for group in plan["groups"])
+        yield f"{cells:,} cell{'s' if cells != 1 else ''}"
+    yield f"epsilon {_epsilon(plan['epsilon_micro'])}"
+    yield f"at least {plan['k_min']:,} customers"
+
+
+def _members(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    measure = plan["measure"]
+    for group in plan["groups"]:
+        grain = "" if group["grain"] == "value" else f", a {group['grain']} each"
+        yield "by", f"{group['field']}{grain}: {_few(group['values'])}"
+    if measure["field"]:
+        bound = f", {measure['bound']:,} smallest units of each customer at most"
+        yield measure["what"], measure["field"] + bound
+    for condition in plan["filters"]:
+        values = ", ".join(map(str, condition["values"]))
+        yield "where", f"{' '.join(condition['fields'])} {condition['is']} {values}"
+    if plan["cohort"] != "all":
+        yield "over", f"{plan['cohort']} customers"
+
+
+def _few(labels: Sequence[str]) -> str:
+    if len(labels) <= _FEW:
+        return ", ".join(labels)
+    return f"{labels[0]}, {labels[1]} … {labels[-1]} ({len(labels):,})"
 
 
 def _show(job: Mapping[str, Any]) -> None:
@@ -192,5 +142,9 @@ def _show(job: Mapping[str, Any]) -> None:
         said = job["error"] or {"code": job["state"], "detail": ""}
         out.print(f"✗ {said['code']} {said['detail']}".rstrip(), markup=False)
     if job["spent"]:
-        out.print(f"epsilon {job['spent'] / 1_000_000:g} spent", style="dim")
+        out.print(f"epsilon {_epsilon(job['spent'])} spent", style="dim")
     out.print(f"job {job['id']}", style="dim")
+
+
+def _epsilon(micro: int) -> str:
+    return f"{(Decimal(micro) / 1_000_000).normalize():f}"

@@ -117,12 +117,13 @@ def _show_cost(found: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        _tell_cost(found)
+        tell_cost(found)
     if not all(each["fits"] for each in found["parties"]):
         raise typer.Exit(Exit.DENIED)
 
 
-def _tell_cost(found: Mapping[str, Any]) -> None:
+def tell_cost(found: Mapping[str, Any]) -> None:
+    """Say what a plan would cost each party, and whether that fits."""
     for each in found["parties"]:
         mark = "✓" if each["fits"] else "✗"
         cost = f"costs {epsilon(each['cost'])}, {epsilon(each['left'])} is left"

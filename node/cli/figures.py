@@ -44,12 +44,14 @@ def tables(result: Mapping[str, Any], width: int) -> Iterator[Table]:
     Args:
         width: Columns of the terminal; what does not fit goes into a table below.
     """
+    shown = (amount(result, cell) for cell in result["cells"] if cell is not None)
+    longest = max(map(len, shown), default=0)
     for part in _parts(result):
-        widest = max(map(len, (*part.across, *map(part.written, part.cells)))) + 4
+        column = max(longest + 2, *map(len, part.across))
         room = width - max(map(len, (part.down_name, *part.down)))
-        most = max(1, room // widest)
+        most = max(1, room // (column + 2))
         for first in range(0, len(part.across), most):
-            yield part.table(first, first + most)
+            yield part.table(first, first + most, column)
 
 
 def legend(result: Mapping[str, Any]) -> str:
@@ -114,19 +116,19 @@ class _Part:
     def written(self, cell: int | None) -> str:
         return HIDDEN if cell is None else amount(self.result, cell)
 
-    def table(self, first: int, end: int) -> Table:
+    def table(self, first: int, end: int, column: int) -> Table:
         title = " · ".join(self.outer) or None
         table = Table(title=title, box=None, title_justify="left", pad_edge=False)
         table.add_column(self.down_name, no_wrap=True)
         for label in self.across[first:end]:
-            table.add_column(label, justify="right", no_wrap=True)
+            table.add_column(label, justify="right", no_wrap=True, min_width=column)
         for label, cells in zip(self.down, self.rows(), strict=True):
             table.add_row(Text(label), *map(self._shaded, cells[first:end]))
         return table
 
     def _shaded(self, cell: int | None) -> Text:
         if cell is None:
-            return Text(HIDDEN, style="dim")
+            return Text(f"{HIDDEN}  ", style="dim")
         number = min(len(_SHADES) * abs(cell) // self.most, len(_SHADES) - 1)
         shade, style = _SHADES[number]
         return Text(f"{self.written(cell)} {shade}", style=style)

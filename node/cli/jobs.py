@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.progress import Progress, TaskID
 
+from node.cli.figures import show_result
 from node.cli.output import (
     AsJson,
     Exit,
@@ -127,7 +128,7 @@ def _show(found: Mapping[str, Any]) -> None:
     if found["spent"]:
         out.print(f"  {found['spent'] / 1e6:g} of epsilon spent", markup=False)
     if found["result"] is not None:
-        print_json(found["result"])
+        show_result(found["result"])
 
 
 def _row(each: Mapping[str, Any]) -> tuple[str, ...]:

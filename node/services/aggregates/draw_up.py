@@ -16,6 +16,7 @@ from node.domain.agreement import Agreement, render_instant
 from node.domain.draft import HOLDS, Draft
 from node.domain.granted import unmet
 from node.domain.negotiation import Role
+from node.domain.weights import Weights
 from node.errors import BadRequest, NotFound
 from node.ports import Clock, Randomness, Store
 from node.ports.aggregates import Compute
@@ -109,6 +110,8 @@ class DrawUp:
             )
         except Malformed as error:
             raise BadRequest("plan.draft", f"{error}.") from error
+        if "weights" in inputs:  # a mistake in them is told now, not by the job
+            Weights.of(plan, inputs["weights"])
         return self.sign(plan), inputs, agreements
 
     async def _agreements(self, draft: Draft) -> list[Agreement]:

@@ -99,6 +99,16 @@ async def test_the_supplier_weighs_cells_that_it_never_sees(world: Companies) ->
     assert [each.step for each in receipts(world, job)] == ["apply"]
 
 
+async def test_weights_of_other_cells_are_refused_before_anything_is_sent(
+    world: Companies,
+) -> None:
+    draft = world.draft(mode="C", weights={"code": {"P9999": 3}}, **HEAT)
+
+    answer = await world.asker.manage("/management/aggregates", draft, expect=400)
+
+    assert answer["code"] == "weights.malformed"
+
+
 async def test_two_companies_count_whom_they_share(world: Companies) -> None:
     job = await world.ask(
         kind="intersection", mode="count", customers=ASKED, measure={"what": "count"}
