@@ -1,7 +1,9 @@
 """Whether workers compute what they computed when this was written."""
 
+import asyncio
 import logging
 
+from crypto import noise
 from crypto.errors import CryptoError
 from crypto.kernels import selftest
 from node.errors import Unavailable
@@ -33,6 +35,9 @@ class Readied:
         said = self._why
         try:
             await self._compute(selftest.check)
+            # Noise is drawn in this process: what draws it is loaded now, as that
+            # takes a fifth of a second in which nobody is answered.
+            await asyncio.to_thread(noise.check)
         except CryptoError as error:
             self._wrong = True
             self._why = f"Workers do not compute as they should: {error}."

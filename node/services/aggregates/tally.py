@@ -160,8 +160,9 @@ class Tally:
         async def _make() -> bytes:
             known = await self._known(plan, party, agreement)
             amounts = await self._gather(plan, publication, known, run)
-            return canonical(
-                {name: cells[0] for name, cells in amounts.by_customer.items()}
+            found = amounts.by_customer
+            return await asyncio.to_thread(
+                lambda: canonical({name: cells[0] for name, cells in found.items()})
             )
 
         kept = await run.once("values", _make, secret=True)
