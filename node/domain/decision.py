@@ -113,7 +113,6 @@ AFTER_POLICY: Final = frozenset(
         "commitment.mismatch",
         "customer.not_shared",
         "key.mismatch",
-        "parameters.unknown",
         "plan.narrowing",
         "points.malformed",
         "result.mismatch",
@@ -466,12 +465,6 @@ DENIALS: Final[Mapping[str, Denial]] = MappingProxyType(
             "所发送内容与先前承诺不符。",
             "Send exactly what the commitment was made of, or draw up a new plan.",
             "请发送与承诺一致的内容，或重新拟定计划。",
-        ),
-        "parameters.unknown": _denial(
-            "The plan names parameters that this node does not use.",
-            "计划所指参数不为本节点所采用。",
-            "Name a set of parameters that the protocol lists for this kind of plan.",
-            "请使用协议为此类计划所列的参数集。",
         ),
         "key.mismatch": _denial(
             "The encryption key is not the one that the plan names.",

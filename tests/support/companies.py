@@ -53,7 +53,7 @@ OF_PLANS = frozenset(
     in {
         *("plan", "aggregate", "matching", "cohort", "parties", "plans", "budget"),
         *("roster", "round", "ciphertext", "points", "result", "commitment"),
-        *("parameters", "key"),
+        "key",
     }
 )
 """Denial codes that only steps of plans meet."""

@@ -1,6 +1,7 @@
 """Plans and steps that lie, over the wire: each a clear refusal, and a receipt of it."""
 
 import dataclasses
+import json
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from ledger.plans import SignedPlan
 from ledger.receipts import Receipt
 from node.api.jobs import _draft
 from node.api.models import NewPlan
+from node.domain.steps import framed, unframed
 from node.errors import Conflict, NodeError
 from node.services.aggregates.steps import Answer
 from tests.support.companies import (
@@ -332,7 +334,6 @@ async def test_every_code_of_plans_is_met_here_or_named() -> None:
         "result.mismatch",
         "key.mismatch",
         "parties.too_few",
-        "parameters.unknown",
     }
     met = {
         "plan.signature",
@@ -355,3 +356,44 @@ async def test_every_code_of_plans_is_met_here_or_named() -> None:
         "commitment.mismatch",
     }
     assert met | elsewhere == OF_PLANS
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("parameters", "bfv-16384-41"),
+        ("parameters", ""),
+        ("k_min", 1),
+        ("contribution", 51),
+        ("kind", "heatmap"),
+    ],
+)
+async def test_a_plan_that_is_none_is_no_request(
+    world: Companies, liar: Liar, member: str, value: Any
+) -> None:
+    """Its signature does not matter: nothing of it is looked at."""
+    signed = await liar.plan(HEAT)
+
+    def spoil(content: bytes) -> bytes:
+        header, payload = unframed(content)
+        header["plan"]["plan"][member] = value
+        return framed(header, payload)
+
+    world.wire.change["/table"] = spoil
+    told: list[dict[str, Any]] = []
+
+    def noted(octets: bytes) -> bytes:
+        told.append(json.loads(octets))
+        return octets
+
+    world.wire.answer["/table"] = noted
+    before = len(world.providers[0].receipts())
+    try:
+        with pytest.raises(NodeError):
+            await liar.send(signed, "table")
+    finally:
+        world.wire.change.clear()
+        world.wire.answer.clear()
+
+    assert [each["code"] for each in told] == ["request.malformed"]
+    assert len(world.providers[0].receipts()) == before
