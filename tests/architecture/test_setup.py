@@ -91,3 +91,23 @@ def test_an_interpreter_that_is_too_old_is_named(tmp_path: Path) -> None:
     assert told.returncode == 1
     assert "Python 3.11" in told.stderr
     assert not (tmp_path / "venv").exists()
+
+
+def test_a_worker_process_that_reads_the_command_again_does_not_run_it(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "with a blank" / "bin"
+    place.mkdir(parents=True)
+    (place / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (place / "python").chmod(0o755)
+    script = str(REPOSITORY / ".ci" / "launcher.sh")
+    subprocess.run(["sh", script, str(place.parent)], check=True)
+    spawned = (
+        "import runpy, sys; sys.argv = ['fieldpact', 'no-such-command']; "
+        f"runpy.run_path({str(place / 'fieldpact')!r}, run_name='__mp_main__')"
+    )
+    read = subprocess.run([sys.executable, "-c", spawned], check=False)
+    ran = subprocess.run([str(place / "fieldpact"), "no-such-command"], check=False)
+
+    assert read.returncode == 0
+    assert ran.returncode == 2
