@@ -175,7 +175,7 @@ def test_epsilon_is_sent_in_millionths(
             "epsilon: 21",
             "epsilon, in millionths: Input should be less than",
         ),
-        ("{field: code,", "{feld: code,", "groups[0].field: Field required"),
+        ("{field: code,", "{fields: code,", "groups[0].field: Field required"),
         ("grain: week", "grain: fortnight", "groups[1].grain: Input should be 'value'"),
         ("grain: week", "grains: week", "groups[1].grains: There is no such member"),
         ("{what: sum", "{what: mean", "measure.what: Input should be 'count' or 'sum'"),
