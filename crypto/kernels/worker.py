@@ -4,7 +4,7 @@ A call names a kernel and brings octets. Octets that many calls need, such as a 
 are *shared*: a call may bring their SHA-256 alone, and a worker that does not hold them
 says so; the call comes again with the octets, and the worker keeps them for the next.
 
-What a kernel refuses is handed back as a value. So whatever carries calls back and forth
+What a kernel refuses is handed back as a value. So whatever carries the calls
 (`node.adapters.compute`) needs to know nothing of errors, and an error that it raises
 itself is one of its own.
 """
