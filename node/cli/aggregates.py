@@ -59,7 +59,8 @@ def aggregate(
     if not wait:
         print_json(begun) if as_json else out.print(begun["job"])
         return
-    with Progress(*columns(), console=err, transient=True) as bars:
+    unseen = not err.is_terminal  # an empty line would be all that is left of it
+    with Progress(*columns(), console=err, transient=True, disable=unseen) as bars:
         job = watch(
             lambda: api.get(f"/management/jobs/{begun['job']}"), bars, pause=time.sleep
         )

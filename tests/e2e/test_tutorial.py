@@ -1,4 +1,4 @@
-"""The tutorial's commands are run as they stand, and print what it says they do.
+"""The commands of the tutorials are run as they stand, and print what these say.
 
 Shell blocks (```sh) run in order in one bash, in an empty folder. A text block
 (```text) after one must be found in what that one printed: line after line, `…`
@@ -20,7 +20,7 @@ import pytest
 from tests.support import REPOSITORY
 from tests.support.servers import free_port
 
-TUTORIAL = REPOSITORY / "docs" / "tutorial.md"
+TUTORIALS = ("tutorial.md", "tutorial-aggregates.md")
 BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PORT = re.compile(r"(?<!\d)8[12][14]\d(?!\d)")
 LONGEST_S = 420
@@ -89,8 +89,10 @@ def run(script: str, folder: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(LONGEST_S + 30)
-def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
-    told = list(steps(with_free_ports(TUTORIAL.read_text(encoding="utf-8"))))
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_a_tutorial_does_what_it_says(name: str, tmp_path: Path) -> None:
+    document = (REPOSITORY / "docs" / name).read_text(encoding="utf-8")
+    told = list(steps(with_free_ports(document)))
     script = "".join(
         f"{step.script}\necho '=== end of {at}'\n" for at, step in enumerate(told)
     )
