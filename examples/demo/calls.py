@@ -45,11 +45,13 @@ class Calls:
 
     Attributes:
         made: In order.
+        plans: Hashes of those that were answered.
         authorised: By company, how often each value was allowed to leave it.
     """
 
     tell: Teller
     made: list[Call] = field(default_factory=list)
+    plans: list[str] = field(default_factory=list)
     authorised: dict[str, Counter[str]] = field(default_factory=dict)
 
     def ask(

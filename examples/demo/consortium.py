@@ -31,10 +31,14 @@ class Dashboard:
 
     def receipts(self) -> set[str]:
         """Sign in, and return the ids of the receipts that the call log shows."""
-        with self._client() as client:
-            client.post("/sign-in", data={"key": self.access_key})
-            page = client.get("/calls").raise_for_status().text
+        (page,) = self._pages("/calls")
         return set(re.findall("/receipts/([0-9a-f]{64})", page))
+
+    def figures(self) -> list[str]:
+        """Sign in, and return the pages of the budget and of each job."""
+        budget, jobs = self._pages("/budget", "/jobs")
+        each = sorted(set(re.findall("/jobs/[0-9a-f]{32}", jobs)))
+        return [budget, *self._pages(*each)]
 
     def is_ready(self) -> bool:
         """Tell whether it answers."""
@@ -43,6 +47,11 @@ class Dashboard:
                 return client.get("/health/live").status_code == 200
         except httpx.HTTPError:
             return False
+
+    def _pages(self, *paths: str) -> list[str]:
+        with self._client() as client:
+            client.post("/sign-in", data={"key": self.access_key})
+            return [client.get(path).raise_for_status().text for path in paths]
 
     def _client(self) -> httpx.Client:
         headers = {"Origin": self.url}

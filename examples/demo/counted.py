@@ -196,6 +196,7 @@ class Counted:
             self.tell.more(error["detail"].partition(": ")[2])
             return {}
         self.tell.good(f"answered in steps: {' '.join(steps)}", aside)
+        self.calls.plans.append(begun["plan"])
         result: dict[str, Any] = job["result"]
         return result
 

@@ -93,13 +93,20 @@ def _evidence(call: Call) -> dict[str, Any]:
 def look_at_dashboards(world: Consortium, calls: Calls) -> None:
     """See that each compliance officer is shown every call to the company.
 
+    And the plans that were answered: those of the supplier who asked, and those of the
+    car maker who answered.
+
     Raises:
-        Unexpected: A receipt is missing.
+        Unexpected: A receipt or a plan is missing.
     """
     for member in world.members:
         given = {each.receipt for each in calls.made if each.provider is member}
         if missing := given - member.dashboard.receipts():
             raise Unexpected(f"{member.dashboard.url} does not show {missing}")
+    for member in (world.maker, world.supplier):
+        pages = "".join(member.dashboard.figures())
+        if missing := {plan for plan in calls.plans if plan not in pages}:
+            raise Unexpected(f"{member.dashboard.url} does not show plans {missing}")
 
 
 def unauthorised_values(world: Consortium, calls: Calls) -> int:

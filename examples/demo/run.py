@@ -61,7 +61,9 @@ def _check(world: Consortium, story: Story, tell: Teller) -> int:
     with tell.waiting("waiting for the dashboards"):
         world.await_dashboards()
         proofs.look_at_dashboards(world, calls)
-    tell.good("each shows every call to its company")
+    tell.good(
+        f"each shows every call to its company; {len(calls.plans)} plans on both sides"
+    )
     tell.step("Every byte between the companies is searched for their CRMs' values.")
     with tell.waiting("searching"):
         count = proofs.unauthorised_values(world, calls)
