@@ -56,7 +56,8 @@ def watch_job(
 ) -> None:
     """Follow a job until it has ended, and show what came of it."""
     api = Management.of(settings_file)
-    with Progress(*columns(), console=err, transient=True) as bars:
+    unseen = not err.is_terminal
+    with Progress(*columns(), console=err, transient=True, disable=unseen) as bars:
         found = watch(
             lambda: api.get(f"/management/jobs/{job_id}"), bars, pause=time.sleep
         )
