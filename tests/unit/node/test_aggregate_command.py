@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 from typer.testing import Result
 
+from node.cli import figures
 from node.cli.figures import legend, tables, written
 from node.cli.output import Management
 from tests.unit.node.test_asking import Node, fieldpact
@@ -378,6 +379,20 @@ def test_a_map_is_drawn_by_its_outer_groups_with_shades() -> None:
         "P0A80          ···          ···",
         "U0100  10,000.00 █       0.05 ░",
     ]
+
+
+def test_a_terminal_gets_the_map_and_what_it_means(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = StringIO()
+    terminal = Console(file=seen, force_terminal=True, color_system=None, width=60)
+    monkeypatch.setattr(figures, "out", terminal)
+
+    figures.show_result(RESULT)
+
+    lines = [line.rstrip() for line in seen.getvalue().splitlines()]
+    assert lines[:-1] == drawn(RESULT, 60)
+    assert lines[-1] == "± 12.34 CNY, with 99 in 100; ··· suppressed: 3 of 8"
 
 
 def test_a_map_that_is_too_wide_goes_on_below() -> None:
