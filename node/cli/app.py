@@ -8,6 +8,7 @@ from node.cli import (
     asking,
     budget,
     chain,
+    combining,
     company,
     consortium,
     jobs,
@@ -51,6 +52,7 @@ app.add_typer(chain.app, name="chain")
 app.add_typer(sharing.dataset, name="dataset")
 app.add_typer(sharing.agreement, name="agreement")
 app.add_typer(streams.alarms, name="alarms")
+jobs.job.command("combine")(combining.combine)
 app.add_typer(jobs.job, name="job")
 app.add_typer(keeping.receipt, name="receipt")
 app.add_typer(keeping.archive, name="archive")
