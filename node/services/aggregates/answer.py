@@ -15,6 +15,7 @@ cost nothing then, and leave a receipt of their own.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +24,7 @@ from typing import Any
 from crypto.encoding import canonical
 from crypto.errors import CryptoError
 from crypto.signing import Signer
+from ledger.errors import LedgerError
 from ledger.plans import Kind, Plan, SignedPlan, verify_plan
 from ledger.receipts import PolicyReference, Receipt, SignedReceipt, sign_receipt
 from ledger.step_answer import StepAnswer
@@ -40,6 +42,7 @@ from node.services.aggregates.readied import Readied
 from node.services.aggregates.steps import Answer, Handler, Refusal, StepCall
 from node.services.situate import Outdated, Situate, Situated, refusal
 
+_log = logging.getLogger("fieldpact")
 _ATTEMPTS = 5
 
 
@@ -198,6 +201,10 @@ class AnswerStep:
         except NodeError as error:
             known = error.code in DENIALS
             return _refused(case, error.code if known else "aggregate.unavailable")
+        except (CryptoError, LedgerError) as error:
+            # What a partner sends is checked by its protocol. This is ours.
+            _log.error("%s %s: %s", plan.kind, request.step, error)
+            return _refused(case, "aggregate.unavailable")
         told = await asyncio.to_thread(StepAnswer.of, answer.members, answer.payload)
         return replace(case, answer=answer, response_hash=told.response_hash)
 

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from crypto.encoding import unb64u
+from crypto.errors import Invalid
 from crypto.kernels import bfv
 from crypto.kernels.packing import numbers, pack, unpack
 from ledger.plan_laws import Kind
@@ -19,7 +20,7 @@ from node.api.jobs import _draft
 from node.api.models import NewPlan
 from node.domain.steps import framed, unframed
 from node.errors import Conflict, NodeError
-from node.services.aggregates.steps import Answer
+from node.services.aggregates.steps import Answer, Handler
 from tests.support.companies import (
     CODES,
     COMMON,
@@ -356,6 +357,28 @@ async def test_every_code_of_plans_is_met_here_or_named() -> None:
         "commitment.mismatch",
     }
     assert met | elsewhere == OF_PLANS
+
+
+async def test_an_error_of_ours_is_a_refusal_with_a_receipt(
+    world: Companies, liar: Liar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: Any = world.providers[0].services.aggregates.answer.handlers
+    monkeypatch.setitem(handlers, Kind.HEAT_MAP, Broken(handlers[Kind.HEAT_MAP]))
+    before = await left(world)
+
+    await liar.refused("aggregate.unavailable", await liar.plan(HEAT), "table")
+    assert await left(world) == before
+
+
+class Broken:
+    """A handler that fails where nobody thought it could."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.steps, self.reserves = handler.steps, handler.reserves
+        self.charges = handler.charges
+
+    async def __call__(self, *_: Any) -> Answer:
+        raise Invalid("a table that cannot be")
 
 
 @pytest.mark.parametrize(
