@@ -435,13 +435,13 @@ def test_what_customers_are_worth_is_the_sum_over_providers(shop: Walk) -> None:
     (printed,) = (
         output
         for step, output in zip(shop.steps, shop.outputs, strict=True)
-        if "together worth" in step.script
+        if "combine lifetime-value" in step.script
     )
     total = sum(job["result"]["sum"] for _, job in sums(shop, "sales"))
     within = sum(job["result"]["spread"] for _, job in sums(shop, "sales"))
     assert printed.split() == [
-        f"{total // 100}.{total % 100:02}", "±",
-        f"{within // 100}.{within % 100:02}", "USD",
+        "lifetime-value", f"{total // 100}.{total % 100:02}",
+        "±", f"{within // 100}.{within % 100:02}", "USD",
     ]  # fmt: skip
 
 
