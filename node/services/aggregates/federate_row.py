@@ -68,19 +68,19 @@ class Row:
             public: The asker's key, of the digest that the plan names.
         """
 
-        async def draw() -> bytes:
+        async def _draw() -> bytes:
             return rows.scalar(int.from_bytes(random(_WIDE), "big") % ORDER)
 
-        blinding = await run.once("blinding", draw, secret=True)
+        blinding = await run.once("blinding", _draw, secret=True)
 
-        async def make() -> bytes:
+        async def _make() -> bytes:
             commitment, masked = await asyncio.gather(
                 run.compute(rows.commit, blinding, numbers(self.cells)),
                 self._masked(secret, public, blinding, run),
             )
             return pack(commitment, *masked)
 
-        commitment, hidden, *encrypted = unpack(await run.once("contribution", make))
+        commitment, hidden, *encrypted = unpack(await run.once("contribution", _make))
         return Contribution(commitment, hidden, pack(*encrypted))
 
     async def _masked(

@@ -158,12 +158,12 @@ async def asked(
         name: Tells apart what is asked of several parties, or more than once.
     """
 
-    async def make() -> bytes:
+    async def _make() -> bytes:
         answer = await call(signed, party, step, arguments or {}, payload)
         members = canonical(dict(answer.members))
         return await asyncio.to_thread(pack, members, answer.payload)
 
-    octets = await run.once(f"answer-{step}{name}", make)
+    octets = await run.once(f"answer-{step}{name}", _make)
     kept = await asyncio.to_thread(unpack, octets)
     members = parse_json(kept[0])
     return Answer(members=members if isinstance(members, dict) else {}, payload=kept[1])

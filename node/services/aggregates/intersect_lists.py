@@ -48,11 +48,11 @@ class Secrets:
     async def drawn(cls, run: Run, randomness: Randomness) -> Self:
         """Draw them, or return those that this run has drawn."""
 
-        async def draw() -> bytes:
+        async def _draw() -> bytes:
             scalar = await run.compute(kernels.key, randomness(64))
             return pack(scalar, *(randomness(32) for _ in range(3)))
 
-        return cls.parse(await run.once("secrets", draw, secret=True))
+        return cls.parse(await run.once("secrets", _draw, secret=True))
 
     @classmethod
     def parse(cls, octets: bytes) -> Self:
@@ -142,13 +142,13 @@ def cut(points: bytes) -> list[bytes]:
 async def kept_customers(run: Run, customers: Sequence[str]) -> list[str]:
     """Keep the customers of a list, for they may change between steps; sorted."""
 
-    def packed() -> bytes:
+    def _packed() -> bytes:
         return pack(*(each.encode() for each in sorted(set(customers))))
 
-    async def keep() -> bytes:
-        return await asyncio.to_thread(packed)
+    async def _keep() -> bytes:
+        return await asyncio.to_thread(_packed)
 
-    found = await run.once("customers", keep, secret=True)
+    found = await run.once("customers", _keep, secret=True)
     return await asyncio.to_thread(lambda: [each.decode() for each in unpack(found)])
 
 
@@ -164,15 +164,15 @@ async def in_order(run: Run, step: str, made: bytes, *, after: str) -> None:
             with other octets.
     """
 
-    async def missing() -> bytes:
+    async def _missing() -> bytes:
         raise Refusal("round.order")
 
-    async def now() -> bytes:
+    async def _now() -> bytes:
         return made
 
     if after:
-        await run.once(f"did-{after}", missing)
-    if await run.once(f"did-{step}", now) != made:
+        await run.once(f"did-{after}", _missing)
+    if await run.once(f"did-{step}", _now) != made:
         raise Refusal("round.replayed")
 
 

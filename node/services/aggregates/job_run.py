@@ -107,13 +107,13 @@ class KeptRun:
         compute, total = self.keeping.compute, len(parts) * size
         await self.tell(stage, len(kept) * size, total)
 
-        async def work() -> None:
+        async def _work() -> None:
             for number in waiting:
                 made = await compute(kernel, *common, parts[number])
                 kept[number] = await self._keep(stage, number, made)
                 await self.tell(stage, len(kept) * size, total)
 
-        await _together(work() for _ in range(compute.width))
+        await _together(_work() for _ in range(compute.width))
         return [kept[number] for number in range(len(parts))]
 
     async def compute(self, kernel: Kernel, *arguments: bytes | Shared) -> bytes:

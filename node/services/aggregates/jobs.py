@@ -155,7 +155,7 @@ class Jobs:
         """
         now = self._keeping.clock.now()
 
-        def cancel(work: UnitOfWork) -> None:
+        def _cancel(work: UnitOfWork) -> None:
             job = _found(work, job_id)
             ended = replace(job, state=JobState.CANCELLED, updated_at=now, told={})
             if job.state is JobState.CANCELLED:
@@ -163,7 +163,7 @@ class Jobs:
             if job.state is not JobState.RUNNING or not work.jobs.tell(ended):
                 raise Conflict("job.ended", f"This job is {job.state.value} already.")
 
-        await self._keeping.store.write(cancel)
+        await self._keeping.store.write(_cancel)
         if (task := self._tasks.get(job_id)) is not None:
             task.cancel()
             await asyncio.wait({task})
@@ -176,14 +176,14 @@ class Jobs:
         """
         now = self._keeping.clock.now()
 
-        def forget(work: UnitOfWork) -> int:
+        def _forget(work: UnitOfWork) -> int:
             for job in work.jobs.running():
                 if job.role is Role.PROVIDER and _expired(job, now):
                     error = {"code": "plan.expired", "detail": "Nothing more came."}
                     work.jobs.tell(_ended(job, JobState.FAILED, now, {"error": error}))
             return work.jobs.forget(now - _KEPT)
 
-        return await self._keeping.store.write(forget)
+        return await self._keeping.store.write(_forget)
 
     # --- how
 
