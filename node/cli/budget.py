@@ -1,6 +1,5 @@
 """`budget`: what may still be told of customers, and what a plan would cost."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +7,8 @@ from urllib.parse import urlencode
 
 import typer
 
+from crypto.encoding import parse_json
+from crypto.errors import Malformed
 from node.cli.output import (
     AsJson,
     Exit,
@@ -59,8 +60,8 @@ def budget(
 def _read(file: Path) -> Any:
     with reported():
         try:
-            return json.loads(file.read_bytes())
-        except (OSError, ValueError, RecursionError) as error:
+            return parse_json(file.read_bytes())
+        except (OSError, Malformed) as error:
             why = error.strerror if isinstance(error, OSError) else "not JSON"
             detail = f"{file} cannot be read as a plan: {why}."
             raise BadRequest("plan.unreadable", detail) from error
