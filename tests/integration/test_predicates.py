@@ -645,6 +645,7 @@ async def look_everywhere(world: World) -> None:
             "snapshot_id": [row.snapshot_id for row in snapshots],
             "pid": [row.pid for row in pids],
             "fault_id": ["0" * 64],
+            "job": ["0" * 32],
             "origin_hash": [sha256(origin_of(world.maker.did).encode()).hex()],
         }
         for path, methods in node.app.openapi()["paths"].items():

@@ -11,8 +11,10 @@ from unittest import mock
 
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
 
 from crypto.encoding import b64u
+from node.adapters.sql import tables as t
 from node.adapters.sql.receipts import SqlReceipts
 from node.domain.agreement import Status
 from node.services.read import Draft, Read
@@ -362,16 +364,29 @@ async def test_a_keeper_that_loses_the_chain_goes_on_where_it_was(
 async def test_two_declarations_at_once_count_as_one(world: World) -> None:
     agreement = await world.agree(align=False)
     path = f"/agreements/{agreement}/customers"
-    body = {"customers": [b64u(number.to_bytes(32)) for number in range(64)]}
 
-    async def declare() -> int:
+    async def declare(first: int) -> int:
+        names = range(first, first + 64)
+        body = {"customers": [b64u(number.to_bytes(32)) for number in names]}
         token = world.supplier.token(world.maker.did, path, body, agreement=agreement)
         headers = {"Authorization": f"Bearer {token}"}
         reply = await world.maker.client.post(path, json=body, headers=headers)
         return reply.status_code
 
-    statuses = await asyncio.gather(*(declare() for _ in range(5)))
+    statuses = await asyncio.gather(*(declare(first) for first in range(5)))
     assert sorted(statuses) == [200, 409, 409, 409, 409]
+
+
+async def test_one_declaration_that_is_sent_often_is_taken_once(world: World) -> None:
+    align = world.supplier.services.align
+    agreement = await world.agree(align=False)
+    await align.declare(agreement, SHARED)
+
+    await asyncio.gather(*(align.declare(agreement, SHARED) for _ in range(3)))
+
+    c = t.declarations.c
+    for node in (world.maker, world.supplier):
+        assert len(node.rows(sa.select(c.hash).where(c.agreement == agreement))) == 1
 
 
 async def test_an_hour_that_ends_during_a_call_counts_it_where_it_was_decided(

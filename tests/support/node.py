@@ -887,7 +887,7 @@ class World:
     def _declared(self, digest: str) -> list[bytes]:
         """Return what the consumer itself remembers of what it declared."""
         c = t.declarations.c
-        [row] = self.supplier.rows(sa.select(c.tokens).where(c.hash == digest))
+        row, *_ = self.supplier.rows(sa.select(c.tokens).where(c.hash == digest))
         return [row.tokens[at : at + 32] for at in range(0, len(row.tokens), 32)]
 
     def check_refused(

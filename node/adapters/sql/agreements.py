@@ -201,6 +201,8 @@ class SqlAgreements:
         """
         c = t.declarations.c
         mine = c.agreement == agreement
+        if self.declaration_hash(agreement) == declaration.hash:
+            return  # the same once more, as an answer was lost
         newest = sa.select(sa.func.max(c.number)).where(mine)
         number = (self._connection.scalar(newest) or 0) + 1
         self._connection.execute(
@@ -217,7 +219,7 @@ class SqlAgreements:
         c = t.declarations.c
         mine = c.agreement == agreement
         taken = self._connection.scalar(
-            sa.select(c.number).where(mine, c.hash == digest)
+            sa.select(sa.func.max(c.number)).where(mine, c.hash == digest)
         )
         if taken is None or taken <= 0:
             return
