@@ -11,6 +11,7 @@ its CRM for long, as on machines of their own.
 import argparse
 import asyncio
 import functools
+import gc
 import sys
 import tempfile
 import time
@@ -62,8 +63,10 @@ async def measured(customers: int) -> AsyncIterator[str]:
             companies.write_crm(file, ours)
             declared = companies.declaration(file)
             await world.asker.manage("/management/datasets", declared)
+            gc.freeze()  # as a node does when it has started
             for numbers, draft in _drafts():
                 yield await _asked(world, numbers, draft)
+            gc.unfreeze()
 
 
 def _drafts() -> list[tuple[tuple[int, ...], dict[str, Any]]]:

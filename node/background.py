@@ -6,6 +6,7 @@ all of it, and the store lets one at a time do what must be done once.
 """
 
 import asyncio
+import gc
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -38,6 +39,21 @@ async def background(
     Args:
         load: Reads a declaration of the settings.
     """
+    # What was loaded by now stays as long as the process. Whoever collects garbage
+    # need not look at it again, which would hold up all calls for a sixth of a second.
+    gc.freeze()
+    try:
+        await _all(services, settings, policy, load)
+    finally:
+        gc.unfreeze()
+
+
+async def _all(
+    services: Services,
+    settings: Settings,
+    policy: PolicyDecisionPoint,
+    load: Callable[[Path], Dataset],
+) -> None:
     async with asyncio.TaskGroup() as group:
         for file in settings.datasets:
             group.create_task(_publish(services, file, load))
