@@ -31,7 +31,7 @@ ALLOWED = Allowance(
     k_min=5,
     plans_per_day=10,
     matching="list",
-    match_size=200_000,
+    match_size=2**20,
 )
 _AT = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
 
