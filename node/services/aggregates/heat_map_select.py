@@ -20,9 +20,9 @@ from node.domain.masks import masks_hash, parse_masks, selection, united, write_
 from node.domain.noised import shown
 from node.errors import BadRequest, Conflict
 from node.ports import Declaration, Randomness, Store
-from node.services.aggregates.heat_map_told import answered, read_told, result_of, wrong
+from node.services.aggregates.heat_map_told import answered, read_told, result_of
 from node.services.aggregates.heat_map_wire import blocks, cut, packed, parts_of, shared
-from node.services.aggregates.steps import Answer, CallStep, Run
+from node.services.aggregates.steps import Answer, CallStep, Run, wrong
 from node.services.align import Align
 
 

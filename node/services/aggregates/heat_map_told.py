@@ -11,8 +11,7 @@ from crypto.errors import CryptoError
 from crypto.kernels.packing import pack, unpack
 from ledger.plans import Plan
 from node.domain.noised import parse_bitmap
-from node.errors import Unavailable
-from node.services.aggregates.steps import Answer, Run
+from node.services.aggregates.steps import Answer, Run, wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +107,3 @@ def _flags(text: Any, count: int) -> tuple[bool, ...] | None:
         return parse_bitmap(unb64u(text), count)
     except (CryptoError, TypeError):
         return None
-
-
-def wrong(detail: str) -> Unavailable:
-    """Return the error of an answer that is not what the protocol says."""
-    return Unavailable("partner.malformed", f"The partner's answer {detail}.")

@@ -25,7 +25,6 @@ from node.services.aggregates.heat_map_told import (
     answered,
     read_told,
     result_of,
-    wrong,
 )
 from node.services.aggregates.heat_map_wire import (
     MOST_OPENS,
@@ -36,7 +35,7 @@ from node.services.aggregates.heat_map_wire import (
     shared,
     turn,
 )
-from node.services.aggregates.steps import Answer, CallStep, Run
+from node.services.aggregates.steps import Answer, CallStep, Run, wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

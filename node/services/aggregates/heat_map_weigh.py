@@ -29,7 +29,6 @@ from node.services.aggregates.heat_map_told import (
     answered,
     read_told,
     result_of,
-    wrong,
 )
 from node.services.aggregates.heat_map_wire import (
     MOST_OPENS,
@@ -40,7 +39,7 @@ from node.services.aggregates.heat_map_wire import (
     shared,
     turn,
 )
-from node.services.aggregates.steps import Answer, CallStep, Run
+from node.services.aggregates.steps import Answer, CallStep, Run, wrong
 
 _FETCHES: Final = 3
 """Times that a table is fetched: a key is lost seldom, and not twice in a row."""

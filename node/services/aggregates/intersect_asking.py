@@ -25,10 +25,9 @@ from node.services.aggregates.intersect_lists import (
     committed,
     multiplied,
     places,
-    wrong,
 )
 from node.services.aggregates.intersect_prepare import Prepared, prepared
-from node.services.aggregates.steps import Answer, CallStep, Run
+from node.services.aggregates.steps import Answer, CallStep, Run, wrong
 
 Matched: TypeAlias = Callable[[Party, Sequence[str]], Awaitable[Mapping[str, Any]]]
 """Is given the shared customers, does something with them, and returns what to tell."""

@@ -19,7 +19,6 @@ from crypto.errors import CryptoError
 from crypto.kernels import psi as kernels
 from crypto.kernels.packing import numbers, pack, parse_numbers, unpack
 from crypto.psi import POINT, bucket, commitment
-from node.errors import Unavailable
 from node.ports import Randomness
 from node.services.aggregates.steps import Refusal, Run
 
@@ -181,11 +180,6 @@ def refusal(error: CryptoError, code: str = "points.malformed") -> Refusal:
     refused = Refusal(code)
     refused.__cause__ = error
     return refused
-
-
-def wrong(detail: str) -> Unavailable:
-    """Return the error of an answer that is not what the protocol says."""
-    return Unavailable("partner.malformed", f"The partner's answer {detail}.")
 
 
 def _packed(customers: Sequence[str]) -> list[bytes]:

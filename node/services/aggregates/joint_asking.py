@@ -29,7 +29,6 @@ from node.services.aggregates.intersect_asking import (
     counted,
     shared,
 )
-from node.services.aggregates.intersect_lists import wrong
 from node.services.aggregates.intersect_prepare import prepared
 from node.services.aggregates.joint_masking import Encrypted, Mask
 from node.services.aggregates.joint_rules import (
@@ -40,7 +39,7 @@ from node.services.aggregates.joint_rules import (
     noised,
     parameters,
 )
-from node.services.aggregates.steps import Answer, CallStep, Run
+from node.services.aggregates.steps import Answer, CallStep, Run, wrong
 
 _SUM: Final = re.compile("0|-?[1-9][0-9]{0,18}")
 

@@ -20,8 +20,7 @@ from node.domain.joint import Limbs
 from node.ports import Randomness
 from node.ports.aggregates import Shared
 from node.services.aggregates.blinding import zero_sums
-from node.services.aggregates.intersect_lists import wrong
-from node.services.aggregates.steps import Run
+from node.services.aggregates.steps import Run, wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

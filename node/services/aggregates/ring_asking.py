@@ -18,10 +18,10 @@ from ledger.plan_laws import MOST_SIZE
 from ledger.plans import Party, Plan, SignedPlan
 from node.services.aggregates.intersect import session
 from node.services.aggregates.intersect_asking import asked, counted, shared
-from node.services.aggregates.intersect_lists import committed, multiplied, wrong
+from node.services.aggregates.intersect_lists import committed, multiplied
 from node.services.aggregates.intersect_prepare import Prepared, prepared
 from node.services.aggregates.ring import LIST, PASS, number
-from node.services.aggregates.steps import CallStep, Run
+from node.services.aggregates.steps import CallStep, Run, wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

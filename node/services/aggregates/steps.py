@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from ledger.plans import Party, Plan, SignedPlan
 from node.domain.agreement import Agreement
+from node.errors import Unavailable
 from node.ports import Publication
 from node.ports.aggregates import Kernel, Shared
 
@@ -33,6 +34,11 @@ class Refusal(Exception):
     def __init__(self, code: str, *, spent: int = 0) -> None:
         super().__init__(code)
         self.spent = spent
+
+
+def wrong(detail: str) -> Unavailable:
+    """Return the error of an answer that is not what the protocol says."""
+    return Unavailable("partner.malformed", f"The partner's answer {detail}.")
 
 
 class Run(Protocol):
