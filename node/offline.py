@@ -29,7 +29,9 @@ from node.adapters.keyring import Keyring, generate_keys, load_keys, write_secre
 from node.adapters.peers import believed
 from node.adapters.rotation import next_key, put_in_place, record_after
 from node.adapters.system import SystemClock, system_randomness
-from node.bootstrap import SECRETS, policy_of, record_of
+from node.bootstrap import SECRETS
+from node.bootstrap.adapters import policy_of
+from node.bootstrap.record import record_of
 from node.config import Settings, environment, load
 from node.domain.agreement import render_instant
 from node.domain.checking import InvalidDeclaration, did_you_mean
@@ -222,7 +224,7 @@ def deploy_contract(settings: Settings, url: str) -> str:
     """
     if settings.chain is not None and _is_there(url, settings.chain.contract):
         return settings.chain.contract
-    from ledger.chain import deploy  # noqa: PLC0415  # as in `_anchors`
+    from ledger.chain import deploy  # noqa: PLC0415  # as in `anchors_of`
 
     keys = load_keys(settings.keys, environment())
     return deploy(url, key=keys.secp256k1)
@@ -242,7 +244,7 @@ def account(settings: Settings, url: str = "") -> Iterator["Sender"]:
     if not url and chain is None:
         detail = "The settings name no chain. Say where it is with --chain."
         raise BadRequest("chain.unset", detail)
-    from ledger.sender import Sender  # noqa: PLC0415  # as in `bootstrap._anchors`
+    from ledger.sender import Sender  # noqa: PLC0415  # as in `anchors_of`
 
     key = load_keys(settings.keys, environment()).secp256k1
     chain_id = chain.chain_id if chain else None

@@ -26,9 +26,10 @@ from ledger.participants import Participant, Pins
 from ledger.receipts import sign_receipt, verify_receipt
 from ledger.steps import State
 from ledger.verify import verify_evidence
-from node import bootstrap, offline
+from node import offline
 from node.adapters.keyring import load_keys
 from node.adapters.sql.fsck import Basis, check
+from node.bootstrap.record import record_of
 from node.config import load
 from node.errors import BadRequest, Conflict, Unavailable
 from node.keeping import pinned
@@ -251,7 +252,7 @@ async def test_it_does_not_go_on_with_its_log_in_another_suite(
     registry = made.participants
     before = registry.read_text()
     known = {each.did: each for each in offline.read_registry(registry)}
-    own = bootstrap.record_of(made, load_keys(made.keys, {}))
+    own = record_of(made, load_keys(made.keys, {}))
     offline.write_registry(registry, {**known, own.did: own}.values())
     with pytest.raises(Unavailable) as caught:
         await again()

@@ -81,6 +81,7 @@ from node.adapters.sql import tables as t
 from node.adapters.sql.receipts import signed_receipt
 from node.adapters.sql.snapshots import signed_snapshot
 from node.adapters.sql.store import engine_for
+from node.bootstrap import adapters
 from node.config import POLICIES, load
 from node.domain.agreement import Agreement
 from node.errors import Unavailable
@@ -469,15 +470,15 @@ async def start(
     settings = load(folder / "node.yaml")
     stack = contextlib.AsyncExitStack()
     with contextlib.ExitStack() as patches:
-        for name, value in {
-            "SystemClock": lambda: clock,
-            "HttpPeers": lambda *_, **__: wire,
-            "policy_of": lambda _: policy or SharedPolicy(),
-            "_anchors": lambda *_: anchors,
-            "_background": _idle,
-            "compute_for": lambda _: ThreadCompute(),
-        }.items():
-            patches.enter_context(mock.patch.object(bootstrap, name, value))
+        for where, name, value in (
+            (bootstrap, "policy_of", lambda _: policy or SharedPolicy()),
+            (bootstrap, "background", _idle),
+            (adapters, "SystemClock", lambda: clock),
+            (adapters, "HttpPeers", lambda *_, **__: wire),
+            (adapters, "anchors_of", lambda *_: anchors),
+            (adapters, "compute_for", lambda _: ThreadCompute()),
+        ):
+            patches.enter_context(mock.patch.object(where, name, value))
         app = bootstrap.application(settings)
         await stack.enter_async_context(app.router.lifespan_context(app))
     client = wire.connect(settings.url, app)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from node.bootstrap import _Readiness
+from node.bootstrap.readiness import Readiness
 from node.errors import Unavailable
 from tests.support.node import FixedClock, World, open_world
 
@@ -49,7 +49,7 @@ async def test_strangers_cannot_make_the_node_ask_its_engine_more_than_once_a_se
 ) -> None:
     engine, clock = Engine(), Ticking()
     services = world.maker.services
-    ready = _Readiness(
+    ready = Readiness(
         services.store,
         engine,  # type: ignore[arg-type]
         services.identity,

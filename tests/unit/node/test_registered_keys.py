@@ -13,8 +13,8 @@ from ledger.errors import ChainUnavailable
 from ledger.memory_registry import MemoryRegistry
 from ledger.participants import Participant, pins_of
 from ledger.registry import fingerprint
-from node import bootstrap
 from node.adapters.registry import KeptRegistry
+from node.bootstrap import adapters
 from node.config import Settings
 from node.errors import Unavailable
 from node.ports import Alarm
@@ -67,7 +67,7 @@ class Consortium:
 
     @contextlib.contextmanager
     def opened(self) -> Any:
-        with mock.patch.object(bootstrap, "_registry", self.for_node):
+        with mock.patch.object(adapters, "registry_of", self.for_node):
             yield self
 
 
@@ -89,7 +89,7 @@ def admitted(folder: Path, consortium: Consortium) -> Any:
                 consortium.admit(record)
         return consortium.for_node(settings)
 
-    with mock.patch.object(bootstrap, "_registry", for_node):
+    with mock.patch.object(adapters, "registry_of", for_node):
         yield
 
 

@@ -20,6 +20,7 @@ from crypto.errors import Malformed
 from node import bootstrap, offline
 from node.adapters.keyring import Keyring, generate_keys, load_keys, write_secret
 from node.adapters.system import system_randomness
+from node.bootstrap.operators import operators_of
 from node.cli.app import app
 from node.config import Settings, load
 from node.errors import BadRequest, Conflict, NodeError
@@ -199,7 +200,7 @@ def test_one_token_is_not_two_operators(node: Path) -> None:
 
 
 def test_operator_tokens_are_held_as_digests(node: Path) -> None:
-    held = bootstrap._operators(load(node))
+    held = operators_of(load(node))
     tokens = {file.read_text().strip() for file in node.parent.glob("*.token")}
     assert sorted(held.values()) == ["audit", "management"]
     assert not tokens & set(held)
