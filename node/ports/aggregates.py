@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
@@ -82,6 +82,8 @@ class Spending:
         committed: Whether something was computed from data; only then is it for good.
         roster: DIDs of the parties that contributed to the same sum, sorted.
         at: When it was reserved; None before.
+        reservation: Its number; None before. Whoever reserves anew, after it was given
+            back, has another one.
     """
 
     plan: str
@@ -93,6 +95,7 @@ class Spending:
     committed: bool
     roster: tuple[str, ...] = ()
     at: datetime.datetime | None = None
+    reservation: int | None = field(default=None, compare=False)
 
 
 class Budgets(Protocol):
@@ -167,6 +170,10 @@ class Budgets(Protocol):
 
     def of(self, plan: str) -> Spending | None:
         """Return what a plan reserved, or None."""
+        ...
+
+    def hold(self, plan: str) -> Spending | None:
+        """Return the same; until the commit nobody else changes it."""
         ...
 
     def told(self, stream: str, since: datetime.datetime) -> int:

@@ -24,6 +24,8 @@ from node.errors import Conflict
 from node.ports import KeptAgreement, Received
 from node.ports.aggregates import Account
 from node.services.aggregates import budget
+from node.services.aggregates.steps import Refusal
+from node.services.situate import Outdated
 from tests.contract.samples import KEY, NOW, Undo, receipt
 from tests.contract.spender import ACCOUNTS, CAP, OWN_CAP, many, spending
 from tests.unit.node import test_budget as allowed
@@ -291,6 +293,51 @@ async def test_what_nothing_was_computed_from_is_given_back_once(
     assert await store.read(lambda view: view.budgets.of("p")) is None
     assert await reserve(store, "p", 200)
     assert await spent(store) == [210, 210]
+
+
+async def test_who_reserves_again_after_it_was_given_back_has_another_reservation(
+    store: SqlStore,
+) -> None:
+    seen = []
+    for _ in range(3):
+        await reserve(store, "p", 100)
+        kept = await store.read(lambda view: view.budgets.of("p"))
+        held = await write(store, lambda work: work.budgets.hold("p"))
+        assert kept is not None
+        assert held is not None
+        assert kept.reservation == held.reservation
+        seen.append(kept.reservation)
+        await write(store, lambda work: work.budgets.give_up("p"))
+    assert len(set(seen)) == 3
+    assert await write(store, lambda work: work.budgets.hold("p")) is None
+
+
+@pytest.mark.parametrize(("price", "paid"), [(None, 100), (10, 10)])
+async def test_a_price_is_final_with_what_was_drawn(
+    store: SqlStore, price: int | None, paid: int
+) -> None:
+    async def draw(reservation: int | None) -> None:
+        await write(
+            store, lambda work: budget.drawn(work, "p", reservation, price=price)
+        )
+
+    await reserve(store, "p", 100)
+    before = await store.read(lambda view: view.budgets.of("p"))
+    assert before is not None
+    await write(store, lambda work: work.budgets.give_up("p"))
+    for reservation in (before.reservation, None):
+        with pytest.raises(Outdated):
+            await draw(reservation)
+    await reserve(store, "p", 100)
+    with pytest.raises(Outdated):
+        await draw(before.reservation)
+    after = await store.read(lambda view: view.budgets.of("p"))
+    assert after is not None
+    await draw(after.reservation)
+    await write(store, lambda work: work.budgets.give_up("p"))
+    assert await spent(store) == [paid, paid]
+    with pytest.raises(Refusal, match=r"round\.replayed"):
+        await draw(after.reservation)
 
 
 async def test_a_reservation_is_given_back_to_the_period_that_it_was_taken_from(

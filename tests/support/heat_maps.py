@@ -204,6 +204,10 @@ class Shelf:
     def spent(self, under: str, since: datetime.datetime) -> list[Spending]:
         return [each for each, at in self.spendings if at >= since]
 
+    def of(self, plan: str) -> Spending | None:
+        found = (each for each, _ in self.spendings if each.plan == plan)
+        return next(found, None)
+
     def charge(
         self, plan: Plan, at: datetime.datetime = NOW, part: int | None = None
     ) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ledger.plans import Party, SignedPlan
 from node.ports.aggregates import Kernel, Shared
-from node.services.aggregates.steps import Answer, Handler, StepCall
+from node.services.aggregates.steps import Answer, Handler, StepCall, Within
 
 
 class MemoryRun:
@@ -21,7 +21,12 @@ class MemoryRun:
         self.told: list[tuple[str, int, int]] = []
 
     async def once(
-        self, stage: str, make: Callable[[], Awaitable[bytes]], *, secret: bool = False
+        self,
+        stage: str,
+        make: Callable[[], Awaitable[bytes]],
+        *,
+        secret: bool = False,
+        within: Within | None = None,
     ) -> bytes:
         if (stage, 0) not in self.kept:
             self.kept[stage, 0] = await make()
@@ -100,7 +105,12 @@ class MortalRun(MemoryRun):
         self.lives = lives
 
     async def once(
-        self, stage: str, make: Callable[[], Awaitable[bytes]], *, secret: bool = False
+        self,
+        stage: str,
+        make: Callable[[], Awaitable[bytes]],
+        *,
+        secret: bool = False,
+        within: Within | None = None,
     ) -> bytes:
         known = (stage, 0) in self.kept
         made = await super().once(stage, make, secret=secret)

@@ -168,7 +168,14 @@ class SqlBudgets:
 
     def of(self, plan: str) -> Spending | None:
         """Return what a plan reserved, or None."""
+        return self._found(sa.select(t.spendings).where(_s.plan == plan))
+
+    def hold(self, plan: str) -> Spending | None:
+        """Return the same; on PostgreSQL its row stays locked until the commit."""
         one = sa.select(t.spendings).where(_s.plan == plan)
+        return self._found(one.with_for_update())
+
+    def _found(self, one: sa.Select[Any]) -> Spending | None:
         row = self._connection.execute(one).one_or_none()
         return _spending(row) if row else None
 
@@ -216,4 +223,5 @@ def _spending(row: sa.Row[Any]) -> Spending:
         committed=row.committed,
         roster=tuple(json.loads(row.roster)),
         at=datetime.datetime.fromtimestamp(row.at, datetime.UTC),
+        reservation=row.row,
     )

@@ -271,7 +271,7 @@ class AnswerStep:
             return 0
         plan = case.request.plan.plan
         digest, roster = plan.plan_hash, sorted(party.did for party in plan.parties)
-        if (charged := work.budgets.of(digest)) is None:
+        if (charged := work.budgets.hold(digest)) is None:
             raise Outdated
         if case.answer is not None and charged.epsilon_micro < plan.epsilon_micro:
             raise Outdated  # refused before, and paid for that alone

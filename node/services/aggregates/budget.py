@@ -12,8 +12,8 @@ charged it stays charged, also when a period ends meanwhile. Periods are those o
 calendar, by UTC. What is left at the end of one is not carried over; but a plan in
 its last minute and another in the next one's first are charged to two accounts.
 
-All of this is plain functions of a transaction: a plan is charged in the transaction
-that keeps the receipt of it.
+All of this is plain functions of a transaction. A price is reserved in one of its own,
+and final in that which keeps what was drawn, or the receipt of it.
 """
 
 import datetime
@@ -27,6 +27,8 @@ from node.domain.agreement import Agreement
 from node.domain.disclosure import Company
 from node.ports import UnitOfWork
 from node.ports.aggregates import Account, Spending
+from node.services.aggregates.steps import Refusal
+from node.services.situate import Outdated
 
 _MONTHS: Final = {"month": 1, "quarter": 3, "year": 12}
 _DAY: Final = datetime.timedelta(days=1)
@@ -202,6 +204,35 @@ def commit(work: UnitOfWork, plan: str, roster: Sequence[str] = ()) -> None:
         Conflict: It was not charged, or for another roster.
     """
     work.budgets.commit(plan, roster)
+
+
+def drawn(
+    work: UnitOfWork, plan: str, reservation: int | None, *, price: int | None = None
+) -> None:
+    """Make a plan's price final, with what was drawn for it.
+
+    It belongs into the transaction that keeps what was drawn. Then a price is given
+    back only where nothing was drawn; and what was drawn under a price that was given
+    back is never kept: meanwhile others were not compared with this plan.
+
+    Args:
+        plan: Its hash.
+        reservation: Under which it was compared with earlier plans and drawn.
+        price: What it costs to be refused, if it is.
+
+    Raises:
+        Outdated: That was given back.
+        Refusal: `round.replayed`: it was drawn before, and is not kept any more.
+    """
+    kept = work.budgets.hold(plan)
+    if kept is None or kept.reservation != reservation:
+        raise Outdated
+    if kept.committed:
+        raise Refusal("round.replayed")
+    if price is None:
+        work.budgets.commit(plan)
+    else:
+        work.budgets.settle(plan, price)
 
 
 def spent_from(work: UnitOfWork, accounts: Sequence[Account]) -> list[Account]:

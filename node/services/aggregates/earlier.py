@@ -32,18 +32,21 @@ class Known:
         positions: Of the customers whom both sides know, among those declared.
         size: How many were declared, padding included.
         declaration: Hash of what was declared, or None.
+        reservation: Of the plan itself, while this was looked up.
     """
 
     others: Sequence[Cohort]
     positions: Mapping[str, int]
     size: int
     declaration: str | None
+    reservation: int | None
 
 
 def began_at(agreement: Agreement, at: datetime.datetime) -> datetime.datetime:
     """Return when the period of an agreement's allowance began that an instant is in.
 
-    Plans that were charged since then are those that a new one is compared with.
+    Plans that were charged since then are those that one of this instant is compared
+    with.
     """
     allowance = agreement.terms.allowance
     first = began(allowance.period if allowance else "always", at)
@@ -53,10 +56,14 @@ def began_at(agreement: Agreement, at: datetime.datetime) -> datetime.datetime:
 
 
 def look(
-    plan: Plan, agreement: Agreement, since: datetime.datetime, view: UnitOfWork
+    plan: Plan, agreement: Agreement, now: datetime.datetime, view: UnitOfWork
 ) -> Known:
-    """Look up what bears on a plan. Raises `Refusal` where it narrows an earlier."""
-    own = Cohort.of(plan)
+    """Look up what bears on a plan. Raises `Refusal` where it narrows an earlier.
+
+    Earlier plans are those of the period to which it is charged, and of later ones.
+    """
+    own, charged = Cohort.of(plan), view.budgets.of(plan.plan_hash)
+    since = began_at(agreement, (charged and charged.at) or now)
     earlier = [
         kept
         for each in view.budgets.spent(agreement.id, since)
@@ -80,6 +87,7 @@ def look(
         positions=positions,
         size=declared.size if declared else 0,
         declaration=declared.hash if declared else None,
+        reservation=charged.reservation if charged else None,
     )
 
 

@@ -24,7 +24,7 @@ from node.services.aggregates.intersect_lists import (
     own_list,
     own_order,
 )
-from node.services.aggregates.steps import Run
+from node.services.aggregates.steps import Run, Within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +137,14 @@ class _Unkept:
         self._compute = compute
 
     async def once(
-        self, stage: str, make: Callable[[], Awaitable[bytes]], *, secret: bool = False
+        self,
+        stage: str,
+        make: Callable[[], Awaitable[bytes]],
+        *,
+        secret: bool = False,
+        within: Within | None = None,
     ) -> bytes:
-        del stage, secret
+        del stage, secret, within
         return await make()
 
     async def map(

@@ -22,6 +22,7 @@ from crypto.sealed import NONCE, open_sealed, seal
 from node.errors import Conflict
 from node.ports import Clock, Randomness, Store, UnitOfWork
 from node.ports.aggregates import Compute, JobState, KeptJob, Kernel, Shared
+from node.services.aggregates.steps import Within
 
 _TOLD_EVERY_MS: Final = 200.0
 T = TypeVar("T")
@@ -72,8 +73,13 @@ class KeptRun:
         make: Callable[[], Awaitable[bytes]],
         *,
         secret: bool = False,  # noqa: ARG002  # all is kept as what is secret
+        within: Within | None = None,
     ) -> bytes:
         """Return what a stage has made; make and keep it the first time.
+
+        Args:
+            within: Done in the transaction that keeps it, where nothing was kept
+                before. If it raises, that is raised, and nothing is kept.
 
         Raises:
             Cancelled: The job was cancelled.
@@ -82,7 +88,7 @@ class KeptRun:
         kept = await self._kept(stage)
         if 0 in kept:
             return kept[0]
-        return await self._keep(stage, 0, await make())
+        return await self._keep(stage, 0, await make(), within)
 
     async def map(
         self,
@@ -156,7 +162,9 @@ class KeptRun:
             told={"rate": rate} if rate > 0 else {},
         )
 
-    async def _keep(self, stage: str, part: int, octets: bytes) -> bytes:
+    async def _keep(
+        self, stage: str, part: int, octets: bytes, within: Within | None = None
+    ) -> bytes:
         """Keep what a part made; return what is kept, which is the first."""
         nonce, about = self.keeping.randomness(NONCE), self._about(stage, part)
         sealing = functools.partial(seal, self._key, octets, about=about, nonce=nonce)
@@ -164,7 +172,10 @@ class KeptRun:
 
         def keep(work: UnitOfWork) -> bytes:
             check_not_cancelled(work, self.job.id)
-            return work.jobs.keep(self.job.id, stage, part, sealed)
+            kept = work.jobs.keep(self.job.id, stage, part, sealed)
+            if within and kept == sealed:
+                within(work, octets)
+            return kept
 
         kept = await self._write(keep)
         if kept == sealed:

@@ -16,6 +16,12 @@ def refused(code: str, spent: int) -> bytes:
     return pack(canonical({"code": code, "spent": spent}))
 
 
+def price_of_refusal(kept: bytes) -> int | None:
+    """Return what a kept refusal has cost; None where it is a table."""
+    told: dict[str, Any] = json.loads(unpack(kept)[0])
+    return int(told["spent"]) if "code" in told else None
+
+
 def write(table: Noised, matrix: bytes = b"") -> bytes:
     """Return what is kept of a table, and of the matrix that it was made from."""
     head = canonical({"bound": table.bound, "spread": table.spread})

@@ -13,13 +13,16 @@ no second key.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from ledger.plans import Party, Plan, SignedPlan
 from node.domain.agreement import Agreement
 from node.errors import Unavailable
-from node.ports import Publication
+from node.ports import Publication, UnitOfWork
 from node.ports.aggregates import Kernel, Shared
+
+Within: TypeAlias = Callable[[UnitOfWork, bytes], None]
+"""Does something with what was made."""
 
 
 class Refusal(Exception):
@@ -45,7 +48,12 @@ class Run(Protocol):
     """What one side does for one plan, so that it can go on after a kill."""
 
     async def once(
-        self, stage: str, make: Callable[[], Awaitable[bytes]], *, secret: bool = False
+        self,
+        stage: str,
+        make: Callable[[], Awaitable[bytes]],
+        *,
+        secret: bool = False,
+        within: Within | None = None,
     ) -> bytes:
         """Return what a stage has made; make and keep it the first time.
 
@@ -53,6 +61,8 @@ class Run(Protocol):
 
         Args:
             secret: Kept encrypted under the node's storage key.
+            within: Done in the transaction that keeps it. If it raises, that is raised,
+                and nothing is kept.
         """
         ...
 

@@ -20,7 +20,7 @@ Spec: `docs/protocols/fp-map-1.md`.
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -38,9 +38,10 @@ from node.domain.noised import (
     Spread,
     noised,
 )
-from node.ports import Clock, Publication, Randomness, Sources, Store
-from node.services.aggregates.earlier import Known, began_at, look
-from node.services.aggregates.kept_tables import read, refused, write
+from node.ports import Clock, Publication, Randomness, Sources, Store, UnitOfWork
+from node.services.aggregates import budget
+from node.services.aggregates.earlier import Known, look
+from node.services.aggregates.kept_tables import price_of_refusal, read, refused, write
 from node.services.aggregates.scan import scan
 from node.services.aggregates.steps import Refusal, Run
 
@@ -93,12 +94,12 @@ class Tally:
             Unavailable: The source does not answer, or not in time.
         """
 
-        async def _make() -> bytes:
+        async def _make() -> tuple[Known, bytes]:
             known = await self._known(plan, party, agreement)
             amounts = await self._gather(plan, publication, known, run)
-            return await asyncio.to_thread(self._cells, plan, amounts)
+            return known, await asyncio.to_thread(self._cells, plan, amounts)
 
-        kept = await run.once("noised", _make, secret=True)
+        kept = await self._drawn(plan, "noised", _make, run)
         return (await asyncio.to_thread(read, plan, kept))[0]
 
     async def rows(
@@ -124,15 +125,16 @@ class Tally:
             Refusal: As `cells`; and `plan.mismatch`: another was declared since.
         """
 
-        async def _make() -> bytes:
+        async def _make() -> tuple[Known, bytes]:
             known = await self._known(plan, party, agreement)
             # Before anything is noised: else a test would be had for nothing.
             if (known.declaration, known.size) != (declaration, size):
                 raise Refusal("plan.mismatch")
             amounts = await self._gather(plan, publication, known, run)
-            return await asyncio.to_thread(self._rows, plan, amounts, known, masks)
+            made = await asyncio.to_thread(self._rows, plan, amounts, known, masks)
+            return known, made
 
-        kept = await run.once("rows", _make, secret=True)
+        kept = await self._drawn(plan, "rows", _make, run)
         table, matrix = await asyncio.to_thread(read, plan, kept)
         return Rows(size=size, matrix=matrix, noised=table)
 
@@ -180,8 +182,34 @@ class Tally:
                 self.spread(plan.contribution * plan.measure.bound, shares.sums, 0.5)
         except Malformed:
             raise Refusal("plan.malformed") from None
-        since = began_at(agreement, self.clock.now())
-        return await self.store.read(partial(look, plan, agreement, since))
+        now = self.clock.now()
+        return await self.store.read(partial(look, plan, agreement, now))
+
+    async def _drawn(
+        self,
+        plan: Plan,
+        stage: str,
+        make: Callable[[], Awaitable[tuple[Known, bytes]]],
+        run: Run,
+    ) -> bytes:
+        """Draw once; what was drawn is kept and paid for at once, or neither is.
+
+        Raises:
+            Outdated: The price was given back meanwhile.
+            Refusal: See `budget.drawn`.
+        """
+        under: list[int | None] = []
+
+        async def _make() -> bytes:
+            known, made = await make()
+            under.append(known.reservation)
+            return made
+
+        def _final(work: UnitOfWork, made: bytes) -> None:
+            price = price_of_refusal(made)
+            budget.drawn(work, plan.plan_hash, under[-1], price=price)
+
+        return await run.once(stage, _make, secret=True, within=_final)
 
     async def _gather(
         self, plan: Plan, publication: Publication, known: Known, run: Run

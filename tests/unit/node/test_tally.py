@@ -79,9 +79,11 @@ async def test_what_was_computed_is_kept_secret(world: World) -> None:
     seen: dict[str, bool] = {}
 
     class Watched(MemoryRun):
-        async def once(self, stage: str, make: Any, *, secret: bool = False) -> bytes:
+        async def once(
+            self, stage: str, make: Any, *, secret: bool = False, within: Any = None
+        ) -> bytes:
             seen[stage] = secret
-            return await super().once(stage, make, secret=secret)
+            return await super().once(stage, make, secret=secret, within=within)
 
     run = Watched()
     await cells(world, world.plan().plan, run)
