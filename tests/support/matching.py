@@ -21,6 +21,7 @@ from node.services.aggregates.joint_sum import JointSum
 from node.services.aggregates.ring import Ring
 from node.services.aggregates.ring_asking import AskRing
 from node.services.aggregates.steps import Asking, CallStep, Handler, Run, StepCall
+from tests.support.federated import participant
 from tests.support.runs import DirectCalls, MemoryRun
 
 ASKER = "did:web:127.0.0.1%3A8100"
@@ -133,6 +134,7 @@ class Companies:
     """An asker and providers, each with its customers, and what these come to.
 
     Attributes:
+        pins: Records of the providers, as they are pinned.
         calls: What went over the wire.
         run: The asker's.
     """
@@ -152,6 +154,7 @@ class Companies:
             }
             for number in range(1, len(held) + 1)
         }
+        self.pins = {each: participant(each)[0] for each in self.held}
         self.handlers: dict[str, Handler] = {}
         self.calls = DirectCalls(self.handlers, self.places)
 
@@ -176,7 +179,10 @@ class Companies:
         lists = Intersect(customers=customers, randomness=secrets.token_bytes)
         if kind is Kind.JOINT_SUM:
             return JointSum(lists=lists, values=values, noise=self.noise)
-        return Ring(lists=lists) if kind is Kind.RING_COUNT else lists
+        if kind is Kind.RING_COUNT:
+            _, signer = participant(who)
+            return Ring(lists=lists, signer=signer, pinned=self.pins.get)
+        return lists
 
     def asking(
         self, kind: Kind, call: Any = None, matched: Matched | None = None

@@ -134,7 +134,7 @@ def _handlers(
         Kind.HEAT_MAP: HeatMapOwner(tally=tally, randomness=randomness),
         Kind.INTERSECTION: lists,
         Kind.JOINT_SUM: JointSum(lists=lists, values=values),
-        Kind.RING_COUNT: Ring(lists=lists),
+        Kind.RING_COUNT: Ring(lists=lists, signer=signer, pinned=identity.participant),
         Kind.FEDERATED_SUM: FederateProvider(
             store=store,
             identity=identity,

@@ -7,17 +7,22 @@ the three, compares.
 A party multiplies the lists of the other two, once each, and no third. Each list that
 passes tells how many of it are customers of the others; who could have many pass would
 find out, by halves, *which*. Nor does it multiply its own list, which nobody needs.
+All lists go through the asker's hands: so a party multiplies what the plan commits to,
+or what the other party has signed, and nothing that the asker made instead.
 
 Spec: `docs/protocols/fp-psi-sum-1.md`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from crypto.encoding import sha256
+from crypto.encoding import b64u, sha256
 from crypto.errors import CryptoError, Malformed
 from crypto.psi import POINT, bucket
+from crypto.signing import Signer
+from ledger.participants import Participant
+from ledger.passed_lists import PassedList, sign_passed, verify_passed
 from ledger.plan_laws import MOST_SIZE
 from ledger.plans import Plan
 from node.services.aggregates.intersect import (
@@ -46,9 +51,13 @@ class Ring:
 
     Attributes:
         lists: Makes our own list.
+        signer: Key of this participant that signs receipts.
+        pinned: Returns the record of a participant, None of a stranger.
     """
 
     lists: Intersect
+    signer: Signer
+    pinned: Callable[[str], Participant | None]
 
     @property
     def steps(self) -> Sequence[str]:
@@ -70,8 +79,8 @@ class Ring:
 
         Raises:
             Refusal: The asker's list is longer than agreed, or not what it committed
-                to; a list is none, our own, of nobody in the plan, or the second of
-                one side; or the step is out of order.
+                to; a list is none, our own, of nobody in the plan, not signed by the
+                other party, or the second of one side; or the step is out of order.
         """
         if call.step == LIST:
             return await self._list(call, run)
@@ -85,7 +94,8 @@ class Ring:
         own = await self.lists.own(call, run)
         fixed = await committed(session(call.plan), own.points)
         await in_order(run, LIST, bytes.fromhex(fixed), after="")
-        members = {"commitment": fixed, "size": own.size}
+        signature = await self._signed(call, run, call.party.did, own.points)
+        members = {"commitment": fixed, "size": own.size, "signature": signature}
         return Answer(members=members, payload=own.points)
 
     async def _pass(self, call: StepCall, run: Run) -> Answer:
@@ -103,25 +113,51 @@ class Ring:
             done = await multiplied(run, f"multiply-{side}", own.secrets, points)
         except CryptoError as error:
             raise refusal(error) from error
-        seed = own.secrets.shuffle_of(str(whose))
-        return Answer(members={}, payload=await shuffled(run, seed, done))
+        made = await shuffled(run, own.secrets.shuffle_of(str(whose)), done)
+        signature = await self._signed(call, run, str(whose), made)
+        return Answer(members={"signature": signature}, payload=made)
 
-    @staticmethod
-    async def _check(call: StepCall, whose: str) -> None:
-        """Check a list's length; and the asker's, where it comes as it was made."""
+    async def _check(self, call: StepCall, whose: str) -> None:
+        """Check a list's length, and that it was fixed before it came here.
+
+        By the plan: the asker's, where it comes as it was made. What comes from the
+        other party is signed by that one.
+        """
         plan, size = call.plan, len(call.payload) // POINT
-        if whose != plan.asker:
-            if not 0 < size <= MOST_SIZE or bucket(size) != size:
-                raise Refusal("points.malformed")
-        elif call.party == plan.parties[0]:
+        if whose == plan.asker and call.party == plan.parties[0]:
             await check_committed(plan, call.payload)
-        elif size != plan.size:
+            return
+        filled = 0 < size <= MOST_SIZE and bucket(size) == size
+        if not filled or (whose == plan.asker and size != plan.size):
             raise Refusal("points.malformed")
+        [sender] = _others(call)
+        if (party := self.pinned(sender)) is None:
+            raise Refusal("commitment.mismatch")
+        try:
+            signature = call.arguments.get("signature")
+            verify_passed(_passed(call, whose, sender, call.payload), signature, party)
+        except CryptoError as error:
+            raise refusal(error, "commitment.mismatch") from error
+
+    async def _signed(self, call: StepCall, run: Run, whose: str, points: bytes) -> str:
+        """Sign a list that we send on, once."""
+        passed = _passed(call, whose, call.party.did, points)
+
+        async def sign() -> bytes:
+            return sign_passed(passed, self.signer)
+
+        return b64u(await run.once(f"signed-{number(call.plan, whose)}", sign))
 
 
 def number(plan: Plan, did: str) -> int:
     """Return a side's number in its plan, by which stages are told apart; 0: asker."""
     return [plan.asker, *(each.did for each in plan.parties)].index(did)
+
+
+def _passed(call: StepCall, whose: str, sender: str, points: bytes) -> PassedList:
+    return PassedList(
+        plan=call.plan.plan_hash, of=whose, sender=sender, points=sha256(points).hex()
+    )
 
 
 def _others(call: StepCall) -> list[str]:

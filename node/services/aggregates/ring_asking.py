@@ -21,7 +21,7 @@ from node.services.aggregates.intersect_asking import asked, counted, shared
 from node.services.aggregates.intersect_lists import committed, multiplied
 from node.services.aggregates.intersect_prepare import Prepared, prepared
 from node.services.aggregates.ring import LIST, PASS, number
-from node.services.aggregates.steps import CallStep, Run, wrong
+from node.services.aggregates.steps import Answer, CallStep, Run, wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +45,14 @@ class AskRing:
         first, second = plan.parties
         asking = _Passing(call=self.call, signed=signed, run=run)
         lists = {each.did: await asking.listed(each) for each in plan.parties}
-        half = await asking.passed(first, plan.asker, mine.points)
+        half = await asking.passed(
+            first, plan.asker, Answer(members={}, payload=mine.points)
+        )
         ours = await asking.passed(second, plan.asker, half)
-        met = {plan.asker: ours}
+        met = {plan.asker: ours.payload}
         for owner, other in ((first, second), (second, first)):
             theirs = await asking.passed(other, owner.did, lists[owner.did])
-            met[owner.did] = await asking.multiplied(owner, theirs, mine)
+            met[owner.did] = await asking.multiplied(owner, theirs.payload, mine)
         return await _compared(plan, mine, met, run)
 
 
@@ -65,8 +67,8 @@ class _Passing:
     def _number(self, did: str) -> int:
         return number(self.signed.plan, did)
 
-    async def listed(self, party: Party) -> bytes:
-        """Return a party's own list."""
+    async def listed(self, party: Party) -> Answer:
+        """Return a party's own list, as it signed it."""
         name = f"-{self._number(party.did)}"
         answer = await asked(self.run, self.call, self.signed, party, LIST, name=name)
         size, points = len(answer.payload) // POINT, answer.payload
@@ -75,23 +77,29 @@ class _Passing:
         fixed = await committed(session(self.signed.plan), points)
         if answer.members.get("commitment") != fixed:
             raise wrong("holds another list than it commits to")
-        return points
+        return answer
 
-    async def passed(self, party: Party, whose: str, points: bytes) -> bytes:
-        """Return a list that a party has multiplied and shuffled."""
+    async def passed(self, party: Party, whose: str, given: Answer) -> Answer:
+        """Return a list that a party has multiplied and shuffled, as it signed it.
+
+        Args:
+            given: The list, with its signature if the other party has sent it.
+        """
+        signature = given.members.get("signature")
+        signed = {} if signature is None else {"signature": signature}
         answer = await asked(
             self.run,
             self.call,
             self.signed,
             party,
             PASS,
-            arguments={"of": whose},
-            payload=points,
+            arguments={"of": whose, **signed},
+            payload=given.payload,
             name=f"-{self._number(party.did)}-of-{self._number(whose)}",
         )
-        if len(answer.payload) != len(points):
+        if len(answer.payload) != len(given.payload):
             raise wrong("holds a list of another length")
-        return answer.payload
+        return answer
 
     async def multiplied(self, owner: Party, points: bytes, mine: Prepared) -> bytes:
         """Return a list that we have multiplied, too."""

@@ -9,11 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crypto import psi
+from crypto.encoding import b64u, sha256
 from crypto.kernels.packing import unpack
+from ledger.passed_lists import PassedList, sign_passed
 from ledger.plans import Kind, SignedPlan
+from node.domain.aggregates import Allowance
 from node.errors import Unavailable
 from node.services.aggregates.steps import Answer, Refusal
-from tests.support.matching import ASKER, Companies, did, party, plan_of
+from tests.support.federated import participant
+from tests.support.matching import (
+    ASKER,
+    Companies,
+    agreement,
+    did,
+    party,
+    plan_of,
+)
 from tests.support.runs import Killed, MortalRun
 
 PLAN = Kind.RING_COUNT
@@ -82,19 +93,34 @@ async def prepared(**changes: Any) -> tuple[Companies, SignedPlan, Any]:
     return companies, plan_of(PLAN, mine, round_id, **changes), mine
 
 
+def word(
+    signed: SignedPlan, signer: int, of: str, points: bytes, **changes: str
+) -> str:
+    """A party's signature of a list that it is said to have sent on."""
+    facts = {"plan": signed.plan.plan_hash, "of": of, "sender": did(signer)}
+    facts |= {"points": sha256(points).hex()} | changes
+    return b64u(sign_passed(PassedList(**facts), participant(did(signer))[1]))
+
+
 async def passed(
-    companies: Companies, signed: SignedPlan, number: int, of: Any, points: bytes
+    companies: Companies,
+    signed: SignedPlan,
+    number: int,
+    of: Any,
+    points: bytes,
+    **arguments: Any,
 ) -> bytes:
-    arguments = {"of": of}
-    answer = await companies.calls(signed, party(number), "pass", arguments, points)
+    """Hand a list to a party; signed by the other one, if nothing else is said."""
+    given = {"signature": word(signed, 3 - number, str(of), points)} | arguments
+    answer = await companies.calls(
+        signed, party(number), "pass", {"of": of, **given}, points
+    )
     return answer.payload
 
 
-async def refused(
-    companies: Companies, signed: SignedPlan, number: int, of: Any, points: bytes
-) -> str:
+async def refused(*arguments: Any, **more: Any) -> str:
     with pytest.raises(Refusal) as caught:
-        await passed(companies, signed, number, of, points)
+        await passed(*arguments, **more)
     return str(caught.value)
 
 
@@ -138,6 +164,61 @@ async def test_the_first_party_holds_the_asker_to_its_plan() -> None:
     await listed(companies, signed, 1)
     code = await refused(companies, signed, 1, ASKER, other.points)
     assert code == "commitment.mismatch"
+
+
+@pytest.mark.parametrize("of", [ASKER, did(1)])
+async def test_the_asker_passes_no_list_of_its_own_as_anothers(of: str) -> None:
+    companies, signed, _ = await prepared()
+    await listed(companies, signed, 2)
+    invented = psi.dummies(104, secrets.token_bytes)
+    other = psi.dummies(104, secrets.token_bytes)
+    theirs, third = did(1), did(3)
+    for signature in (
+        None,
+        7,
+        "",
+        "AAAA",
+        word(signed, 1, of, other),  # of another list
+        word(signed, 1, theirs if of == ASKER else ASKER, invented),  # another side's
+        word(signed, 1, of, invented, plan="00" * 32),  # of another plan
+        word(signed, 1, of, invented, sender=third),
+        word(signed, 2, of, invented),  # our own
+        word(signed, 2, of, invented, sender=theirs),
+    ):
+        code = await refused(companies, signed, 2, of, invented, signature=signature)
+        assert code == "commitment.mismatch"
+    await passed(companies, signed, 2, of, invented)  # as if the other had sent it
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_a_list_that_is_longer_than_agreed_is_refused_by_each(
+    number: int,
+) -> None:
+    facts = {"epsilon_micro": 1, "period": "year", "k_min": 5, "plans_per_day": 1}
+    small = Allowance(**facts, matching="count", match_size=96)  # type: ignore[arg-type]
+    companies, signed, _ = await prepared()
+    companies.places[did(number)]["agreement"] = agreement(number, small)
+    with pytest.raises(Refusal, match=r"matching\.size"):
+        await listed(companies, signed, number)
+
+
+async def test_a_list_of_a_stranger_does_not_pass() -> None:
+    companies, signed, _ = await prepared()
+    theirs = await listed(companies, signed, 1)
+    await listed(companies, signed, 2)
+    del companies.pins[did(1)]
+    assert await refused(companies, signed, 2, did(1), theirs) == "commitment.mismatch"
+
+
+async def test_what_is_sent_on_is_signed_by_who_sent_it() -> None:
+    companies = Companies(SECOND, THIRD)
+    await companies.ask(PLAN, OURS)
+    for call, answer in companies.calls.sent:
+        of = call.arguments.get("of", call.party.did)
+        sender = int(call.party.did[-2:])
+        assert answer.members["signature"] == word(
+            call.signed, sender, of, answer.payload
+        )
 
 
 @pytest.mark.parametrize("size", [0, 95, 192])
