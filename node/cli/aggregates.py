@@ -35,6 +35,10 @@ _FEW: Final = 6
 def aggregate(
     file: Annotated[Path, typer.Argument(help="What is asked, as YAML.")],
     settings_file: SettingsFile,
+    agreement: Annotated[
+        list[str] | None,
+        typer.Option(help="Id of an agreement, one or more; in place of the file's."),
+    ] = None,
     look: Annotated[
         bool,
         typer.Option(help="Only show the plan and what stands in its way."),
@@ -45,13 +49,14 @@ def aggregate(
 ) -> None:
     """Ask partners for a figure: a heat map, shared customers, a sum.
 
-    The file names the agreements and what is wanted; the node draws a plan up, signs
-    it, and carries it out as a job. It ends with 3 if a partner refused, and with
-    --look if an agreement does not grant it or its budget has not enough left.
+    The file says what is wanted, and under which agreements unless --agreement does;
+    the node draws a plan up, signs it, and carries it out as a job. It ends with 3 if
+    a partner refused, and with --look if an agreement does not grant it or its budget
+    has not enough left.
     """
     api = Management.of(settings_file)
     with reported():
-        draft = read_draft(file, rule, api)
+        draft = read_draft(file, rule, api, agreement or ())
     if look:
         _look(api, draft, as_json=as_json)
         return

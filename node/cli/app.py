@@ -5,6 +5,7 @@ import typer
 from ledger.verifier import verify
 from node.cli import (
     aggregates,
+    agreeing,
     asking,
     budget,
     chain,
@@ -29,8 +30,8 @@ app = typer.Typer(
 for command in (
     company.init,
     company.serve,
-    sharing.offer,
-    sharing.accept,
+    agreeing.offer,
+    agreeing.accept,
     sharing.align,
     asking.ask,
     aggregates.aggregate,
@@ -50,7 +51,7 @@ app.add_typer(consortium.app, name="consortium")
 app.add_typer(keys.app, name="keys")
 app.add_typer(chain.app, name="chain")
 app.add_typer(sharing.dataset, name="dataset")
-app.add_typer(sharing.agreement, name="agreement")
+app.add_typer(agreeing.agreement, name="agreement")
 app.add_typer(streams.alarms, name="alarms")
 jobs.job.command("combine")(combining.combine)
 app.add_typer(jobs.job, name="job")

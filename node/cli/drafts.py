@@ -38,26 +38,31 @@ _MICRO: Final = 1_000_000
 _EXTRA: Final = re.compile("Extra inputs are not permitted")
 
 
-def read_draft(file: Path, rule: str, api: Management) -> dict[str, Any]:
+def read_draft(
+    file: Path, rule: str, api: Management, agreements: Sequence[str] = ()
+) -> dict[str, Any]:
     """Read a draft; return it as the node takes it.
 
     Args:
         rule: By which customers are normalised.
         api: Tells how agreements type the fields that conditions are on.
+        agreements: Ids that take the place of those in the file, if there are any.
 
     Raises:
         BadRequest: Naming the file, the member and the mend.
         BadParameter: A customer does not fit the rule.
     """
-    return _Reader(file, rule, api).draft()
+    return _Reader(file, rule, api).draft(agreements)
 
 
 class _Reader:
     def __init__(self, file: Path, rule: str, api: Management) -> None:
         self.file, self.rule, self.api = file, rule, api
 
-    def draft(self) -> dict[str, Any]:
+    def draft(self, agreements: Sequence[str]) -> dict[str, Any]:
         given = _plain(self._yaml())
+        if isinstance(given, dict) and agreements:
+            given["agreements"] = list(agreements)
         self._check_members(given)
         draft = {name: each for name, each in given.items() if name not in _TRANSLATED}
         draft["mode"] = self._mode(given)
@@ -96,7 +101,8 @@ class _Reader:
                 self._refuse(f"{name} is no member of a draft{_meant(name, _MEMBERS)}")
         for name in _REQUIRED:
             if not given.get(name):
-                self._refuse(f"{name} is missing")
+                mend = ": name them with --agreement" if name == "agreements" else ""
+                self._refuse(f"{name} is missing{mend}")
         if isinstance(given["agreements"], str):
             given["agreements"] = [given["agreements"]]
 

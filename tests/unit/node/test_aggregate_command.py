@@ -136,6 +136,25 @@ def test_segments_are_customers_by_label(node: Node, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", [HEAT, HEAT.replace(f"agreements: [{AGREEMENT}]\n", "")]
+)
+def test_one_draft_serves_under_other_agreements(
+    node: Node, tmp_path: Path, text: str
+) -> None:
+    given = "urn:uuid:8", "urn:uuid:7"
+    node.answers["/audit/agreements"]["items"][0]["id"] = given[0]
+    where = text + "where: ['region in [North, South]']\n"
+
+    words = ("--agreement", given[0], "--agreement", given[1], "--no-wait")
+    result = aggregate(tmp_path, where, *words)
+
+    assert result.exit_code == 0, result.output
+    ((_, sent),) = node.sent
+    assert sent["agreements"] == list(given)
+    assert len(sent["filters"]) == 1
+
+
+@pytest.mark.parametrize(
     ("epsilon", "micro"), [("1", 10**6), ("0.000001", 1), ("1e-6", 1), ("2.50", 2_500_000)]
 )  # fmt: skip
 def test_epsilon_is_sent_in_millionths(
@@ -158,7 +177,7 @@ def test_epsilon_is_sent_in_millionths(
         ("kind:", "kinds:", "kinds is no member of a draft: write kind"),
         ("weights:", "xyz:", "xyz is no member of a draft."),
         ("purpose: service-quality\n", "", "purpose is missing"),
-        (f"[{AGREEMENT}]", "[]", "agreements is missing"),
+        (f"[{AGREEMENT}]", "[]", "agreements is missing: name them with --agreement"),
         ("heat-map", "heatmap", "kind: Input should be 'heat-map'"),
         ("heat-map", "[heat-map]", "kind: Input should be 'heat-map'"),
         (
@@ -434,6 +453,13 @@ def test_a_map_of_nothing_but_suppressed_cells_is_drawn() -> None:
 
     assert "···" in " ".join(drawn(result, 80))
     assert legend(result).endswith("8 of 8")
+
+
+def test_weighted_cells_are_said_to_have_spreads_from_which_to_which() -> None:
+    result = RESULT | {"spreads": [1234, 617, *[1234] * 6]}
+
+    assert legend(result).startswith("± 6.17 to 12.34 CNY")
+    assert legend(RESULT).startswith("± 12.34 CNY")
 
 
 @pytest.mark.parametrize(
