@@ -8,8 +8,10 @@ import pytest
 
 from ledger.receipts import Receipt
 from tests.support.companies import REGIONS, Companies, open_companies
+from tests.support.noise import within
 
-EPSILON = 2_000_000
+EPSILON = 10_000_000
+"""With less, noise would find a cohort of ninety too small now and then."""
 ASKED: dict[str, Any] = {
     "kind": "federated-sum",
     "groups": [{"field": "region", "grain": "value", "values": list(REGIONS)}],
@@ -52,7 +54,8 @@ async def test_a_sum_is_that_of_the_rows_within_the_spread_that_is_told(
     assert job["state"] == "done", job["error"]
     found = job["result"]
     pairs = zip(found["cells"], exact(world, 0, 1, 2, 3), strict=True)
-    assert all(abs(cell - true) <= found["spread"] for cell, true in pairs)
+    near = within(found["spread"], noises=4)
+    assert all(abs(cell - true) <= near for cell, true in pairs)
     assert 0 < found["spread"] < 100
     for number in range(4):
         told = [(each.step, each.spent) for each in of_plans(world, number)]
@@ -67,7 +70,8 @@ async def test_without_a_node_that_is_down_the_others_add_up(world: Companies) -
     assert found["replaces"]["missing"] == [world.providers[1].did]
     assert found["parties"] == sorted(world.providers[n].did for n in (0, 2, 3))
     pairs = zip(found["cells"], exact(world, 0, 2, 3), strict=True)
-    assert all(abs(cell - true) <= found["spread"] for cell, true in pairs)
+    near = within(found["spread"], noises=3)
+    assert all(abs(cell - true) <= near for cell, true in pairs)
 
 
 async def test_a_contribution_that_is_lost_costs_everybody_a_round(
@@ -99,4 +103,7 @@ async def test_a_roster_that_differs_by_one_is_refused_with_a_receipt(
         assert (refused.step, refused.spent) == ("contribute", 0)
     again = await world.ask(0, 1, 2, 3, **ASKED)
     assert again["state"] == "done", again["error"]
-    assert again["result"]["cells"] != first["result"]["cells"]
+    assert again["result"]["plan"] != first["result"]["plan"]
+    for number in range(4):
+        spent = [each.spent for each in of_plans(world, number)]
+        assert spent.count(EPSILON) == 2  # noise is drawn anew, and paid for

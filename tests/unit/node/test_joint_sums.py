@@ -94,14 +94,15 @@ async def test_the_noised_sum_is_within_the_spread_that_is_told() -> None:
         # The count is told as it is: too small a one would end it.
         return [*values] if facts["sensitivity"] == 1 else laplace(values, **facts)
 
-    within = 0
+    beyond = exact = 0
     for _ in range(30):
         told = await Companies(THEIRS, noise=noise).ask(
             PLAN, OURS, measure=measure(5000)
         )
-        assert told["sum"] != EXACT
-        within += abs(told["sum"] - EXACT) <= told["spread"]
-    assert within >= 24  # of 30 at 99 %
+        exact += told["sum"] == EXACT
+        beyond += abs(told["sum"] - EXACT) > told["spread"]
+    assert exact <= 3  # no noise is 1 in 10,000: four times, once in 10^11
+    assert beyond <= 7  # 1 in 100: eight times, once in 10^9.3
 
 
 class Drawn:
@@ -141,8 +142,9 @@ async def test_the_provider_decrypts_uniform_slots_that_add_up() -> None:
     ciphertext = bfv.parse_ciphertext(SET.name, octets, bound=SET.most)
     slots = bfv.parse_decryption_key(SET.name, secret).decrypt(ciphertext)
     assert sum(slots) % SET.plain_modulus == EXACT % SET.plain_modulus
-    # No slot is a value, and no slot is empty: all of them are spread over T.
-    assert not set(slots) & set(THEIRS.values())
+    # No slot is a value, and no slot is empty: all of them are spread over T. That
+    # one of 8192 is one of 190 values is a chance of 10^-6; that two are, of 10^-12.
+    assert len(set(slots) & set(THEIRS.values())) <= 1
     large = sum(abs(slot) > SET.most // 2 for slot in slots)
     assert SET.slots * 0.45 < large < SET.slots * 0.55
 

@@ -82,7 +82,9 @@ def test_a_small_cell_shows_by_chance_once_in_a_hundred() -> None:
         laplace=noise.laplace,
         spread=noise.spread,
     )
-    assert 60 < table.shown < 210
+    # It is one in 127, for noise is whole numbers: fewer than 80 or more than 250 of
+    # 20,000 are once in 10^11.
+    assert 80 <= table.shown <= 250
 
 
 def test_nothing_is_shown_below_zero() -> None:
@@ -112,7 +114,7 @@ def test_the_spread_holds_for_all_cells_together() -> None:
     )
     assert table.spread == noise.spread(200, Shares.of(asked).sums, 0.01 / 2000)
     beyond = [cell for cell in table.cells if abs(cell - 10**9) > table.spread]
-    assert len(beyond) <= 2
+    assert len(beyond) <= 3  # each once in 200,000: four of 2000, once in 10^9.4
 
 
 @given(st.lists(st.booleans(), max_size=200))
