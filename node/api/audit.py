@@ -24,6 +24,7 @@ _LINES = 32
 _WINDOW = datetime.timedelta(days=7)
 _Text = Annotated[str | None, Query(max_length=256, pattern=r"^[^\x00]*$")]
 _Sequence = Annotated[int | None, Query(ge=0, le=2**62)]
+_Plan = Annotated[Digest | None, Query()]
 _Limit = Annotated[int, Query(ge=1, le=200)]
 _From = Annotated[Instant | None, Query(alias="from")]
 _To = Annotated[Instant | None, Query(alias="to")]
@@ -49,11 +50,15 @@ async def calls(  # noqa: PLR0917  # the query's parameters are its filters
     code: _Text = None,
     agreement: _Text = None,
     dataset: _Text = None,
+    plan: _Plan = None,
     before: _Sequence = None,
     after: _Sequence = None,
     limit: _Limit = 50,
 ) -> Any:
-    """Return a page of calls, newest first, and the counts behind each filter."""
+    """Return a page of calls, newest first, and the counts behind each filter.
+
+    `plan` is a plan's hash, which the receipts of its steps name.
+    """
     filters = {
         "partner": partner,
         "field": field,
@@ -62,6 +67,7 @@ async def calls(  # noqa: PLR0917  # the query's parameters are its filters
         "code": code,
         "agreement": agreement,
         "dataset": dataset,
+        "plan": plan,
     }
     start, end = _window(request, since, until)
     return await services(request).audit.calls(
@@ -130,10 +136,16 @@ def _joined(batch: Sequence[Line]) -> bytes:
 
 @router.get("/received")
 async def received(
-    request: Request, before: _Sequence = None, limit: _Limit = 50
+    request: Request,
+    plan: _Plan = None,
+    before: _Sequence = None,
+    limit: _Limit = 50,
 ) -> Any:
-    """Return what this node read from others, newest first."""
-    return await services(request).audit.received(before, limit)
+    """Return what this node read from others, newest first; of one plan if it is told.
+
+    `plan` is a plan's hash, which the receipts of its steps name.
+    """
+    return await services(request).audit.received(plan, before, limit)
 
 
 @router.get("/faults")

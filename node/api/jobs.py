@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 
 from ledger.plans import Kind
 from node.api.access import operator, services
-from node.api.models import NewPlan
+from node.api.models import Digest, NewPlan
 from node.domain.draft import Draft
 
 router = APIRouter()
@@ -23,15 +23,18 @@ _AUDIT: dict[str, Any] = {
 
 @router.get("/management/jobs", **_MANAGEMENT)
 @router.get("/audit/jobs", **_AUDIT)
-async def jobs(request: Request) -> Any:
-    """Return the newest jobs, newest first, with how far each is."""
-    return {"items": await services(request).aggregates.jobs.list()}
+async def jobs(request: Request, plan: Annotated[Digest | None, Query()] = None) -> Any:
+    """Return the newest jobs, newest first, with how far each is.
+
+    With `plan`, a plan's hash, the job of that plan, if there is one.
+    """
+    return {"items": await services(request).aggregates.jobs.list(plan)}
 
 
 @router.get("/management/jobs/{job}", **_MANAGEMENT)
 @router.get("/audit/jobs/{job}", **_AUDIT)
 async def job(job: _Id, request: Request) -> Any:
-    """Return a job with its plan, and its result if there is one."""
+    """Return a job with its plan, the receipts of its steps, and its result, if any."""
     return await services(request).aggregates.jobs.show(job)
 
 

@@ -130,6 +130,29 @@ def _show(found: Mapping[str, Any]) -> None:
         out.print(f"  {found['spent'] / 1e6:g} of epsilon spent", markup=False)
     if found["result"] is not None:
         show_result(found["result"])
+    _show_receipts(found)
+
+
+def _show_receipts(found: Mapping[str, Any]) -> None:
+    """List the receipts of the steps: each id can be given to `fieldpact evidence`."""
+    if not found["receipts"]:
+        return
+    many = " (the newest)" if found["more_receipts"] else ""
+    out.print(f"receipts of its steps{many}:", markup=False)
+    rows = [_receipt(each) for each in found["receipts"]]
+    show(("step", "party", "decision", "spent", "state", "receipt"), rows)
+
+
+def _receipt(each: Mapping[str, Any]) -> tuple[str, ...]:
+    denied = each["denials"]
+    return (
+        each["step"],
+        each["party"],
+        denied[0] if denied else each["decision"],
+        f"{each['spent'] / 1e6:g}" if each["spent"] else "",
+        each["state"],
+        each["id"],
+    )
 
 
 def _row(each: Mapping[str, Any]) -> tuple[str, ...]:

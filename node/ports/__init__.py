@@ -17,6 +17,7 @@ from node.ports.calls import (
     Receipts,
     Received,
     SentCall,
+    StepReceipt,
 )
 from node.ports.data import (
     Agreements,
@@ -106,6 +107,7 @@ __all__ = [
     "SentCall",
     "Snapshots",
     "Sources",
+    "StepReceipt",
     "Store",
     "StoredAnchor",
     "StoredCheckpoint",

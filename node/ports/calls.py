@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from ledger.receipts import Countersignature, Receipt, SignedReceipt
 from node.domain.disclosure import Caller, Request, Situation
+from node.domain.negotiation import Role
 from node.domain.steps import Call
 
 
@@ -71,6 +72,29 @@ class LogEntry:
     token: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReceipt:
+    """A receipt of a step of a plan, in short.
+
+    Attributes:
+        at: When the step was decided, as the receipt has it.
+        party: DID of the provider.
+        step: Its name.
+        spent: Micro-epsilon.
+        state: How far it is. Of ours `sequenced`, `integrated` or `anchored`; of
+            those that we received `verified` or `unverified`.
+    """
+
+    receipt_id: str
+    at: str
+    party: str
+    step: str
+    decision: str
+    denials: tuple[str, ...]
+    spent: int
+    state: str
+
+
 class Receipts(Protocol):
     """Receipts, their streams, nonces and usage, and the log built over them."""
 
@@ -117,6 +141,21 @@ class Receipts(Protocol):
             token: The caller's token, which shows that it asked.
             question: The policy's input, canonical JSON, so that the decision can
                 be made again.
+        """
+        ...
+
+    def of_plan(
+        self, plan: str, asker: str, role: Role, most: int
+    ) -> Sequence[StepReceipt]:
+        """Return the newest receipts of the steps of a plan, oldest first.
+
+        Those that are erased say no longer which plan they are of.
+
+        Args:
+            plan: Its hash.
+            asker: DID of whoever signed it. Others may have sent it, too.
+            role: Provider for receipts that we wrote, consumer for those received.
+            most: How many at most.
         """
         ...
 

@@ -131,7 +131,8 @@ class Audit(Protocol):
         """Return a page of calls, newest first, with facets.
 
         Args:
-            filters: Value by column; `partner` may be `unknown`.
+            filters: Value by column, among them `plan`, a hash; `partner` may be
+                `unknown`.
             before: Only calls with a smaller sequence number.
             after: Only calls with a larger one, the nearest.
         """
@@ -145,6 +146,13 @@ class Audit(Protocol):
         """Return how the stream of each agreement stands."""
         ...
 
-    async def received(self, before: int | None, most: int) -> Mapping[str, Any]:
-        """Return a page of what this node read from others."""
+    async def received(
+        self, plan: str | None, before: int | None, most: int
+    ) -> Mapping[str, Any]:
+        """Return a page of what this node read from others.
+
+        Args:
+            plan: Hash of the plan whose steps are wanted; None for everything.
+            before: Only what was received before this number.
+        """
         ...

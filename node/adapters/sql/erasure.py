@@ -15,20 +15,19 @@ from crypto.keyids import suite_of
 from crypto.signing import HASHING
 from ledger import log
 from node.adapters.sql import tables as t
-from node.adapters.sql.receipts import SqlReceipts
+from node.adapters.sql.receipts import BESIDE, SqlReceipts, beside
 from node.domain.agreement import instant
 from node.errors import Conflict
 from node.ports import Content, Erasable
 
 _BATCH: Final = 500
 WRITTEN: Final = (
-    *("core", "signature", "salt", "token", "question", "partner", "agreement"),
-    *("dataset", "purpose", "decision", "customers", "records", "took_ms"),
-    *("countersigner", "countersignature"),
+    *("core", "signature", "salt", "token", "question", *BESIDE),
+    *("took_ms", "countersigner", "countersignature"),
 )
 """Columns of `receipts` that are content. What is not here stays."""
 RECEIVED: Final = (
-    *("core", "signature", "nonce", "checks", "disclosure"),
+    *("core", "signature", "nonce", "checks", "disclosure", "plan"),
     *("countersigner", "countersignature"),
 )
 """The same of `received`."""
@@ -131,7 +130,7 @@ class SqlErasure:
             sa.update(t.receipts)
             .where(t.receipts.c.sequence == row.sequence)
             .values(
-                **beside(content),
+                **beside(receipt),
                 core=receipt.canonical().decode(),
                 signature=content.signed.signature,
                 salt=content.salt,
@@ -145,20 +144,6 @@ class SqlErasure:
             )
         )
         SqlReceipts(self._connection).index(row.sequence, receipt)
-
-
-def beside(content: Content) -> dict[str, Any]:
-    """Return what stands in columns beside a receipt, for the audit's questions."""
-    receipt = content.signed.receipt
-    return {
-        "partner": receipt.consumer,
-        "agreement": receipt.agreement,
-        "dataset": receipt.dataset,
-        "purpose": receipt.purpose,
-        "decision": receipt.decision,
-        "customers": receipt.customers,
-        "records": receipt.records,
-    }
 
 
 def _parts(receipts: Iterable[str]) -> Iterable[Sequence[str]]:

@@ -24,15 +24,28 @@ from ledger.receipts import (
 )
 from node.adapters.sql import tables as t
 from node.adapters.sql.agreements import SqlAgreements
+from node.adapters.sql.plan_receipts import of_plan
 from node.domain.acknowledged import MOST_COUNTERSIGNATURES
 from node.domain.agreement import Status, instant, render_instant
 from node.domain.disclosure import Caller, Request, Situation
+from node.domain.negotiation import Role
 from node.domain.predicates import condition_key
 from node.domain.steps import Call
 from node.errors import Gone
-from node.ports import LogEntry, Owed, Received, SentCall
+from node.ports import LogEntry, Owed, Received, SentCall, StepReceipt
 
 _BATCH: Final = 1000
+BESIDE: Final[Mapping[str, str]] = {
+    "partner": "consumer",
+    "agreement": "agreement",
+    "dataset": "dataset",
+    "purpose": "purpose",
+    "decision": "decision",
+    "customers": "customers",
+    "records": "records",
+    "plan": "plan",
+}
+"""Columns beside a receipt of ours, for the audit, and what the receipt calls them."""
 
 
 class SqlReceipts:
@@ -182,13 +195,7 @@ class SqlReceipts:
                 token=token,
                 question=question,
                 at=int(instant(receipt.at).timestamp()),
-                partner=receipt.consumer,
-                agreement=receipt.agreement,
-                dataset=receipt.dataset,
-                purpose=receipt.purpose,
-                decision=receipt.decision,
-                customers=receipt.customers,
-                records=receipt.records,
+                **beside(receipt),
                 took_ms=took_ms,
             )
             .returning(t.receipts.c.sequence)
@@ -361,6 +368,12 @@ class SqlReceipts:
         )
         return {row.receipt_id: log_entry(row) for row in rows}
 
+    def of_plan(
+        self, plan: str, asker: str, role: Role, most: int
+    ) -> Sequence[StepReceipt]:
+        """Return the newest receipts of the steps of a plan, oldest first."""
+        return of_plan(self._connection, plan, asker, role, most)
+
     def question(self, receipt_id: str) -> str | None:
         """Return the policy's input behind a receipt, or None."""
         c = t.receipts.c
@@ -380,6 +393,7 @@ class SqlReceipts:
                 stream=receipt.stream,
                 stream_sequence=receipt.sequence,
                 nonce=receipt.nonce,
+                plan=receipt.plan,
                 at=int(received.at.timestamp()),
                 core=receipt.canonical().decode(),
                 signature=received.signed.signature,
@@ -428,6 +442,11 @@ def _unerased(row: sa.Row[Any]) -> sa.Row[Any]:
         extra = {"erased": {"at": at, "why": row.erased_why}}
         raise Gone("receipt.erased", detail, extra=extra)
     return row
+
+
+def beside(receipt: Receipt) -> dict[str, Any]:
+    """Return what stands in columns beside a receipt, for the audit's questions."""
+    return {column: getattr(receipt, member) for column, member in BESIDE.items()}
 
 
 def asked_fields(receipt: Receipt) -> set[str]:

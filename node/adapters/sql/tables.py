@@ -212,11 +212,20 @@ receipts = sa.Table(
     Column("decision", String(8), nullable=True),
     Column("customers", Integer, nullable=True),
     Column("records", Integer, nullable=True),
+    Column("plan", String(64), nullable=True),
     Column("took_ms", Integer, nullable=True),
     sa.UniqueConstraint("stream", "stream_sequence"),
     # Key figures are counted in these without looking at a row: rows are wide.
     Index("receipts_by_time", "at", "decision", "partner", "dataset", "erased_at"),
     Index("receipts_by_agreement", "agreement", "decision", "at"),
+    # Few receipts are of steps of a plan.
+    Index(
+        "receipts_by_plan",
+        "plan",
+        "sequence",
+        sqlite_where=sa.text("plan IS NOT NULL"),
+        postgresql_where=sa.text("plan IS NOT NULL"),
+    ),
     # The integrator asks for what has no index yet: a partial index keeps that
     # question as cheap at a million receipts as at ten.
     Index(
@@ -266,6 +275,7 @@ received = sa.Table(
     Column("verified", sa.Boolean, nullable=False),
     Column("checks", Text, nullable=True),
     Column("disclosure", Text, nullable=True),
+    Column("plan", String(64), nullable=True),
     Column("erased_at", BigInteger, nullable=True),
     Column("erased_why", Text, nullable=True),
     # Ours, over a receipt that we checked; and whether its provider has it.
@@ -274,6 +284,13 @@ received = sa.Table(
     Column("delivered", sa.Boolean, nullable=False),
     # Two receipts of one place are kept: they prove that the provider wrote both.
     Index("received_by_stream", "stream", "stream_sequence"),
+    Index(
+        "received_by_plan",
+        "plan",
+        "sequence",
+        sqlite_where=sa.text("plan IS NOT NULL"),
+        postgresql_where=sa.text("plan IS NOT NULL"),
+    ),
     Index(
         "received_undelivered",
         "stream",

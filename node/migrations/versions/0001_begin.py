@@ -328,6 +328,7 @@ def upgrade() -> None:
         sa.Column("decision", sa.String(length=8), nullable=True),
         sa.Column("customers", sa.Integer(), nullable=True),
         sa.Column("records", sa.Integer(), nullable=True),
+        sa.Column("plan", sa.String(length=64), nullable=True),
         sa.Column("took_ms", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("sequence"),
         sa.UniqueConstraint("log_index"),
@@ -341,6 +342,13 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "receipts_by_agreement", ["agreement", "decision", "at"], unique=False
+        )
+        batch_op.create_index(
+            "receipts_by_plan",
+            ["plan", "sequence"],
+            unique=False,
+            sqlite_where=sa.text("plan IS NOT NULL"),
+            postgresql_where=sa.text("plan IS NOT NULL"),
         )
         batch_op.create_index(
             "receipts_by_time",
@@ -380,6 +388,7 @@ def upgrade() -> None:
         sa.Column("verified", sa.Boolean(), nullable=False),
         sa.Column("checks", sa.Text(), nullable=True),
         sa.Column("disclosure", sa.Text(), nullable=True),
+        sa.Column("plan", sa.String(length=64), nullable=True),
         sa.Column("erased_at", sa.BigInteger(), nullable=True),
         sa.Column("erased_why", sa.Text(), nullable=True),
         sa.Column("countersigner", sa.String(length=256), nullable=True),
@@ -390,6 +399,13 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("received", schema=None) as batch_op:
+        batch_op.create_index(
+            "received_by_plan",
+            ["plan", "sequence"],
+            unique=False,
+            sqlite_where=sa.text("plan IS NOT NULL"),
+            postgresql_where=sa.text("plan IS NOT NULL"),
+        )
         batch_op.create_index(
             "received_by_stream", ["stream", "stream_sequence"], unique=False
         )
@@ -576,6 +592,11 @@ def downgrade() -> None:
             postgresql_where=sa.text("countersignature IS NOT NULL AND NOT delivered"),
         )
         batch_op.drop_index("received_by_stream")
+        batch_op.drop_index(
+            "received_by_plan",
+            sqlite_where=sa.text("plan IS NOT NULL"),
+            postgresql_where=sa.text("plan IS NOT NULL"),
+        )
 
     op.drop_table("received")
     with op.batch_alter_table("receipts", schema=None) as batch_op:
@@ -590,6 +611,11 @@ def downgrade() -> None:
             postgresql_where=sa.text("countersignature IS NULL AND erased_at IS NULL"),
         )
         batch_op.drop_index("receipts_by_time")
+        batch_op.drop_index(
+            "receipts_by_plan",
+            sqlite_where=sa.text("plan IS NOT NULL"),
+            postgresql_where=sa.text("plan IS NOT NULL"),
+        )
         batch_op.drop_index("receipts_by_agreement")
         batch_op.drop_index(batch_op.f("ix_receipts_partner"))
 

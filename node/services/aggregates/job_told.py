@@ -3,13 +3,15 @@
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from ledger.plans import SignedPlan, parse_signed_plan
 from node.domain.agreement import render_instant
 from node.domain.negotiation import Role
-from node.ports import UnitOfWork
+from node.ports import StepReceipt, UnitOfWork
 from node.ports.aggregates import JobState, KeptJob
+
+_MOST_RECEIPTS: Final = 200
 
 
 def signed_plan(job: KeptJob) -> SignedPlan:
@@ -34,9 +36,28 @@ def listed(view: UnitOfWork, job: KeptJob, did: str) -> dict[str, Any]:
 
 
 def whole(view: UnitOfWork, job: KeptJob, did: str) -> dict[str, Any]:
-    """Return all of a job: the signed plan, and the result if there is one."""
-    told = _told(view, job, did)
-    return told | {"plan": json.loads(job.core), "result": job.told.get("result")}
+    """Return all of a job: the signed plan, the result if there is one, the receipts.
+
+    `receipts` are those of the plan's steps, the oldest first: of a plan whose steps
+    were repeated very often the newest only, and `more_receipts` says so.
+    """
+    asker = plan_json(job)["asker"]
+    found = view.receipts.of_plan(job.plan, asker, job.role, _MOST_RECEIPTS + 1)
+    return _told(view, job, did) | {
+        "plan": json.loads(job.core),
+        "result": job.told.get("result"),
+        "receipts": [_receipt(each) for each in found[-_MOST_RECEIPTS:]],
+        "more_receipts": len(found) > _MOST_RECEIPTS,
+    }
+
+
+def _receipt(found: StepReceipt) -> dict[str, Any]:
+    names = ("at", "party", "step", "decision", "spent", "state")
+    return {
+        "id": found.receipt_id,
+        **{name: getattr(found, name) for name in names},
+        "denials": list(found.denials),
+    }
 
 
 def _told(view: UnitOfWork, job: KeptJob, did: str) -> dict[str, Any]:

@@ -14,9 +14,9 @@ import asyncio
 import datetime
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from crypto.errors import CryptoError
 from ledger.errors import LedgerError
@@ -29,6 +29,8 @@ from node.ports.aggregates import JobState, KeptJob
 from node.services.aggregates.job_run import Cancelled, Keeping, KeptRun
 from node.services.aggregates.job_told import listed, plan_json, signed_plan, whole
 from node.services.aggregates.steps import Asking, Refusal, Run
+
+Ready: TypeAlias = Callable[[], Awaitable[None]]
 
 _log = logging.getLogger("fieldpact")
 _TURN_S: Final = 30
@@ -50,6 +52,7 @@ class Jobs:
         askings: Mapping[Kind, Asking],
         did: str,
         process: str,
+        ready: Ready,
         pauses_s: Sequence[float] = _PAUSES_S,
     ) -> None:
         """Take what each kind of plan is carried out by.
@@ -57,10 +60,12 @@ class Jobs:
         Args:
             did: This node's.
             process: Names this process among those on the same store.
+            ready: Is awaited before a plan is begun or gone on with; raises
+                `Unavailable` where what is computed here cannot be trusted.
             pauses_s: How long to wait before trying again what was not available.
         """
         self._keeping, self._askings, self._did = keeping, askings, did
-        self._process, self._pauses_s = process, pauses_s
+        self._process, self._pauses_s, self._ready = process, pauses_s, ready
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     # --- as consumer
@@ -130,10 +135,20 @@ class Jobs:
 
     # --- for people
 
-    async def list(self) -> list[dict[str, Any]]:
-        """Return the newest jobs, newest first, without their results."""
+    async def list(self, plan: str | None = None) -> list[dict[str, Any]]:
+        """Return the newest jobs, newest first, without their results.
+
+        Args:
+            plan: Hash of the plan whose job is wanted; None for all.
+        """
+
+        def _list(view: UnitOfWork) -> Iterable[KeptJob]:
+            if plan is None:
+                return view.jobs.all(_MOST)
+            return filter(None, (view.jobs.of(plan, role) for role in Role))
+
         return await self._keeping.store.read(
-            lambda view: [listed(view, job, self._did) for job in view.jobs.all(_MOST)]
+            lambda view: [listed(view, job, self._did) for job in _list(view)]
         )
 
     async def show(self, job_id: str) -> dict[str, Any]:
@@ -275,10 +290,12 @@ class Jobs:
         asking = self._askings[signed.plan.kind]
         for pause_s in self._pauses_s:
             try:
+                await self._ready()
                 return await asking(signed, inputs, run)
             except Unavailable as error:
                 _log.warning("job %s waits: %s", job.id, error)
                 await asyncio.sleep(pause_s)
+        await self._ready()
         return await asking(signed, inputs, run)
 
     async def _end(self, job_id: str, state: JobState, told: Mapping[str, Any]) -> None:

@@ -239,7 +239,7 @@ async def test_a_consumer_erases_what_it_received_and_that_it_asked(
     await erase(world.supplier, receipt)
     held = row(world.supplier, t.received, receipt)
     assert {name for name, value in held.items() if value is None} == {
-        *("core", "signature", "nonce", "checks", "disclosure"),
+        *("core", "signature", "nonce", "checks", "disclosure", "plan"),
         *("countersigner", "countersignature"),
     }
     assert world.supplier.rows(sa.select(t.asked)) == []

@@ -230,6 +230,8 @@ def _plant_and_find(
 _PLANTED = {
     ("receipts", "erased_at"): 1_800_000_000,
     ("receipts", "erased_why"): "no reason",
+    ("receipts", "plan"): "ab" * 32,
+    ("received", "plan"): "ab" * 32,
     ("received", "erased_at"): 1_800_000_000,
     ("received", "erased_why"): "no reason",
 }

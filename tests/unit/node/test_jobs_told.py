@@ -53,6 +53,8 @@ def told(**changes: Any) -> dict[str, Any]:
         "error": None,
         "plan": {},
         "result": None,
+        "receipts": [],
+        "more_receipts": False,
     }
     return right | changes
 
@@ -185,6 +187,31 @@ def test_a_job_that_is_done_is_shown_with_its_result(node: Node) -> None:
     assert "✓ heat-map C: done" in result.stdout
     assert "0.5 of epsilon spent" in result.stdout
     assert "North\t12\nSouth\t···\n" in result.stdout
+
+
+def test_a_job_is_shown_with_the_receipts_of_its_steps(node: Node) -> None:
+    allowed = {
+        "id": "ab" * 32,
+        "at": "2026-11-22T18:20:00Z",
+        "party": PROVIDER,
+        "step": "table",
+        "decision": "allow",
+        "denials": [],
+        "state": "verified",
+        "spent": 500_000,
+    }
+    denials = ["rate.exceeded", "rows.exceeded"]
+    refused = {"id": "cd" * 32, "step": "open", "decision": "deny", "spent": 0}
+    refused = allowed | refused | {"denials": denials}
+    told = DONE | {"receipts": [allowed, refused], "more_receipts": True}
+    node.answers[f"/management/jobs/{JOB}"] = told
+    lines = fieldpact("job", "show", JOB).stdout.splitlines()
+    assert lines[-4:] == [
+        "receipts of its steps (the newest):",
+        "step\tparty\tdecision\tspent\tstate\treceipt",
+        f"table\t{PROVIDER}\tallow\t0.5\tverified\t{'ab' * 32}",
+        f"open\t{PROVIDER}\trate.exceeded\t\tverified\t{'cd' * 32}",
+    ]
 
 
 @pytest.mark.parametrize(("state", "code"), [("failed", 1), ("cancelled", 5)])

@@ -103,6 +103,65 @@ async def test_the_list_of_calls_tells_the_steps_of_a_plan(world: Companies) -> 
         assert told == [("open", plan, 0), ("table", plan, 4_000_000)]
 
 
+async def job_of(node: Node, plan: str | None) -> dict[str, Any]:
+    """The job of a plan, as it is shown alone."""
+    [listed] = (await node.manage(f"/audit/jobs?plan={plan}"))["items"]
+    found: dict[str, Any] = await node.manage(f"/audit/jobs/{listed['id']}")
+    return found
+
+
+async def test_a_job_names_the_receipts_of_its_steps_on_both_sides(
+    world: Companies,
+) -> None:
+    provider = world.providers[0]
+    written = [each.receipt for each in provider.receipts()]
+    await provider.services.keep_log.integrate()
+    for node, state in ((provider, "integrated"), (world.asker, "verified")):
+        job = await job_of(node, written[0].plan)
+        assert job["more_receipts"] is False
+        assert job["receipts"] == [
+            {
+                "id": each.receipt_id,
+                "at": each.at,
+                "party": provider.did,
+                "step": each.step,
+                "decision": "allow",
+                "denials": [],
+                "spent": each.spent,
+                "state": state,
+            }
+            for each in written
+        ]
+        for each in job["receipts"]:
+            assert (await evidence(node, each["id"])).plan
+
+
+async def test_a_job_names_refused_steps_and_not_those_of_other_plans(
+    world: Companies,
+) -> None:
+    measure = {"what": "sum", "field": "cost", "bound": "501.00"}
+    await world.ask(**{**HEAT_MAP, "measure": measure})
+    provider = world.providers[0]
+    refused = provider.receipts()[-1].receipt
+    job = await job_of(world.asker, refused.plan)
+    told = [(each["id"], each["decision"]) for each in job["receipts"]]
+    assert told == [(refused.receipt_id, "deny")]
+    assert job["receipts"][0]["denials"] == list(refused.denials)
+    for path in ("calls", "received"):
+        node = provider if path == "calls" else world.asker
+        page = await node.manage(f"/audit/{path}?plan={refused.plan}")
+        assert [it["receipt_id"] for it in page["items"]] == [refused.receipt_id]
+
+
+async def test_of_an_unknown_plan_there_is_no_job_and_a_plan_is_a_hash(
+    world: Companies,
+) -> None:
+    for path in ("jobs", "calls", "received"):
+        found = await world.asker.manage(f"/audit/{path}?plan={'0' * 64}")
+        assert found["items"] == []
+        await world.asker.manage(f"/audit/{path}?plan=x", expect=400)
+
+
 @contextlib.contextmanager
 def store(node: Node) -> Iterator[sa.Connection]:
     """The node's database, in a transaction that is not kept."""

@@ -19,20 +19,14 @@ from ledger.request import verify_request
 from node.adapters.policy.question import UNHASHED
 from node.adapters.sql.erasure import RECEIVED, WRITTEN
 from node.adapters.sql.fsck.findings import Basis, Row
-from node.adapters.sql.receipts import asked_fields
+from node.adapters.sql.receipts import BESIDE, asked_fields
 from node.domain.agreement import instant
 
 _COLUMNS: Final[Mapping[str, str]] = {
     "receipt_id": "receipt_id",
     "stream": "stream",
     "stream_sequence": "sequence",
-    "partner": "consumer",
-    "agreement": "agreement",
-    "dataset": "dataset",
-    "purpose": "purpose",
-    "decision": "decision",
-    "customers": "customers",
-    "records": "records",
+    **BESIDE,
 }
 """Columns of `receipts` beside the receipt, and what the receipt calls them."""
 

@@ -26,6 +26,7 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "stream": "stream",
     "stream_sequence": "sequence",
     "nonce": "nonce",
+    "plan": "plan",
 }
 
 
