@@ -19,7 +19,7 @@ What the comparison shows, and to whom, is the protocol's
 Sources: RFC 9496 (ristretto255); Meadows, 1986; libsodium through rbcl.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha512
 from typing import Final, NoReturn, Self, TypeAlias
 
@@ -81,7 +81,7 @@ class BlindingKey:
         Returns:
             The points, in the order of the identifiers.
         """
-        return self._times(_hashed(session, each) for each in identifiers)
+        return self._times(_hashed(session, identifiers))
 
     def multiply(self, points: bytes) -> bytes:
         """Multiply points that the other party has blinded.
@@ -159,12 +159,14 @@ def order(count: int, random_bytes: RandomBytes) -> list[int]:
     the drawn keys are the same.
     """
     drawn = random_bytes(16 * count)
-    return sorted(range(count), key=lambda n: drawn[16 * n : 16 * (n + 1)])
+    keys = [drawn[at : at + 16] for at in range(0, len(drawn), 16)]
+    return sorted(range(count), key=keys.__getitem__)
 
 
 def arranged(points: bytes, places: Sequence[int]) -> bytes:
     """Return a list of points in an order, as `order` gives it."""
-    return b"".join(points[POINT * at : POINT * (at + 1)] for at in places)
+    held = split(points)
+    return b"".join([held[at] for at in places])
 
 
 def commitment(session: bytes, points: bytes) -> str:
@@ -192,9 +194,11 @@ def matches(ours: bytes, theirs: bytes) -> list[int]:
     return [place for place, point in enumerate(mine) if point in known]
 
 
-def _hashed(session: bytes, identifier: str) -> bytes:
+def _hashed(session: bytes, identifiers: Iterable[str]) -> Iterator[bytes]:
     if len(session) != 32:
         raise ValueError("a session is named by 32 bytes")
-    digest = sha512(tagged("psi-identifier", session + identifier.encode())).digest()
-    point: bytes = rbcl.crypto_core_ristretto255_from_hash(digest)
-    return point
+    begun = sha512(tagged("psi-identifier", session))  # what all of them begin with
+    for identifier in identifiers:
+        digest = begun.copy()
+        digest.update(identifier.encode())
+        yield rbcl.crypto_core_ristretto255_from_hash(digest.digest())

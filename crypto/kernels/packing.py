@@ -24,15 +24,17 @@ def unpack(octets: bytes) -> list[bytes]:
     Raises:
         Malformed: Something is cut off.
     """
-    parts, at = [], 0
-    while at < len(octets):
-        begin = at + 4
-        if begin > len(octets):
-            raise Malformed("packed octets that end within a length")
-        at = begin + int.from_bytes(octets[at:begin], "big")
-        if at > len(octets):
-            raise Malformed("packed octets that end within a part")
-        parts.append(octets[begin:at])
+    parts, at, end = [], 0, len(octets)
+    length = struct.Struct(">I").unpack_from
+    try:
+        while at < end:
+            begin = at + 4
+            at = begin + length(octets, at)[0]
+            parts.append(octets[begin:at])
+    except struct.error:
+        raise Malformed("packed octets that end within a length") from None
+    if at > end:
+        raise Malformed("packed octets that end within a part")
     return parts
 
 

@@ -66,8 +66,8 @@ def order(count: bytes, seed: bytes) -> bytes:
 
 def arranged(places: bytes, points: bytes) -> bytes:
     """Return a list of points in an order, as `order` gives it."""
-    wanted, held = parse_numbers(places), len(psi.split(points))
-    if any(not 0 <= place < held for place in wanted):
+    wanted, held = parse_numbers(places), len(points) // psi.POINT
+    if wanted and not 0 <= min(wanted) <= max(wanted) < held:
         raise Malformed("a place that is not in the list")
     return psi.arranged(points, wanted)
 
