@@ -11,7 +11,7 @@ behind a job is not: it is signed, and `dashboard.plans` checks it.
 
 import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -109,6 +109,7 @@ class Result(_Statement):
         scale: Digits after the point: a figure of 1250 at scale 2 is 12.50.
         spread: Noise moved no figure by more than this, in smallest units, but in one
             of a hundred results; None or 0 where there is no noise.
+        spreads: Of each cell, where cells have spreads of their own, by their weights.
         weighted: Whether the asker has multiplied cells by numbers of its own.
         hidden: Of each cell, how many that it sums up were suppressed, and count zero.
         count: How many customers, None where they are too few to be told.
@@ -129,6 +130,7 @@ class Result(_Statement):
     unit: str | None = None
     scale: int = Field(default=0, ge=0, le=18)
     spread: int | None = Field(default=None, ge=0)
+    spreads: tuple[Annotated[int, Field(ge=0)], ...] = ()
     weighted: bool = False
     hidden: tuple[int, ...] = ()
     count: int | None = None
@@ -148,7 +150,28 @@ class Result(_Statement):
             wanted *= len(group.values)
         if self.groups and len(self.cells) != wanted:
             raise ValueError("there are not as many cells as the groups make")
+        if self.spreads and len(self.spreads) != len(self.cells):
+            raise ValueError("there are not as many spreads as cells")
         return self
+
+
+class StepReceipt(_Statement):
+    """What is told of the receipt of a step; the receipt itself is checked elsewhere.
+
+    Attributes:
+        party: DID of the provider.
+        step: Its name.
+        spent: Micro-epsilon.
+        state: How far a receipt of ours is, or how one that we received was checked.
+    """
+
+    id: str
+    party: str
+    step: str
+    decision: Literal["allow", "deny"]
+    denials: tuple[str, ...]
+    spent: int
+    state: Literal["sequenced", "integrated", "anchored", "verified", "unverified"]
 
 
 class WholeJob(Job):
@@ -157,36 +180,14 @@ class WholeJob(Job):
     Attributes:
         plan: The signed plan, not checked.
         result: What came out, None while or where there is nothing.
+        receipts: Of the plan's steps, the oldest first.
+        more_receipts: Whether there are older ones.
     """
 
     plan: dict[str, Any]
     result: Result | None
-
-
-class Step(_Statement):
-    """What is told of a call that may have been a step of a plan.
-
-    Attributes:
-        plan: Hash of the plan; None of a query, and of what was erased.
-        step: Its name.
-        spent: Micro-epsilon.
-    """
-
-    receipt_id: str
-    at: Instant
-    plan: str | None = None
-    step: str | None = None
-    decision: str | None = None
-    denials: tuple[str, ...] | None = None
-    spent: int | None = None
-    provider: str | None = None
-
-
-class StepPage(_Statement):
-    """A page of `GET /audit/calls` or `/audit/received`, as far as steps go."""
-
-    items: tuple[Step, ...]
-    older: int | str | None
+    receipts: tuple[StepReceipt, ...]
+    more_receipts: bool
 
 
 class _Account(_Statement):

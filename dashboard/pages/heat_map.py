@@ -42,11 +42,13 @@ class Row:
 
     Attributes:
         cells: Written; None where suppressed.
+        spreads: Written, of each cell; empty where all cells have the same.
         total: Written, of the cells that are shown; None where none is.
     """
 
     label: str
     cells: tuple[str | None, ...]
+    spreads: tuple[str, ...]
     total: str | None
 
 
@@ -107,6 +109,7 @@ class _Shape:
     further: tuple[ResultGroup, ...]
     names: tuple[str, ...]
     tables: tuple[Table, ...]
+    spreads: tuple[Table, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +174,19 @@ def _shape(result: Result, speech: Speech) -> _Shape:
     further = tuple(each for each in result.groups if each not in (row, column))
     combinations = list(product(*(range(len(each.values)) for each in further)))
     comma = str(speech.say("list.comma"))
+
+    def tables(cells: Sequence[int | None]) -> tuple[Table, ...]:
+        return tuple(
+            _table(
+                result.groups,
+                cells,
+                (row, column),
+                dict(zip(further, combination, strict=True)),
+            )
+            for combination in combinations
+            if cells
+        )
+
     return _Shape(
         row=row,
         column=column,
@@ -182,10 +198,8 @@ def _shape(result: Result, speech: Speech) -> _Shape:
             )
             for combination in combinations
         ),
-        tables=tuple(
-            _table(result, row, column, dict(zip(further, combination, strict=True)))
-            for combination in combinations
-        ),
+        tables=tables(result.cells),
+        spreads=tables(result.spreads),
     )
 
 
@@ -203,13 +217,13 @@ def _axes(groups: Sequence[ResultGroup]) -> tuple[ResultGroup | None, ResultGrou
 
 
 def _table(
-    result: Result,
-    row: ResultGroup | None,
-    column: ResultGroup,
+    groups: Sequence[ResultGroup],
+    cells: Sequence[int | None],
+    axes: tuple[ResultGroup | None, ResultGroup],
     fixed: Mapping[ResultGroup, int],
 ) -> Table:
-    steps, step = {_ONE: 0}, 1
-    for group in reversed(result.groups):
+    (row, column), steps, step = axes, {_ONE: 0}, 1
+    for group in reversed(groups):
         steps[group] = step
         step *= len(group.values)
     start = sum(steps[group] * place for group, place in fixed.items())
@@ -217,7 +231,7 @@ def _table(
     height = len(row.values) if row else 1
     return [
         [
-            result.cells[start + at * down + place * across]
+            cells[start + at * down + place * across]
             for place in range(len(column.values))
         ]
         for at in range(height)
@@ -247,7 +261,11 @@ def _part(
 ) -> Part:
     table = shape.tables[number]
     names = [label(shape.row, each) for each in shape.row.values] if shape.row else [""]
-    rows = tuple(_row(names[at], table[at], write) for at in places)
+    spreads = shape.spreads[number] if shape.spreads else None
+    rows = tuple(
+        _row(names[at], table[at], spreads[at] if spreads else (), write)
+        for at in places
+    )
     drawing = draw(
         [table[at] for at in places],
         [row.label for row in rows],
@@ -260,11 +278,17 @@ def _part(
     return Part(number=number, name=shape.names[number], rows=rows, drawing=drawing)
 
 
-def _row(name: str, cells: Sequence[int | None], write: Write) -> Row:
+def _row(
+    name: str,
+    cells: Sequence[int | None],
+    spreads: Sequence[int | None],
+    write: Write,
+) -> Row:
     known = [figure for figure in cells if figure is not None]
     return Row(
         label=name,
         cells=tuple(None if figure is None else write(figure) for figure in cells),
+        spreads=tuple(write(each or 0) for each in spreads),
         total=write(sum(known)) if known else None,
     )
 

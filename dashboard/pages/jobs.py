@@ -25,18 +25,26 @@ from dashboard.access import Person
 from dashboard.aggregates import Result, WholeJob
 from dashboard.errors import NodeError, NotFound
 from dashboard.figures import epsilon, written
-from dashboard.pages.base import Desk, Reader, desk_of, is_fragment, read_reader, render
+from dashboard.pages.base import (
+    Desk,
+    Reader,
+    address,
+    desk_of,
+    is_fragment,
+    read_reader,
+    render,
+)
 from dashboard.pages.heat_map import heat_map
 from dashboard.pages.joint import joint_figures
 from dashboard.pages.labels import Labels
 from dashboard.pages.open_receipts import WIDTH
 from dashboard.pages.overview import check_participant
 from dashboard.pages.plan_facts import EXACT, facts
-from dashboard.pages.plan_receipts import steps_of
 from dashboard.pages.window import LENGTHS
 from dashboard.plans import CheckedPlan, check_plan
 
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
+_PLAN_HASH: Final = re.compile(r"[0-9a-f]{64}")
 _STAGE: Final = re.compile(r"(?:again )?([a-z_]+)")
 """What of a stage's name is its word: some are done again, or have numbers."""
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -66,7 +74,6 @@ async def job(request: Request, person: Person) -> Response:
         desk.client.job(_job_id(request)), _labels(desk, reader)
     )
     checked = check_plan(found.plan, desk.registry)
-    steps = await steps_of(desk.client, found, checked.plan_hash)
     return render(
         request,
         reader,
@@ -74,13 +81,26 @@ async def job(request: Request, person: Person) -> Response:
         headers={"Vary": "HX-Request-Type"},
         job=found,
         plan=checked,
-        steps=steps,
         labels=labels,
         base=f"/jobs/{found.id}",
         table_open=request.query_params.get("table") == "open",
         **_result(found, checked, labels, reader, request),
         **_tools(),
     )
+
+
+async def plan(request: Request, person: Person) -> Response:
+    """Lead from a plan's hash, as receipts name it, to its job.
+
+    Of a plan that was refused before it became a job, to the calls that name it.
+    """
+    del person
+    plan_hash: str = request.path_params["plan_hash"]
+    if not _PLAN_HASH.fullmatch(plan_hash):
+        raise NotFound("a plan's hash has 64 lower-case hex digits")
+    found = (await desk_of(request).client.jobs(plan_hash)).items
+    calls = address("/calls", {"plan": plan_hash, "window": "90d"})
+    return RedirectResponse(f"/jobs/{found[0].id}" if found else calls, 303)
 
 
 async def live(request: Request, person: Person) -> Response:
@@ -124,11 +144,11 @@ def _csv(result: Result) -> str:
     lines = csv.writer(file)
     names = [group.field for group in result.groups]
     lines.writerow([*map(_text, names), "figure", "suppressed", "spread", "unit"])
-    spread = "" if result.spread is None else _plain(result.spread, result.scale)
+    spreads = result.spreads or [result.spread] * len(result.cells)
     unit = _text(result.unit or "")
-    for labels, figure in zip(_cells(result), result.cells, strict=True):
-        shown = "" if figure is None else _plain(figure, result.scale)
-        lines.writerow([*map(_text, labels), shown, int(figure is None), spread, unit])
+    for labels, *told in zip(_cells(result), result.cells, spreads, strict=True):
+        figure, spread = ["" if it is None else _plain(it, result.scale) for it in told]
+        lines.writerow([*map(_text, labels), figure, int(not figure), spread, unit])
     return file.getvalue()
 
 

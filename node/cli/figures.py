@@ -56,7 +56,9 @@ def tables(result: Mapping[str, Any], width: int) -> Iterator[Table]:
 
 def legend(result: Mapping[str, Any]) -> str:
     """Say how exact the cells are, and what stands where none is told."""
-    said = f"± {amount(result, result['spread'])}{_unit(result)}, with 99 in 100"
+    spreads = result.get("spreads") or [result["spread"]]
+    ends = dict.fromkeys(amount(result, end) for end in (min(spreads), max(spreads)))
+    said = f"± {' to '.join(ends)}{_unit(result)}, with 99 in 100"
     hidden = sum(cell is None for cell in result["cells"])
     return f"{said}; {HIDDEN} suppressed: {hidden:,} of {len(result['cells']):,}"
 

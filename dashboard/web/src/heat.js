@@ -55,7 +55,7 @@ function point(drawing, event) {
 }
 
 function tell(drawing, row, column) {
-  const { value, hidden, comma } = drawing.closest("[data-map]").dataset;
+  const { value, hidden, comma, spread } = drawing.closest("[data-map]").dataset;
   const twin = table(drawing);
   const line = twin.tBodies[0].rows[row].cells;
   const cell = line[column + 1];
@@ -64,7 +64,8 @@ function tell(drawing, row, column) {
   const where = names.filter(Boolean).join(comma);
   const sentence = cell.classList.contains("hidden-cell") ? hidden : value;
   drawing.dataset.at = `${row} ${column}`;
-  show(drawing, row, column, filled(sentence, { where, value: cell.textContent }).trim());
+  const told = { where, value: cell.dataset.value ?? cell.textContent, spread: cell.dataset.spread ?? spread };
+  show(drawing, row, column, filled(sentence, told).trim());
 }
 
 function show(drawing, row, column, words) {

@@ -135,14 +135,14 @@ class Select:
             told,
             groups=[parts, *(group.to_json() for group in plan.groups)],
             cells=shown(parse_numbers(payload), told.suppressed),
-            spread=told.spread,
+            spreads=[told.spread],
         )
 
     async def _selected(
         self, plan: Plan, octets: bytes, size: int, payload: bytes, run: Run
     ) -> list[bytes]:
         """Multiply each row with the union of the masks, and release it."""
-        slots = parameter_set(plan.parameters).slots
+        parameters = parameter_set(plan.parameters)
         try:
             public, parts = await asyncio.to_thread(
                 self._terms, plan, octets, size, payload
@@ -153,8 +153,8 @@ class Select:
                 parts,
                 plan.parameters.encode(),
                 shared(public),
-                numbers([plan.measure.bound]),
-                size=slots,
+                numbers([parameters.most]),
+                size=parameters.slots,
             )
         except CryptoError as error:
             raise wrong("holds no rows") from error

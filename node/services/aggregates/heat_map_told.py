@@ -85,10 +85,17 @@ def result_of(
     *,
     groups: Sequence[Mapping[str, Any]],
     cells: Sequence[int | None],
-    spread: int,
+    spreads: Sequence[int],
 ) -> dict[str, Any]:
-    """Return a result, as JSON for people and dashboards."""
-    return {
+    """Return a result, as JSON for people and dashboards.
+
+    Args:
+        spreads: How far noise has moved each cell at most. `spread` is the largest;
+            where they differ, all are told.
+    """
+    spread = max(spreads)
+    differ = {"spreads": list(spreads)} if min(spreads) < spread else {}
+    return differ | {
         "kind": plan.kind.value,
         "mode": plan.mode,
         "plan": plan.plan_hash,

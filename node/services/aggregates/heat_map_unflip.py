@@ -82,7 +82,7 @@ class Unflip:
             told,
             groups=[g.to_json() for g in plan.groups if g.field in plan.totals],
             cells=sums,
-            spread=_spread(plan, weights, told),
+            spreads=_spreads(plan, weights, told),
         ) | {"hidden": hidden}
 
 
@@ -152,10 +152,10 @@ def _hidden(value: Any, totals: int) -> list[int]:
     return value
 
 
-def _spread(plan: Plan, weights: Weights, told: Told) -> int:
-    """Return how far noise has moved any sum at most: of each cell by its weight."""
+def _spreads(plan: Plan, weights: Weights, told: Told) -> list[int]:
+    """Return how far noise has moved each sum at most: its cells by their weights."""
     places, totals = totals_of(plan)
     sizes = [0] * totals
     for place, weight in zip(places, weights.values, strict=True):
         sizes[place] += abs(weight)
-    return told.spread * max(sizes)
+    return [told.spread * size for size in sizes]

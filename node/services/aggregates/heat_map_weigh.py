@@ -80,13 +80,12 @@ class Weigh:
                     raise
                 refused = error
             else:
-                largest = max(map(abs, weights.values), default=0)
                 return result_of(
                     signed.plan,
                     table.told,
                     groups=[group.to_json() for group in signed.plan.groups],
                     cells=shown(cells, table.told.suppressed),
-                    spread=table.told.spread * largest,
+                    spreads=[table.told.spread * abs(each) for each in weights.values],
                 ) | {"weighted": set(weights.values) != {1}}
         raise refused or wrong("is about another key")
 

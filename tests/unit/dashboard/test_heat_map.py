@@ -60,6 +60,20 @@ def test_weeks_run_across_codes_down_and_each_region_is_a_part() -> None:
     assert seen.parts[1].rows[0].cells == ("13", "14", "15")
 
 
+def test_cells_that_were_weighted_have_each_its_spread() -> None:
+    every = [10 * number for number in range(24)]
+    seen = drawn(result(REGION, CODE, WEEK, spreads=every), order="plan", part="1")
+    assert seen.parts[0].rows[0].cells == ("13", "14", "15")
+    assert seen.parts[0].rows[0].spreads == ("120", "130", "140")
+    same = drawn(result(REGION, CODE, WEEK))
+    assert not any(row.spreads for part in same.parts for row in part.rows)
+
+
+def test_spreads_are_as_many_as_cells() -> None:
+    with pytest.raises(ValueError, match="as many spreads"):
+        result(REGION, spreads=[1])
+
+
 @pytest.mark.parametrize("groups", list(itertools.permutations([REGION, CODE, WEEK])))
 def test_the_order_of_the_groups_does_not_change_the_picture(
     groups: tuple[dict[str, Any], ...],

@@ -447,6 +447,26 @@ async def test_the_file_has_every_cell_and_says_which_are_suppressed(
     assert [row["figure"] for row in rows[:2]] == ["4210", "3988"]
 
 
+async def test_of_weighted_cells_file_and_page_tell_each_spread(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = site.audit.aggregates.one
+
+    def weighted(job: str) -> Any:
+        told = json.loads(json.dumps(whole(job)))
+        spreads = [100 * number for number in range(len(told["result"]["cells"]))]
+        told["result"] |= {"spreads": spreads, "spread": spreads[-1]}
+        return told
+
+    monkeypatch.setattr(site.audit.aggregates, "one", weighted)
+    answer = await site.get(f"/jobs/{FEDERATED}/result.csv")
+    rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+    assert [row["spread"] for row in rows[:3]] == ["0", "100", "200"]
+    page = (await site.get(f"/jobs/{FEDERATED}")).text
+    assert 'data-value="3,988" data-spread="100"' in page
+    assert "by ± 0 to ± 1,100" in page
+
+
 async def test_a_label_is_no_formula_in_a_spreadsheet(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,16 @@ async def test_weights_are_applied_to_what_is_encrypted(world: World) -> None:
     assert result["cells"] == shown(weighed, customers)
 
 
+async def test_weighted_cells_have_each_its_spread(tmp_path: Path) -> None:
+    world = World(tmp_path, faults(2000), laplace=noise.laplace, spread=noise.spread)
+    plan, weights = world.plan(epsilon_micro=8_000_000), [*range(-5, 7)]
+    plain = await world.ask(plan)
+    assert "spreads" not in plain
+    result = await world.ask(plan, {"weights": weights})
+    assert result["spreads"] == [plain["spread"] * abs(each) for each in weights]
+    assert result["spread"] == max(result["spreads"])
+
+
 async def test_a_table_of_more_cells_than_slots_is_several_ciphertexts(
     tmp_path: Path,
 ) -> None:
@@ -301,6 +311,17 @@ async def test_flipped_weighted_sums_are_exact(world: World) -> None:
         {"field": "region", "grain": "value", "values": list(REGIONS)}
     ]
     assert [call.step for call, _ in world.calls.sent] == ["apply"]
+
+
+async def test_flipped_each_total_has_its_spread(tmp_path: Path) -> None:
+    world = World(tmp_path, faults(), laplace=noise.laplace, spread=noise.spread)
+    plan, key = world.flipped()
+    one = {"weights": {"fault": {"BMS-01": 1}}}
+    spread = (await world.ask(plan, key | one))["spread"]
+    weights = {"fault": {"BMS-01": 3, "COOL-3": -1}, "region": {REGIONS[1]: 2}}
+    result = await world.ask(plan, key | {"weights": weights})
+    assert result["spreads"] == [0, 8 * spread, 0]
+    assert result["spread"] == 8 * spread
 
 
 async def test_flipped_without_totals_there_is_one_sum(world: World) -> None:
