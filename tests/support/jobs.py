@@ -112,6 +112,12 @@ class Site:
         self.store, self.clock = store, clock
         self.asking = Blinding()
         self.opened: list[Jobs] = []
+        self.unready: list[Exception] = []
+
+    async def ready(self) -> None:
+        """Let plans be begun, unless a test says what speaks against it."""
+        if self.unready:
+            raise self.unready.pop(0)
 
     def jobs(
         self,
@@ -134,6 +140,7 @@ class Site:
             askings={Kind.HEAT_MAP: asking or self.asking},
             did=did,
             process=process,
+            ready=self.ready,
             pauses_s=(0.01, 0.01),
         )
         self.opened.append(made)

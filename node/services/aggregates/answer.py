@@ -193,8 +193,7 @@ class AnswerStep:
                 return _refused(case, code)
         case = replace(case, charges=handler.charges(plan, request.step))
         try:
-            await self.readied.check()
-            self.readied()
+            await self.readied.first()
             answer = await self._answer(handler, case, payload)
         except Refusal as problem:
             return _refused(case, str(problem), spent=problem.spent)

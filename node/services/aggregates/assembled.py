@@ -82,6 +82,7 @@ def assembled(
         askings=_askings(call, keeping, identity, align, signer),
         did=did,
         process=process,
+        ready=readied.first,
     )
     return Aggregates(
         answer=AnswerStep(

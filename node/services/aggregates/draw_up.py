@@ -62,8 +62,7 @@ class DrawUp:
             Conflict: We have declared no customers where segments are of some.
             Unavailable: Workers do not compute as they should.
         """
-        await self.readied.check()
-        self.readied()
+        await self.readied.first()
         signed, inputs, _ = await self._drawn(draft)
         job = await self.jobs.start(signed, inputs)
         return {"job": job, "plan": signed.plan.plan_hash}

@@ -48,6 +48,15 @@ class Readied:
         if self._why and self._why != said:
             _log.error("aggregates are refused: %s", self._why)
 
+    async def first(self) -> None:
+        """Ask for the known answers if need be; return if aggregates can be computed.
+
+        Raises:
+            Unavailable: They cannot (`aggregate.unavailable`); the detail says why.
+        """
+        await self.check()
+        self()
+
     def __call__(self) -> None:
         """Return if aggregates can be computed.
 

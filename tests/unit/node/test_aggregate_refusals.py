@@ -329,6 +329,22 @@ async def test_aggregates_are_refused_where_arithmetic_is_not_to_be_trusted(
     await liar.refused("aggregate.unavailable", await liar.plan(HEAT), "table")
 
 
+async def test_nor_is_a_plan_of_ours_carried_out_there_that_was_begun_before(
+    world: Companies, liar: Liar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed, services = await liar.plan(HEAT), world.asker.services.aggregates
+    monkeypatch.setattr(services.readied, "_why", "Workers do not compute as they do.")
+    monkeypatch.setattr(services.readied, "_wrong", True)
+    monkeypatch.setattr(services.jobs, "_pauses_s", ())
+    before = len(world.providers[0].receipts())
+
+    job = await services.jobs.start(signed, liar.inputs)
+    await services.jobs.wait(job)
+
+    assert (await services.jobs.show(job))["error"]["code"] == "aggregate.unavailable"
+    assert len(world.providers[0].receipts()) == before
+
+
 async def test_every_code_of_plans_is_met_here_or_named() -> None:
     elsewhere = {
         "roster.differencing",

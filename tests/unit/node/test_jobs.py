@@ -173,6 +173,23 @@ async def test_what_does_not_answer_is_asked_again_some_times(site: Site) -> Non
     assert (await jobs.show(other))["error"]["code"] == "peer.unreachable"
 
 
+async def test_nothing_is_gone_on_with_where_arithmetic_is_not_to_be_trusted(
+    site: Site,
+) -> None:
+    site.unready = [Unavailable("aggregate.unavailable", "Wrong answers.")] * 3
+    jobs = site.jobs()
+    job_id = await jobs.start(signed(), {})
+    await jobs.wait(job_id)
+    assert (await jobs.show(job_id))["error"]["code"] == "aggregate.unavailable"
+    assert site.asking.inputs == []
+    assert site.unready == []
+
+    site.unready = [Unavailable("aggregate.unavailable", "No worker yet.")]
+    await jobs.start(signed(), {})
+    await jobs.wait(job_id)
+    assert (await jobs.show(job_id))["state"] == "done"
+
+
 # --- cancelled --------------------------------------------------------------
 
 
