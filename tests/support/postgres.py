@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from tests.support.servers import (
     _account,
     _answers,
@@ -62,6 +64,17 @@ class Postgres:
                 stop=signal.SIGQUIT,  # at once, and recovered at the next start
             )
         )
+
+    def database(self, name: str) -> str:
+        """Make another database; return its URL."""
+        admin = sa.create_engine(
+            sa.make_url(self.url).set(drivername="postgresql+psycopg"),
+            isolation_level="AUTOCOMMIT",
+        )
+        with admin.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        admin.dispose()
+        return self.url.rpartition("/")[0] + f"/{name}"
 
     def stop(self) -> None:
         """Stop at once, without a checkpoint: the next start recovers."""
