@@ -58,11 +58,15 @@ class HeatMapOwner:
             case "C", "open":
                 return await Table(tally=self.tally).open(call, run)
             case "R", "rows":
-                return await Rows(tally=self.tally).rows(call, run)
+                return await self._rows.rows(call, run)
             case "R", "open":
-                return await Rows(tally=self.tally).open(call, run)
+                return await self._rows.open(call, run)
             case "flip", "apply":
                 flip = Flip(tally=self.tally, randomness=self.randomness)
                 return await flip.apply(call, run)
             case _:
                 raise Refusal("round.order")
+
+    @property
+    def _rows(self) -> Rows:
+        return Rows(tally=self.tally, randomness=self.randomness)

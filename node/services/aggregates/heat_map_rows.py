@@ -5,10 +5,15 @@ for its own sake. The masks by which the asker chooses customers are public and 
 the plan, so we know what the only right result is: we compute it in the clear, decrypt
 what came back, and compare *all* slots. Only if they are equal, noised sums are told,
 which were computed from our own rows. Whatever is wrong with a result, the answer is
-one and the same; and only so many results are compared, for each tells one bit.
+one and the same; and only so many results are compared.
+
+Equal or not is a bit, and nobody has noised it: an asker that adds a customer's row to
+the right result would find out whether that is zero. So what is encrypted is not the
+rows alone: to each number one is added that is uniform, and known to us only. Then what
+the asker has is independent of the rows, and so is the bit, whatever it sends.
 
 What homomorphic encryption does here is to hide rows from whoever computes on them.
-That nothing else is told is due to the comparison.
+That nothing else is told is due to the comparison, and to the blinding.
 """
 
 import asyncio
@@ -22,6 +27,8 @@ from crypto.kernels import bfv
 from crypto.kernels.packing import numbers, parse_numbers
 from crypto.parameters import ParameterSet, parameter_set
 from node.domain.masks import masks_hash, parse_masks, selection, united
+from node.ports import Randomness
+from node.services.aggregates.blinding import centred, uniform
 from node.services.aggregates.heat_map_wire import (
     MOST_BLOCKS,
     MOST_COLUMNS,
@@ -47,6 +54,7 @@ class Rows:
     """Steps `rows` and `open` of mode R."""
 
     tally: Tally
+    randomness: Randomness
 
     async def rows(self, call: StepCall, run: Run) -> Answer:
         """Encrypt what each declared customer adds to each cell."""
@@ -70,13 +78,14 @@ class Rows:
 
         await run.once("masks", _masks)
         keys = await Keys.of(plan, run, make=True)
+        blinded = await self._blinded(found, parameters, run)
         encrypted = await run.map(
             "columns",
             bfv.encrypt,
-            cut(found.matrix, 8 * parameters.slots),
+            cut(blinded, 8 * parameters.slots),
             plan.parameters.encode(),
             shared(keys.public),
-            numbers([plan.measure.bound]),
+            numbers([parameters.most]),
             size=parameters.slots,
         )
         members = {"key": keys.digest}
@@ -97,7 +106,8 @@ class Rows:
         # 3. One of so many.
         await owners_turn(run, call.payload, MOST_TRIES)
         # 4. Every slot of every ciphertext is what the plan gives; else one refusal.
-        right = await asyncio.to_thread(_right, found, masks, parameters)
+        blinded = await self._blinded(found, parameters, run)
+        right = await asyncio.to_thread(_right, blinded, found.size, masks, parameters)
         opened = [await _opened(keys, part, plan.parameters, run) for part in parts]
         same = await asyncio.to_thread(hmac.compare_digest, b"".join(opened), right)
         if not same:
@@ -106,6 +116,19 @@ class Rows:
         members = described(plan, call.publication, found.noised)
         members |= told_hidden(found.noised)
         return Answer(members=members, payload=numbers(found.noised.cells))
+
+    async def _blinded(
+        self, found: Counted, parameters: ParameterSet, run: Run
+    ) -> bytes:
+        """Return what is encrypted: to each number one that hides it, modulo T."""
+
+        async def _draw() -> bytes:
+            return self.randomness(32)
+
+        seed = await run.once("blinding", _draw, secret=True)
+        count, prime = len(found.matrix) // 8, parameters.plain_modulus
+        hidden = await uniform(lambda _: seed, count, prime)
+        return await asyncio.to_thread(_sums, found.matrix, hidden, prime)
 
     async def _kept(self, call: StepCall, run: Run) -> tuple[Counted, list[int]]:
         """Return what step `rows` has kept. Raises `Refusal` if it was not done."""
@@ -155,12 +178,19 @@ def _segments(call: StepCall) -> tuple[list[int], int, str]:
     return masks, size, str(arguments["declaration"])
 
 
-def _right(found: Counted, masks: Sequence[int], parameters: ParameterSet) -> bytes:
+def _sums(one: bytes, other: bytes, prime: int) -> bytes:
+    """Add two rows modulo T, as they are encrypted."""
+    pairs = zip(parse_numbers(one), parse_numbers(other), strict=True)
+    return numbers([centred(value + each, prime) for value, each in pairs])
+
+
+def _right(
+    blinded: bytes, size: int, masks: Sequence[int], parameters: ParameterSet
+) -> bytes:
     """Return the slots of the only right result, as they are decrypted."""
-    chosen = selection(united(masks), found.size)
-    values = parse_numbers(found.matrix)
-    columns = len(values) // found.size
-    result = [value * bit for value, bit in zip(values, chosen * columns, strict=True)]
+    values = parse_numbers(blinded)
+    chosen = selection(united(masks), size) * (len(values) // size)
+    result = [value * bit for value, bit in zip(values, chosen, strict=True)]
     result += [0] * (-len(result) % parameters.slots)
     return numbers(result)
 

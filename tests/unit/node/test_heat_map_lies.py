@@ -335,6 +335,46 @@ async def test_a_slot_cannot_be_smuggled_into_another(world: World) -> None:
         await world.calls(plan, plan.plan.parties[0], "open", key, pack(sent))
 
 
+async def test_whether_a_result_is_right_tells_nothing_of_a_row(world: World) -> None:
+    """A row that is added to the right result changes it, also if it holds zero."""
+    plan, inputs = halves(world)
+    (party,) = plan.plan.parties
+    first = {"declaration": inputs["declaration"], "size": inputs["size"]}
+    rows = await world.calls(plan, party, "rows", first, unb64u(inputs["masks"]))
+    public, column = unpack(rows.payload)
+    faulty = {row["vin"] for row in world.rows if row["fault"] == FAULTS[0]}
+    known = [world.shelf.customers.get(token) for token in world.shelf.declared]
+    having = [at for at, name in enumerate(known) if name in faulty]
+    lacking = [at for at, name in enumerate(known) if name and name not in faulty]
+    mask = declared_mask(inputs)
+    codes = []
+    for probed in (having[0], lacking[0], lacking[-1]):
+        factors = [bit + (at == probed) for at, bit in enumerate(mask)] + mask * 3
+        term = kernels.term(column, numbers(factors), 2)
+        sent = kernels.combine(
+            NAME, public, numbers([1]), b"", secrets.token_bytes(32), term
+        )
+        key = {"key": rows.members["key"]}
+        with pytest.raises(Refused):
+            await world.calls(plan, party, "open", key, pack(sent))
+        codes.append(str(world.calls.refusals[-1]))
+    assert codes == ["result.mismatch"] * 3
+
+
+async def test_what_is_encrypted_of_rows_tells_nothing_of_them(world: World) -> None:
+    """Whoever had the key, and reads all columns, reads uniform numbers."""
+    plan, inputs = halves(world)
+    await world.ask(plan, inputs)
+    run = world.step(plan)
+    secret, _ = unpack(run.kept["key", 0])
+    most = numbers([PARAMETERS.most])
+    found = parse_numbers(kernels.decrypt(NAME, secret, most, run.kept["columns", 0]))[
+        : 4 * 256
+    ]
+    assert len(set(found)) > 1000
+    assert sum(abs(each) > PARAMETERS.most // 2 for each in found) in range(350, 675)
+
+
 def declared_mask(inputs: dict[str, Any]) -> list[int]:
     octets, size = unb64u(inputs["masks"]), inputs["size"]
     first = int.from_bytes(octets, "little")
