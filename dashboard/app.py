@@ -25,7 +25,7 @@ from dashboard.pages import problems
 from dashboard.pages.base import Desk, templates
 from dashboard.pages.budget import budget
 from dashboard.pages.calls import calls
-from dashboard.pages.jobs import job, jobs, live, result_file
+from dashboard.pages.jobs import job, jobs, live, plan, result_file
 from dashboard.pages.ledger import fault_file, ledger
 from dashboard.pages.overview import overview
 from dashboard.pages.receipt import (
@@ -101,6 +101,7 @@ def create_app(
             Route("/jobs/{job_id}", signed_in(job)),
             Route("/jobs/{job_id}/live", signed_in(live, used=False)),
             Route("/jobs/{job_id}/result.csv", signed_in(result_file)),
+            Route("/plans/{plan_hash}", signed_in(plan)),
             Route("/receipts/{receipt_id}", signed_in(receipt)),
             Route("/receipts/{receipt_id}/check.json", signed_in(check_material)),
             Route("/receipts/{receipt_id}/anchor.json", signed_in(chain_answer)),

@@ -9,12 +9,12 @@ answered, so that a page can say how old its knowledge is.
 import datetime
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from dashboard.aggregates import BudgetReport, JobList, StepPage, WholeJob
+from dashboard.aggregates import BudgetReport, JobList, WholeJob
 from dashboard.errors import (
     Gone,
     NodeFailed,
@@ -102,13 +102,16 @@ class AuditClient:
         """
         return await self._ask("/audit/streams", StreamList, {})
 
-    async def jobs(self) -> JobList:
+    async def jobs(self, plan: str | None = None) -> JobList:
         """Return the aggregates that are or were under way, newest first.
+
+        Args:
+            plan: Hash of the plan whose job is wanted; None for all.
 
         Raises:
             NodeError: No usable answer.
         """
-        return await self._ask("/audit/jobs", JobList, {})
+        return await self._ask("/audit/jobs", JobList, {"plan": plan} if plan else {})
 
     async def job(self, job_id: str) -> WholeJob:
         """Return one of them, with its plan and what came out.
@@ -121,20 +124,6 @@ class AuditClient:
             NodeError: No usable answer.
         """
         return await self._ask(f"/audit/jobs/{job_id}", WholeJob, {})
-
-    async def steps(
-        self, where: Literal["calls", "received"], query: Mapping[str, str]
-    ) -> StepPage:
-        """Return a page of calls as steps of plans, newest first.
-
-        Args:
-            where: `calls` that others made, or what was `received` for our own.
-            query: As in the API.
-
-        Raises:
-            NodeError: No usable answer.
-        """
-        return await self._ask(f"/audit/{where}", StepPage, query)
 
     async def budget(self) -> BudgetReport:
         """Return how much privacy may be spent, and how much was.

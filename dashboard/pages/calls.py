@@ -34,7 +34,7 @@ from dashboard.statements import CallPage, FacetValue
 
 FILTERS: Final = ("partner", "field", "purpose", "decision", "code")
 """Filters with a list of values to choose from."""
-FIXED: Final = ("dataset", "agreement")
+FIXED: Final = ("dataset", "agreement", "plan")
 """Filters that a link sets and a reader can only take away."""
 PAGE_SIZE: Final = 50
 _LONGEST: Final = 256

@@ -76,9 +76,8 @@ class SimulatedAudit:
             "/audit/faults": self.faults,
             "/audit/faults/{fault_id}": self.fault,
             "/audit/streams": self.streams,
-            "/audit/jobs": lambda _: JSONResponse(self.aggregates.listed()),
+            "/audit/jobs": self.jobs,
             "/audit/jobs/{job_id}": self.job,
-            "/audit/received": lambda _: JSONResponse(self.aggregates.received()),
             "/audit/budget": lambda _: JSONResponse(self.aggregates.budget()),
             "/audit/receipts/{receipt_id}": self.receipt,
         }
@@ -176,6 +175,7 @@ class SimulatedAudit:
             "code": lambda it, value: value in it.receipt.denials,
             "agreement": lambda it, value: it.receipt.agreement == value,
             "dataset": lambda it, value: it.receipt.dataset == value,
+            "plan": lambda it, value: self.aggregates.step(it)["plan"] == value,
         }
         within = self._within(query["from"], query["to"])
         wanted = {name: query[name] for name in tests if name in query}
@@ -319,6 +319,10 @@ class SimulatedAudit:
                 }
             )
         return JSONResponse({"items": items, "most_unacknowledged": 100})
+
+    def jobs(self, request: Request) -> Response:
+        wanted = request.query_params.get("plan")
+        return JSONResponse(self.aggregates.listed(wanted))
 
     def job(self, request: Request) -> Response:
         told = self.aggregates.one(request.path_params["job_id"])

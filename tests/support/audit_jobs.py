@@ -93,12 +93,16 @@ class SimulatedJobs:
         self.running = True
         self.empty = False
         self.tight = False
+        self.repeated = False
         self.forged: set[str] = set()
 
     # --- answers
 
-    def listed(self) -> Told:
+    def listed(self, wanted: str | None = None) -> Told:
+        """The list; of one plan where its hash is `wanted`."""
         jobs = [] if self.empty else self._jobs()
+        if wanted is not None:
+            jobs = [pair for pair in jobs if pair[1].plan.plan_hash == wanted]
         return {
             "items": [
                 {
@@ -116,7 +120,9 @@ class SimulatedJobs:
                 core = signed.to_json()
                 if job_id in self.forged:
                     core["plan"]["purpose"] = "cross-sell"
-                return {**told, "plan": core}
+                receipts = self._receipts(told, signed.plan)
+                beside = {"receipts": receipts, "more_receipts": self.repeated}
+                return {**told, "plan": core, **beside}
         return None
 
     def budget(self) -> Told:
@@ -176,28 +182,29 @@ class SimulatedJobs:
         spent = 500_000 if name == "table" else 0
         return {"plan": signed.plan.plan_hash, "step": name, "spent": spent}
 
-    def received(self) -> Told:
-        """Steps of our own plans; the receipts are the world's, which name no plan."""
-        entries = reversed(self.world.entries[-40:])
-        plans = [(signed.plan, told) for told, signed in self._jobs()]
-        ours = [pair for pair in plans if pair[1]["role"] == "consumer"]
-        items = []
-        for number, entry in enumerate(entries):
-            asked, told = ours[number % len(ours)]
-            items.append(
-                {
-                    "receipt_id": entry.receipt.receipt_id,
-                    "at": told["created_at"],
-                    "provider": asked.parties[number % len(asked.parties)].did,
-                    "plan": asked.plan_hash,
-                    "step": ("table", "open", "accept", "contribute")[number % 4],
-                    "decision": "deny" if number % 9 == 8 else "allow",
-                    "denials": ["rate.exceeded"] if number % 9 == 8 else [],
-                    "spent": asked.epsilon_micro if number % 4 == 0 else 0,
-                }
+    def _receipts(self, job: Told, asked: Plan) -> list[Told]:
+        """Receipts of its steps: the world's, which name no plan.
+
+        Of the job that a partner asked for, those that `step` tells of; of ours some.
+        """
+        world, answers = self.world, job["role"] == "provider"
+        entries = [it for it in world.entries if not answers or self.step(it)["plan"]]
+        parties = asked.parties[:1] if answers else asked.parties * 2
+        return [
+            {
+                "id": entry.receipt.receipt_id,
+                "at": job["created_at"],
+                "party": party.did,
+                "step": ("table", "open", "accept", "contribute")[number % 4],
+                "decision": "deny" if number == 3 else "allow",
+                "denials": ["rate.exceeded"] if number == 3 else [],
+                "spent": asked.epsilon_micro if number < len(asked.parties) else 0,
+                "state": world.state(entry) if answers else "verified",
+            }
+            for number, (entry, party) in enumerate(
+                zip(entries[-8:], parties * 8 if answers else parties, strict=False)
             )
-        items.sort(key=lambda each: str(each["at"]), reverse=True)
-        return {"items": items, "older": None}
+        ]
 
     # --- jobs
 

@@ -294,11 +294,18 @@ class Paper {
       const word = this.words[`${name === "decision" ? name : "code"}.${item}`];
       return [word ? element("strong", word) : "", " ", code(item)];
     }
+    if (name === "plan") return [code(item), " ", this.leads(`/plans/${encodeURIComponent(item)}`, "check.plan.open")];
     if (name === "policy") return [code(`${item.engine} · ${item.revision} · ${item.input_hash}`)];
     if (name === "spent") return [`ε ${(item / 1e6).toLocaleString("en", { maximumFractionDigits: 6 })}`];
     if (typeof item === "number") return [item.toLocaleString("en")];
     const title = titles[item];
     return title ? [code(item), " ", element("span.muted", title)] : [code(item)];
+  }
+
+  leads(href, words) {
+    const link = element("a", this.words[words]);
+    link.href = href;
+    return link;
   }
 }
 

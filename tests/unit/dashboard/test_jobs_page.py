@@ -18,7 +18,6 @@ from dashboard.i18n import Speech, catalogue
 from dashboard.pages.jobs import stage_of
 from dashboard.pages.joint import joint_figures
 from dashboard.pages.plan_facts import facts
-from dashboard.pages.plan_receipts import MOST_PAGES
 from dashboard.plans import check_plan
 from dashboard.registry import Registry
 from ledger.conditions import Condition
@@ -370,37 +369,52 @@ async def test_who_answers_sees_the_question_the_price_and_no_figure(
     assert "/calls?agreement=agr-01-service-cases" in text
 
 
-async def test_steps_are_found_by_the_plan_that_their_receipts_name(
+@pytest.mark.parametrize("job", [ANSWERED, FEDERATED])
+async def test_a_job_leads_to_the_receipts_that_the_node_names_with_it(
+    site: Site, job: str
+) -> None:
+    told = site.audit.aggregates.one(job)
+    assert told is not None
+    text = (await site.get(f"/jobs/{job}")).text
+    shown = text[text.index('id="receipts"') :]
+    named = re.findall(r'class="hash" href="/receipts/([0-9a-f]{64})"', shown)
+    assert named == [each["id"] for each in told["receipts"]] != []
+    states = {"verified": "checked when it came", "anchored": "anchored"}
+    assert states[told["receipts"][0]["state"]] in shown
+    assert "these are the newest" not in text
+
+
+async def test_where_steps_were_repeated_very_often_the_page_says_so(
     site: Site,
 ) -> None:
-    async def listed(job: str) -> int:
-        text = (await site.get(f"/jobs/{job}")).text
-        receipts = text[text.index('id="receipts"') :]
-        return receipts.count('class="hash" href="/receipts/')
-
-    assert await listed(ANSWERED) >= 1
-    named = [it["plan"] for it in site.audit.aggregates.received()["items"]]
-    mine = site.audit.aggregates.one(FEDERATED)
-    assert mine is not None
-    federated = check_plan(mine["plan"], registry(site.audit.world, 0)).plan_hash
-    assert await listed(FEDERATED) == named.count(federated) > 0
-
-
-async def test_where_there_were_too_many_calls_the_page_says_so(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def endless() -> dict[str, Any]:
-        asked.append(1)
-        newest = site.audit.world.entries[-1]
-        item = {"receipt_id": newest.receipt.receipt_id, "at": "2026-11-22T10:20:00Z"}
-        return {"items": [item], "older": 7}
-
-    monkeypatch.setattr(site.audit.aggregates, "received", endless)
+    site.audit.aggregates.repeated = True
     text = (await site.get(f"/jobs/{HEAT}")).text
-    assert "some receipts may be missing here" in text
-    assert len(asked) == MOST_PAGES
+    assert "Steps were repeated very often: these are the newest receipts." in text
+
+
+async def test_a_receipt_leads_by_its_plan_to_the_job_and_back(site: Site) -> None:
+    told = site.audit.aggregates.one(ANSWERED)
+    assert told is not None
+    plan_hash = check_plan(told["plan"], registry(site.audit.world, 1)).plan_hash
+    answer = await site.get(f"/plans/{plan_hash}")
+    assert (answer.status_code, answer.headers["location"]) == (
+        303,
+        f"/jobs/{ANSWERED}",
+    )
+    page = (await site.get(f"/jobs/{ANSWERED}")).text
+    assert f'href="/calls?plan={plan_hash}"' in page
+    log = (await site.get(f"/calls?plan={plan_hash}")).text
+    shown = set(re.findall(r'href="/receipts/([0-9a-f]{64})"', log))
+    assert {each["id"] for each in told["receipts"]} <= shown
+    assert f'name="plan" value="{plan_hash}"' in log
+
+
+async def test_a_plan_that_became_no_job_leads_to_the_calls_that_name_it(
+    site: Site,
+) -> None:
+    answer = await site.get(f"/plans/{'0' * 64}")
+    assert answer.headers["location"] == f"/calls?plan={'0' * 64}&window=90d"
+    assert (await site.get("/plans/nonsense")).status_code == 404
 
 
 async def test_a_forged_plan_withholds_question_and_figures(site: Site) -> None:
