@@ -21,11 +21,10 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
-from regopy import Interpreter, RegoError
-
 from node.adapters.policy.answer import PolicyFault
 from node.adapters.policy.bundle import Bundle
 from node.adapters.policy.engine import PolicyEngine
+from node.adapters.policy.library import Interpreter, RegoError
 from node.adapters.policy.selftest import selftest
 from node.errors import Unavailable
 
