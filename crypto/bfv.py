@@ -432,6 +432,10 @@ def _loaded(inner: Any, parameters: ParameterSet, octets: bytes) -> Any:
     """Let SEAL read octets; it checks each number against its modulus."""
     if len(octets) > parameters.octets:
         raise Malformed("more octets than anything of this parameter set has")
+    # SEAL reads as many as its header says. More would be another key, or another
+    # ciphertext, by its hash, and the same by what it does.
+    if octets[8:_HEADER] != struct.pack("<Q", len(octets)):
+        raise Malformed("octets of another length than they say")
     file = os.memfd_create("bfv")
     try:
         os.write(file, octets)

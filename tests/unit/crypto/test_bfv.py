@@ -211,13 +211,21 @@ def test_octets_that_are_none_are_refused(key: DecryptionKey) -> None:
         octets[:16],
         octets[:-1],
         octets[: len(octets) // 2],
+        octets + b"\0",
+        octets + octets,
         public,
         octets + b"\0" * parameters.octets,
         secrets.token_bytes(len(octets)),
     ):
         with pytest.raises(Malformed):
             parse_ciphertext(parameters.name, wrong, bound=BOUND)
-    for wrong in (b"", public[:-1], octets, secrets.token_bytes(len(public))):
+    for wrong in (
+        b"",
+        public[:-1],
+        public + b"\0",
+        octets,
+        secrets.token_bytes(len(public)),
+    ):
         with pytest.raises(Malformed):
             parse_encryption_key(parameters.name, wrong)
 
@@ -345,8 +353,51 @@ def test_the_flood_is_uniform_and_drowns_what_was_before(
     computed = masking.public.encrypt(row(MASKING), bound=BOUND).computation()
     computed.release(masking.public, [], _watched)
     assert drawn == [MASKING.slots * 16]  # 127 bits each, and one that is thrown away
-    # A product of a row and a mask carries noise of 2^63 at most, over 13 blocks.
-    assert MASKING.flood_bits - 63 - math.log2(MASKING.slots) >= 50
+    # The sum of 13 rows that were masked carries noise of 2^63 at most; the flood is
+    # uniform in 2^127, and a ciphertext has 2^13 coefficients.
+    for blocks, distance in ((13, 50), (512, 44)):
+        noise = PRODUCT_BITS + math.log2(blocks)
+        slots = math.log2(MASKING.slots)
+        assert MASKING.flood_bits + 1 - noise - slots >= distance
+
+
+PRODUCT_BITS = 59
+"""Of the noise of a row that was masked, as the argument for the flood has it."""
+
+
+def noise_bits(key: DecryptionKey, computed: Any) -> float:
+    """Return how large the largest coefficient of a ciphertext's noise is, rounded up.
+
+    SEAL's budget is what is left of q / 2T, in whole bits.
+    """
+    q = math.prod(MASKING.coeff_modulus[:-1])
+    left = key.budget(Ciphertext(MASKING, computed.inner, 0))
+    return math.log2(q) - 1 - math.log2(MASKING.plain_modulus) - left
+
+
+@pytest.mark.parametrize("ones", ["some", "half", "all but one"])
+def test_the_noise_of_a_masked_row_is_below_what_the_flood_is_argued_with(
+    masking: DecryptionKey, ones: str
+) -> None:
+    chosen = {"some": 5, "half": MASKING.slots // 2, "all but one": MASKING.slots - 1}
+    places = random.Random(7).sample(range(MASKING.slots), chosen[ones])  # noqa: S311
+    mask = [0] * MASKING.slots
+    for place in places:
+        mask[place] = 1
+    most = MASKING.most // 512
+    values = [most - 2 * most * (at % 2) for at in range(MASKING.slots)]
+    fresh = masking.public.encrypt(values, bound=most)
+    assert noise_bits(masking, fresh) <= 8
+    computed = fresh.computation().times(mask, bound=1)
+    assert noise_bits(masking, computed) <= PRODUCT_BITS
+    for _ in range(9):  # 512 blocks, the most, and all noise of one sign
+        computed = computed.plus(computed)
+    assert noise_bits(masking, computed) <= PRODUCT_BITS + 9
+    released = computed.release(masking.public, [], secrets.token_bytes)
+    assert masking.budget(released) >= MASKING.budget
+    assert masking.decrypt(sent(released)) == [
+        512 * value * factor for value, factor in zip(values, mask, strict=True)
+    ]
 
 
 def test_two_releases_of_one_computation_differ(masking: DecryptionKey) -> None:
