@@ -115,7 +115,12 @@ async def test_the_facts_are_those_of_a_step(checked: Checked) -> None:
     facts = dict(re.findall(r"<dt>(.*?)</dt><dd[^>]*>(.*?)</dd>", text))
     assert facts["Step of a plan"] == "table"
     assert facts["Privacy spent by this step"] == "ε 4.5"
-    assert re.fullmatch(r"[0-9a-f]{64}", facts["Plan"])
+    plan, _, link = facts["Plan"].partition(" ")
+    assert re.fullmatch(r"[0-9a-f]{64}", plan)
+    assert link == f'<a href="/plans/{plan}">Open this plan</a>'
+    job = await checked.reader.get(f"/plans/{plan}")
+    shown = (await checked.reader.get(job.headers["location"])).text
+    assert f'href="/receipts/{checked.receipt}"' in shown
     assert facts["Fields asked for"] == "code, region"
     for unsaid in ("Customers asked for", "Snapshot", "Statement hash"):
         assert unsaid not in facts
