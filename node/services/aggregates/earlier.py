@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ledger.conditions import Condition
 from ledger.plans import Plan, parse_plan
 from node.domain.agreement import Agreement
 from node.domain.cells import Cohort
@@ -95,10 +96,19 @@ def _narrows(plan: Plan, earlier: Plan) -> bool:
     """Tell whether two plans tell apart by one condition what they ask alike."""
     return (
         _asked(plan) == _asked(earlier)
-        and len(set(plan.filters) ^ set(earlier.filters)) == 1
+        and len(_conditions(plan) ^ _conditions(earlier)) == 1
     )
 
 
 def _asked(plan: Plan) -> tuple[object, ...]:
+    measure = plan.measure
     groups = frozenset((each.field, each.grain) for each in plan.groups)
-    return plan.cohort, plan.measure.what, plan.measure.field, groups
+    return plan.cohort, measure.what, measure.what == "sum" and measure.field, groups
+
+
+def _conditions(plan: Plan) -> set[Condition | str]:
+    """Return what a record must meet to count; that a field has a value is one, too."""
+    measure = plan.measure
+    if measure.what == "sum" or measure.field is None:
+        return {*plan.filters}
+    return {*plan.filters, measure.field}

@@ -169,6 +169,19 @@ async def test_one_condition_more_or_less_narrows(world: World, *, more: bool) -
     assert (str(told), told.spent) == ("plan.narrowing", 0)
 
 
+@pytest.mark.parametrize("more", [True, False])
+async def test_to_count_only_what_has_a_value_is_a_condition(
+    world: World, *, more: bool
+) -> None:
+    """Taken off each other, two counts would tell of the few who have none."""
+    bare = world.plan().plan
+    with_one = world.plan(measure=Measure(what="count", field="cost", bound=1)).plan
+    earlier, later = (bare, with_one) if more else (with_one, bare)
+    world.shelf.charge(earlier)
+    told = await refused(world, later)
+    assert (str(told), told.spent) == ("plan.narrowing", 0)
+
+
 async def test_other_labels_or_another_bound_do_not_hide_that_a_plan_narrows(
     world: World,
 ) -> None:
