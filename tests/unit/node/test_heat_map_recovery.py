@@ -7,6 +7,7 @@ the messages as they are sent, and on the products from which they were made.
 """
 
 import secrets
+import struct
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,32 @@ async def test_in_mode_c_the_owner_finds_no_weight_in_what_it_opens(
     padded = weights + [0] * (PARAMETERS.slots - 12)
     assert recovered(parsed(given), product(given, weights).inner) == padded
     assert agreement(recovered(parsed(given), parsed(sent).inner), padded) < _CLOSE
+
+
+def test_an_owner_that_makes_up_its_key_finds_the_weights() -> None:
+    """What mode C does not protect. Flipped, the owner has no key to make up."""
+    small = _made_up_key()
+    weights = [secrets.randbelow(2**20) for _ in range(12)]
+    row = bfv.DecryptionKey(PARAMETERS).public.encrypt([7] * 12, bound=8).octets
+    blinding = numbers(
+        [secrets.randbelow(PARAMETERS.plain_modulus) for _ in range(PARAMETERS.slots)]
+    )
+    term = kernels.term(row, numbers(weights), 2**20)
+    seed = secrets.token_bytes(32)
+    sent = kernels.combine(SET.encode(), small, numbers([8]), blinding, seed, term)
+    found = recovered(parsed(row), parsed(sent).inner)
+    assert found == weights + [0] * (PARAMETERS.slots - 12)
+
+
+def _made_up_key() -> bytes:
+    """A public key whose second polynomial is 1: it randomises the first alone."""
+    primes, slots = PARAMETERS.coeff_modulus, PARAMETERS.slots
+    first = [secrets.randbelow(prime) for prime in primes for _ in range(slots)]
+    words = first + [1] * len(first)
+    place = struct.pack("<4Q", *bfv._context(PARAMETERS).key_parms_id())
+    shape = struct.pack("<?QQQdQ", True, 2, slots, len(primes), 1.0, 1)
+    data = struct.pack(f"<Q{len(words)}Q", len(words), *words)
+    return bfv._framed(place + shape + bfv._framed(data))
 
 
 async def test_in_mode_c_what_is_opened_hides_what_was_multiplied(world: World) -> None:
