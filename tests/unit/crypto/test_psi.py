@@ -137,6 +137,33 @@ def test_without_randomness_there_is_no_key() -> None:
         psi.BlindingKey(bytes)
 
 
+ORDER = 2**252 + 27742317777372353535851937790883648493
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"",
+        bytes(32),
+        b"\1" * 31,
+        b"\1" * 33,
+        b"\1" + bytes(32),
+        ORDER.to_bytes(32, "little"),
+        (ORDER + 1).to_bytes(32, "little"),
+        b"\xff" * 32,
+    ],
+)
+def test_a_scalar_has_one_form_and_is_not_zero(wrong: bytes) -> None:
+    with pytest.raises(Malformed, match="not a scalar"):
+        psi.BlindingKey.from_octets(wrong)
+
+
+@pytest.mark.parametrize("right", [1, ORDER - 1])
+def test_a_scalar_is_taken_as_it_was_given(right: int) -> None:
+    octets = right.to_bytes(32, "little")
+    assert psi.BlindingKey.from_octets(octets).secret_octets() == octets
+
+
 def test_the_scalar_does_not_come_out() -> None:
     mine = key()
     assert repr(mine) == "<BlindingKey>"

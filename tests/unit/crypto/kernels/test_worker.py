@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from crypto import bfv as plain_bfv
+from crypto import noise
 from crypto import psi as plain
 from crypto.encoding import sha256
 from crypto.errors import Invalid, InvalidBatch, InvalidProof, Malformed
 from crypto.kernels import psi, rows, selftest, worker
 from crypto.kernels.packing import numbers, pack
 from crypto.kernels.worker import Named, Outcome, name_of, result_of, run
-from crypto.parameters import ParameterSet
+from crypto.parameters import SETS, ParameterSet
 
 
 def blind() -> tuple[str, list[bytes]]:
@@ -149,4 +150,51 @@ def test_a_release_that_does_not_drown_is_told(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(plain_bfv, "_flood", shallow)
     with pytest.raises(Invalid, match="after the flood"):
+        selftest.check()
+
+
+def test_numbers_that_come_out_wrong_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    decrypt = plain_bfv.DecryptionKey.decrypt
+
+    def wrong(key: plain_bfv.DecryptionKey, given: plain_bfv.Ciphertext) -> list[int]:
+        return [*decrypt(key, given)[:-1], 7]
+
+    monkeypatch.setattr(plain_bfv.DecryptionKey, "decrypt", wrong)
+    with pytest.raises(Invalid, match="encrypted numbers is wrong"):
+        selftest.check()
+
+
+def test_a_key_that_reads_what_is_for_another_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[plain_bfv.DecryptionKey] = []
+
+    def same(parameters: ParameterSet) -> plain_bfv.DecryptionKey:
+        made.append(made[0] if made else plain_bfv.DecryptionKey(parameters))
+        return made[0]
+
+    monkeypatch.setattr(selftest, "DecryptionKey", same)
+    with pytest.raises(Invalid, match="under another key is decrypted"):
+        selftest.check()
+
+
+@pytest.mark.parametrize(
+    ("fresh", "left", "words"),
+    [
+        (125, 3, "a noise budget of 3 bits, of 125"),
+        (5, 6, "a noise budget of 6 bits, of 5"),
+        (125, 9, "9 bits after the flood"),
+    ],
+)
+def test_a_noise_budget_that_is_none_is_told(fresh: int, left: int, words: str) -> None:
+    with pytest.raises(Invalid, match=words):
+        selftest._check_budget(SETS["bfv-8192-41"], fresh, left)
+
+
+def test_noise_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong() -> None:
+        raise Invalid("no noise")
+
+    monkeypatch.setattr(noise, "check", wrong)
+    with pytest.raises(Invalid, match="no noise"):
         selftest.check()
