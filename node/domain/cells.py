@@ -46,7 +46,7 @@ class Cohort:
         return cls(plan.filters, plan.cohort == "shared")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Amounts:
     """What was found in the rows, by customer; exact and secret.
 

@@ -21,7 +21,7 @@ MOST: Final = 2**40
 """No weight is larger: cells are at least one, and slots hold no more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Weights:
     """One weight for each cell of a plan.
 

@@ -10,7 +10,7 @@ rows (`node.domain.cells`).
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from ledger.conditions import Condition
@@ -37,7 +37,7 @@ class Known:
     """
 
     others: Sequence[Cohort]
-    positions: Mapping[str, int]
+    positions: Mapping[str, int] = field(repr=False)
     size: int
     declaration: str | None
     reservation: int | None

@@ -9,7 +9,7 @@ Spec: `docs/protocols/fp-map-1.md`, section "Messages".
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from crypto.encoding import b64u, sha256
@@ -42,8 +42,8 @@ class Keys:
         digest: By which messages name it, 64 hex digits.
     """
 
-    secret: bytes
-    public: bytes
+    secret: bytes = field(repr=False)
+    public: bytes = field(repr=False)
     digest: str
 
     @classmethod

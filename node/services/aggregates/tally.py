@@ -21,7 +21,7 @@ Spec: `docs/protocols/fp-map-1.md`.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from crypto import noise
@@ -58,7 +58,7 @@ class Rows:
     """
 
     size: int
-    matrix: bytes
+    matrix: bytes = field(repr=False)
     noised: Noised
 
 

@@ -9,10 +9,15 @@ from hypothesis import strategies as st
 from crypto.errors import Malformed
 from crypto.kernels.packing import parse_numbers
 from ledger.plans import Group
+from node.domain.cells import Amounts
 from node.domain.masks import parse_masks, selection, united, write_masks
+from node.domain.noised import Noised
 from node.domain.weights import Weights, totals_of
 from node.errors import BadRequest
 from node.services.aggregates.blinding import centred, uniform, zero_sums
+from node.services.aggregates.earlier import Known
+from node.services.aggregates.heat_map_wire import Keys
+from node.services.aggregates.tally import Rows
 from tests.support.heat_maps import signed_plan
 
 T = 2199023190017
@@ -121,3 +126,29 @@ def test_positions_are_within_the_declaration(position: int) -> None:
 def test_masks_are_of_the_right_length(octets: int, count: int) -> None:
     with pytest.raises(Malformed, match="a bit for each"):
         parse_masks(bytes(octets), 64, count)
+
+
+def test_what_is_secret_shows_in_no_text_of_what_holds_it() -> None:
+    """Weights, keys, customers and what they add up to: a log would keep it."""
+    amounts = Amounts(
+        by_customer={"VIN4711": {0: 4711}},
+        cohort=4711,
+        differences=(4711,),
+        members=frozenset({"VIN4711"}),
+    )
+    known = Known(
+        others=(),
+        positions={"VIN4711": 3},
+        size=64,
+        declaration=None,
+        reservation=None,
+    )
+    noised = Noised(cells=(), suppressed=(), bound=1, spread=0)
+    for holder in (
+        amounts,
+        known,
+        Keys(secret=b"4711", public=b"4711", digest="00"),
+        Rows(size=64, matrix=b"4711", noised=noised),
+        Weights(values=(4711,), bound=8192),
+    ):
+        assert "4711" not in repr(holder)
