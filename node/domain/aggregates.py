@@ -21,17 +21,14 @@ What it does not do: an allowance adds up what one agreement tells. What several
 partners are told adds up, too, where they put it together: see `docs/privacy.md`.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 
-from crypto import typed
-from crypto.errors import Malformed
 from node.domain.checking import did_you_mean
 from node.domain.dataset import Dataset, Field, FieldType, Mode
-from node.domain.values import BadValue, Typed, to_wire
+from node.domain.grants import MEASURED, FieldGrant, amount
+from node.domain.values import Typed
 from node.errors import BadRequest
 
 USES: Final = ("filter", "group", "sum")
@@ -71,20 +68,12 @@ _COARSER: Final = {
 }
 """The periods that are made of whole ones of each."""
 
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_UNIT: Final = re.compile("[^\\s\x00-\x1f\x7f\ud800-\udfff]{1,32}")
-_MEASURED: Final = (FieldType.MONEY, FieldType.INTEGER)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AggregateGrant:
+class AggregateGrant(FieldGrant):
     """What may be counted and summed by one field of mode `aggregate`.
 
     Attributes:
-        field: Its name.
-        type: What it held when this was agreed.
-        unit: Likewise; None if it has none.
-        scale: Likewise: digits after the decimal point.
         uses: Of `USES`, sorted, each once.
         bound: The most that one customer adds to a cell of a sum, as an amount in
             wire form; None unless it may be summed.
@@ -93,10 +82,9 @@ class AggregateGrant:
             Empty unless it is a date that may be grouped.
     """
 
-    field: str
-    type: FieldType
-    unit: str | None = None
-    scale: int = 0
+    TERM: ClassVar = "aggregates"
+    LISTS: ClassVar = ("uses", "grains")
+
     uses: tuple[str, ...]
     bound: str | None = None
     grains: tuple[str, ...] = ()
@@ -107,30 +95,10 @@ class AggregateGrant:
         Raises:
             BadRequest: Naming the field and the mend.
         """
-        if not _NAME.fullmatch(self.field):
-            _refuse("Name a field, like region.")
-        if not self._is_typed():
-            _refuse(f"{self.field} has a type, unit or scale that no field can have.")
-        known = FITTING[self.type]
-        if unfit := sorted(set(self.uses) - known):
-            mend = did_you_mean(unfit[0], sorted(known))
-            _refuse(f"{unfit[0]} does not go with {self.type} ({self.field}); {mend}.")
-        if not self.uses or list(self.uses) != sorted(set(self.uses)):
-            _refuse(f"Name at least one use of {self.field}: sorted, each once.")
+        self.check_field("region")
+        self.check_chosen(self.uses, FITTING, "use of")
         self._check_bound()
         self._check_grains()
-
-    def _is_typed(self) -> bool:
-        """Tell whether a dataset can declare such a field."""
-        if self.unit is not None:
-            normal = unicodedata.is_normalized("NFC", self.unit)
-            if not normal or not _UNIT.fullmatch(self.unit):
-                return False
-        try:
-            _ = self.typed
-        except (Malformed, ValueError):
-            return False
-        return self.unit is None or self.type in _MEASURED
 
     def _check_bound(self) -> None:
         if self.bound is None:
@@ -154,12 +122,6 @@ class AggregateGrant:
             _refuse(f"{self.field}: {did_you_mean(unknown[0], GRAINS)}.")
         if self.grains != _in_order(self.grains):
             _refuse(f"Name the periods of {self.field} once, the shortest first.")
-
-    @property
-    def typed(self) -> typed.Field:
-        """Return the field as records are typed; its definition is not blinded."""
-        kind = typed.Kind(self.type)
-        return typed.Field(name=self.field, kind=kind, unit=self.unit, scale=self.scale)
 
     @property
     def most(self) -> int:
@@ -194,17 +156,8 @@ class AggregateGrant:
         `due:date:0:filter,group:-:week,month:`; the unit stands last, as it may hold
         any sign.
         """
-        return ":".join(
-            (
-                self.field,
-                self.type,
-                str(self.scale),
-                ",".join(self.uses),
-                self.bound or "-",
-                ",".join(self.grains) or "-",
-                self.unit or "",
-            )
-        )
+        listed = ",".join(self.uses), self.bound or "-", ",".join(self.grains) or "-"
+        return self.written(*listed)
 
     @classmethod
     def from_text(cls, text: str) -> "AggregateGrant":
@@ -214,35 +167,13 @@ class AggregateGrant:
             BadRequest: The grant is one that nobody could mean.
             ValueError: It has another form.
         """
-        field, type_, scale, uses, bound, grains, unit = text.split(":", 6)
+        told, (uses, bound, grains) = cls.parted(text)
         return cls(
-            field=field,
-            type=FieldType(type_),
-            unit=unit or None,
-            scale=int(scale),
+            **told,
             uses=tuple(uses.split(",")),
             bound=None if bound == "-" else bound,
             grains=() if grains == "-" else tuple(grains.split(",")),
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON object, as operators and auditors see it."""
-        lists = {"uses": list(self.uses), "grains": list(self.grains)}
-        return asdict(self) | {"type": self.type.value} | lists
-
-    @classmethod
-    def from_json(cls, value: Any) -> "AggregateGrant":
-        """Read what `to_json` writes.
-
-        Raises:
-            BadRequest: It is something else.
-        """
-        try:
-            lists = {name: tuple(value[name]) for name in ("uses", "grains")}
-            return cls(**{**value, "type": FieldType(value["type"]), **lists})
-        except (KeyError, TypeError, ValueError) as error:
-            detail = "A grant of aggregates has another form."
-            raise BadRequest("terms.aggregates", detail) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +198,7 @@ class AggregateOffer:
         known = [each for each in self.grains if each in GRAINS]
         unknown = [each for each in self.grains if each not in GRAINS]
         bound = self.bound
-        if bound is not None and "sum" in self.uses and field.type in _MEASURED:
+        if bound is not None and "sum" in self.uses and field.type in MEASURED:
             bound = _bound(field.name, field, bound)
         return AggregateGrant(
             field=field.name,
@@ -362,13 +293,10 @@ class Allowance:
 
 def _bound(name: str, field: Typed, text: str) -> str:
     """Return a bound in wire form."""
-    if field.type not in _MEASURED:
+    if field.type not in MEASURED:
         _refuse(f"{name} is {field.type}, which has no sums. Leave its bound out.")
-    try:
-        bound = str(to_wire(field, text))
-    except BadValue:
-        bound = "0"
-    if not bound.strip("0.") or bound.startswith("-"):
+    bound = amount(field, text)
+    if bound is None:
         detail = f"The bound of {name} is an amount above zero with at most"
         _refuse(f"{detail} {field.scale} decimals, as in 5000.")
     return bound

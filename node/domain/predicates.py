@@ -16,11 +16,9 @@ partners learn they can put together. See `docs/privacy.md`.
 """
 
 import datetime
-import re
-import unicodedata
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Final, NoReturn, TypeAlias
+from dataclasses import dataclass
+from typing import ClassVar, Final, NoReturn, TypeAlias
 
 from crypto import typed
 from crypto.encoding import sha256, tagged
@@ -29,7 +27,8 @@ from crypto.predicates import Member, Predicate, Window
 from ledger.conditions import Condition
 from node.domain.checking import did_you_mean
 from node.domain.dataset import Dataset, FieldType, Mode
-from node.domain.values import BadValue, Typed, to_wire
+from node.domain.grants import MEASURED, FieldGrant, amount
+from node.domain.values import Typed
 from node.errors import BadRequest
 
 MOST_PROBES: Final = 10_000
@@ -50,21 +49,14 @@ FITTING: Final = {
 """The operators that go with each type."""
 
 _Field: TypeAlias = typed.Field | typed.Opaque
-_MEASURED: Final = (FieldType.MONEY, FieldType.INTEGER)
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_UNIT: Final = re.compile("[^\\s\x00-\x1f\x7f\ud800-\udfff]{1,32}")
 _EPOCH: Final = datetime.date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PredicateGrant:
+class PredicateGrant(FieldGrant):
     """What may be asked about one field of mode `predicate`.
 
     Attributes:
-        field: Its name.
-        type: What it held when this was agreed.
-        unit: Likewise; None if it has none.
-        scale: Likewise: digits after the decimal point.
         operators: Names of `ledger.conditions.OPERATORS`, sorted.
         step: Distance between two marks of the grid on which bounds must lie,
             from zero: an amount in wire form, or for dates one of `PERIODS`.
@@ -73,10 +65,9 @@ class PredicateGrant:
             one customer, 1 to 10,000.
     """
 
-    field: str
-    type: FieldType
-    unit: str | None = None
-    scale: int = 0
+    TERM: ClassVar = "predicates"
+    LISTS: ClassVar = ("operators",)
+
     operators: tuple[str, ...]
     step: str | None = None
     probes: int
@@ -87,17 +78,8 @@ class PredicateGrant:
         Raises:
             BadRequest: Naming the field and the mend.
         """
-        if not _NAME.fullmatch(self.field):
-            _refuse("Name a field, like annual_spend.")
-        if not self._is_typed():
-            _refuse(f"{self.field} has a type, unit or scale that no field can have.")
-        known = FITTING[self.type]
-        unfit = sorted(set(self.operators) - known)
-        if unfit:
-            mend = did_you_mean(unfit[0], sorted(known))
-            _refuse(f"{unfit[0]} does not go with {self.type} ({self.field}); {mend}.")
-        if not self.operators or list(self.operators) != sorted(set(self.operators)):
-            _refuse(f"Name at least one operator for {self.field}: sorted, each once.")
+        self.check_field("annual_spend")
+        self.check_chosen(self.operators, FITTING, "operator for")
         step = None if self.step is None else _step(self.field, self, self.step)
         if self.step != step:
             _refuse(f"Write the step of {self.field} as {step}.")
@@ -109,41 +91,14 @@ class PredicateGrant:
         if type(self.probes) is not int or not 1 <= self.probes <= MOST_PROBES:
             _refuse(f"{self.field} may be asked 1 to {MOST_PROBES} conditions.")
 
-    def _is_typed(self) -> bool:
-        """Tell whether a dataset can declare such a field."""
-        if self.unit is not None:
-            normal = unicodedata.is_normalized("NFC", self.unit)
-            if not normal or not _UNIT.fullmatch(self.unit):
-                return False
-        try:
-            _ = self.typed
-        except (Malformed, ValueError):
-            return False
-        return self.unit is None or self.type in _MEASURED
-
-    @property
-    def typed(self) -> typed.Field:
-        """Return the field as records are typed; its definition is not blinded."""
-        kind = typed.Kind(self.type)
-        return typed.Field(name=self.field, kind=kind, unit=self.unit, scale=self.scale)
-
     def to_text(self) -> str:
         """Return the grant as policies write it.
 
         `annual_spend:money:2:at_least,at_most:100000.00:8:EUR`; the unit stands
         last, as it may hold any sign.
         """
-        return ":".join(
-            (
-                self.field,
-                self.type,
-                str(self.scale),
-                ",".join(self.operators),
-                self.step or "-",
-                str(self.probes),
-                self.unit or "",
-            )
-        )
+        operators = ",".join(self.operators)
+        return self.written(operators, self.step or "-", str(self.probes))
 
     @classmethod
     def from_text(cls, text: str) -> "PredicateGrant":
@@ -153,35 +108,13 @@ class PredicateGrant:
             BadRequest: The grant is one that nobody could mean.
             ValueError: It has another form.
         """
-        field, type_, scale, operators, step, probes, unit = text.split(":", 6)
+        told, (operators, step, probes) = cls.parted(text)
         return cls(
-            field=field,
-            type=FieldType(type_),
-            unit=unit or None,
-            scale=int(scale),
+            **told,
             operators=tuple(operators.split(",")),
             step=None if step == "-" else step,
             probes=int(probes),
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON object, as operators and auditors see it."""
-        plain = {"type": self.type.value, "operators": list(self.operators)}
-        return asdict(self) | plain
-
-    @classmethod
-    def from_json(cls, value: Any) -> "PredicateGrant":
-        """Read what `to_json` writes.
-
-        Raises:
-            BadRequest: It is something else.
-        """
-        try:
-            kind, operators = FieldType(value["type"]), tuple(value["operators"])
-            return cls(**{**value, "type": kind, "operators": operators})
-        except (KeyError, TypeError, ValueError) as error:
-            detail = "A grant of predicates has another form."
-            raise BadRequest("terms.predicates", detail) from error
 
     def means(self, field: _Field) -> bool:
         """Tell whether a field of records is still what was granted."""
@@ -320,13 +253,10 @@ def _step(name: str, field: Typed, text: str) -> str:
             mend = did_you_mean(text, PERIODS)
             _refuse(f"The step of the date {name} is a period; {mend}.")
         return text
-    if field.type not in _MEASURED:
+    if field.type not in MEASURED:
         _refuse(f"{name} is {field.type}, which has no steps. Write `-`.")
-    try:
-        step = str(to_wire(field, text))
-    except BadValue:
-        step = "0"
-    if not step.strip("0.") or step.startswith("-"):
+    step = amount(field, text)
+    if step is None:
         detail = f"The step of {name} is an amount above zero with at most"
         _refuse(f"{detail} {field.scale} decimals, as in 100000.")
     return step
