@@ -1,6 +1,7 @@
 """Power cuts while plans are carried out: charged once, drawn once, gone on with.
 
-    python -m tests.faults.kill_plans [--rounds 100] [--store sqlite|postgres]
+    python -m tests.faults.kill_plans [--rounds 100] [--minutes 60]
+        [--store sqlite|postgres]
 
 A maker and an asker are real processes, one each on SQLite, two each on PostgreSQL.
 Round after round plans of all kinds are asked for, some are cancelled, and one process,
@@ -78,9 +79,12 @@ class Cuts:
     ledger: Ledger = field(default_factory=Ledger)
     kinds: dict[str, str] = field(default_factory=dict)
 
-    def run(self, rounds: int) -> Report:
+    def run(self, rounds: int, minutes: float = 1e9) -> Report:
+        """Go through some rounds, or as many as there is time for."""
         began = time.monotonic()
         for number in range(rounds):
+            if time.monotonic() > began + 60 * minutes:
+                return self._ended(number, time.monotonic() - began)
             self._begin()
             time.sleep(secrets.randbelow(2500) / 1000)
             victims = self._victims()
@@ -233,6 +237,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.faults.kill_plans")
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
+    parser.add_argument("--minutes", type=float, default=1e9)
     chosen = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -240,7 +245,7 @@ def main() -> int:
         cuts(Path(folder), databases) as made,
     ):
         made.say = True
-        tell(str(made.run(chosen.rounds)))
+        tell(str(made.run(chosen.rounds, chosen.minutes)))
     return 0
 
 

@@ -15,6 +15,7 @@ import datetime
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
@@ -26,7 +27,12 @@ from node.domain.negotiation import Role
 from node.errors import Conflict, NodeError, NotFound, Unavailable
 from node.ports import UnitOfWork
 from node.ports.aggregates import JobState, KeptJob
-from node.services.aggregates.job_run import Cancelled, Keeping, KeptRun
+from node.services.aggregates.job_run import (
+    Cancelled,
+    Keeping,
+    KeptRun,
+    check_not_cancelled,
+)
 from node.services.aggregates.job_told import listed, plan_json, signed_plan, whole
 from node.services.aggregates.steps import Asking, Refusal, Run
 
@@ -67,6 +73,7 @@ class Jobs:
         self._keeping, self._askings, self._did = keeping, askings, did
         self._process, self._pauses_s, self._ready = process, pauses_s, ready
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._starting: set[str] = set()
 
     # --- as consumer
 
@@ -82,22 +89,29 @@ class Jobs:
         Raises:
             Conflict: It was cancelled.
         """
-        plan = signed.plan
-        job = await self._open(signed, Role.CONSUMER, plan.parties[0].did)
+        digest = signed.plan.plan_hash
+        self._starting.add(digest)  # it is not to be gone on with yet
+        try:
+            return await self._started(signed, inputs)
+        finally:
+            self._starting.discard(digest)
+
+    async def _started(self, signed: SignedPlan, inputs: Mapping[str, Any]) -> str:
+        job = await self._open(signed, Role.CONSUMER, signed.plan.parties[0].did)
         run = KeptRun(self._keeping, job)
         octets = json.dumps(dict(inputs), ensure_ascii=False).encode()
         await run.once(_INPUTS, lambda: _given(octets), secret=True)
         if job.state is not JobState.DONE:
-            await self._begin(replace(job, state=JobState.RUNNING, told={}))
+            await self._begin(job)
         return job.id
 
     async def resume(self) -> int:
         """Go on with what no process works on; return how many jobs."""
         found = await self._keeping.store.read(lambda view: view.jobs.running())
         begun = [
-            await self._begin(job)
+            await self._begin(job, found=True)
             for job in found
-            if job.role is Role.CONSUMER and job.id not in self._tasks
+            if job.role is Role.CONSUMER and job.plan not in self._starting
         ]
         return sum(begun)
 
@@ -220,24 +234,45 @@ class Jobs:
             began_at=round(now.timestamp() * 1000),
             told={},
         )
-        kept = await self._keeping.store.write(lambda work: work.jobs.open(job))
+
+        def _keep(work: UnitOfWork) -> KeptJob:
+            kept = work.jobs.open(job)
+            if role is Role.CONSUMER and kept.id == job.id:
+                # At once: nobody is to go on with it before its inputs are kept.
+                work.turns.take(_turn(job), self._process, now, _TURN_S)
+            return kept
+
+        kept = await self._keeping.store.write(_keep)
         if kept.state is JobState.CANCELLED:
             raise Cancelled
         return kept
 
-    async def _begin(self, job: KeptJob) -> bool:
-        """Start the task of a job, if neither this nor another process has."""
+    async def _begin(self, job: KeptJob, *, found: bool = False) -> bool:
+        """Start the task of a job, if neither this nor another process has.
 
-        def take(work: UnitOfWork) -> bool:
+        Args:
+            found: It is gone on with because it was running, so only if it still is.
+        """
+
+        def take(work: UnitOfWork) -> KeptJob | None:
             now = self._keeping.clock.now()
-            return work.turns.take(
-                _turn(job), self._process, now, _TURN_S
-            ) and work.jobs.tell(replace(job, updated_at=now))
+            if not work.turns.take(_turn(job), self._process, now, _TURN_S):
+                return None
+            # Who had the turn before may have ended it since we looked.
+            kept = _found(work, job.id)
+            if found and kept.state is not JobState.RUNNING:
+                work.turns.give_back(_turn(job), self._process)
+                return None
+            told = kept.told if found else {}
+            begun = replace(kept, state=JobState.RUNNING, told=told, updated_at=now)
+            return begun if work.jobs.tell(begun) else None
 
-        if job.id in self._tasks or not await self._keeping.store.write(take):
+        if job.id in self._tasks:
+            return False
+        if (begun := await self._keeping.store.write(take)) is None:
             return False
         if job.id not in self._tasks:  # nobody began it while this waited
-            task = asyncio.create_task(self._work(job))
+            task = asyncio.create_task(self._work(begun))
             self._tasks[job.id] = task
             task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
         return True
@@ -257,17 +292,19 @@ class Jobs:
             )
 
     async def _renew(self, job: KeptJob) -> None:
-        """Keep the turn; return once another process has taken it."""
-        clock = self._keeping.clock
-        while True:
-            await asyncio.sleep(_RENEW_S)
-            if not await self._keeping.store.write(
-                lambda work: work.turns.take(
-                    _turn(job), self._process, clock.now(), _TURN_S
-                )
-            ):
-                _log.warning("job %s: another process goes on with it", job.id)
-                return
+        """Keep the turn; return once another process has taken it, or cancelled."""
+
+        def renew(work: UnitOfWork) -> bool:
+            check_not_cancelled(work, job.id)
+            now = self._keeping.clock.now()
+            return work.turns.take(_turn(job), self._process, now, _TURN_S)
+
+        held = True
+        with suppress(Cancelled):
+            while held:
+                await asyncio.sleep(_RENEW_S)
+                held = await self._keeping.store.write(renew)
+            _log.warning("job %s: another process goes on with it", job.id)
 
     async def _carried_out(self, job: KeptJob) -> None:
         """Ask, and write down what came of it."""
