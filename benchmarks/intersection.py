@@ -29,7 +29,6 @@ from crypto.noise import laplace
 from ledger.plans import Kind
 from node.adapters.compute.processes import Processes
 from node.ports.aggregates import Kernel, Shared
-from node.services.aggregates.intersect_prepare import prepare
 from tests.support.matching import Companies, did, plan_of
 from tests.support.runs import MemoryRun
 
@@ -114,8 +113,7 @@ async def summed(sets: Sets, compute: Processes) -> tuple[Took, dict[str, int]]:
     companies = Companies(sets.theirs, noise=laplace)
     companies.serve(Kind.JOINT_SUM)
     begun = Took.now()
-    round_id = secrets.token_hex(32)
-    mine = await prepare(compute, secrets.token_bytes, sets.ours, round_id=round_id)
+    round_id, mine = await companies.prepared(sets.ours, PooledRun(compute))
     signed = plan_of(Kind.JOINT_SUM, mine, round_id)
     companies.calls.runs[did(1), signed.plan.plan_hash] = PooledRun(compute)
     asking = companies.asking(Kind.JOINT_SUM)

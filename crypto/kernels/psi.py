@@ -8,6 +8,7 @@ from crypto import psi
 from crypto.errors import Malformed
 from crypto.kernels.packing import (
     numbers,
+    pack,
     parse_number,
     parse_numbers,
     parse_text,
@@ -21,6 +22,23 @@ def key(random: bytes) -> bytes:
     if len(random) != 64:
         raise Malformed("a scalar is drawn from 64 bytes")
     return psi.BlindingKey(lambda _: random).secret_octets()
+
+
+def listed(size: bytes, identifiers: bytes) -> bytes:
+    """Sort identifiers, each once, and cut them into parts as `blind` takes them.
+
+    Args:
+        size: Identifiers in a part, one number.
+        identifiers: UTF-8 each, packed.
+
+    Returns:
+        The parts, packed.
+    """
+    if (most := _count(size)) == 0:
+        raise Malformed("parts of nothing")
+    every = sorted(dict.fromkeys(unpack(identifiers)))
+    starts = range(0, len(every), most)
+    return pack(*(pack(*every[at : at + most]) for at in starts))
 
 
 def blind(scalar: bytes, session: bytes, identifiers: bytes) -> bytes:

@@ -260,6 +260,19 @@ class Jobs(Protocol):
         """
         ...
 
+    def fix(self, job_id: str, before: str, plan: str, core: str) -> bool:
+        """Replace a job's plan by the one that its preparation has led to.
+
+        Args:
+            before: Hash of the plan that it has; the job keeps another one.
+            plan: Hash of the new one.
+            core: The new one, signed, JSON.
+
+        Returns:
+            Whether it was replaced.
+        """
+        ...
+
     def keep(self, job_id: str, stage: str, part: int, octets: bytes) -> bytes:
         """Keep what a part of a stage made; return what is kept: the first stays."""
         ...

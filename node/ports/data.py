@@ -183,6 +183,10 @@ class Datasets(Protocol):
         """Return the normalised key of every customer that has a record."""
         ...
 
+    def count_customers(self, dataset: str) -> int:
+        """Return how many `customers` returns."""
+        ...
+
 
 class Snapshots(Protocol):
     """Commitments to records, one for each agreement, and the trees over them.

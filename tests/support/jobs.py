@@ -21,7 +21,7 @@ from node.adapters.sql.store import SqlStore, engine_for
 from node.ports.aggregates import Compute, JobState, KeptJob, Kernel, Shared
 from node.services.aggregates.job_run import Keeping
 from node.services.aggregates.jobs import Jobs
-from node.services.aggregates.steps import Asking, Run
+from node.services.aggregates.steps import Asking, Preparing, Run
 from tests.support.compute import processes
 from tests.support.node import FixedClock, empty_store
 from tests.unit.ledger.planned import plan
@@ -124,6 +124,7 @@ class Site:
         compute: Compute | None = None,
         *,
         asking: Asking | None = None,
+        preparing: Preparing | None = None,
         storage: X25519Key = STORAGE,
         process: str = "one",
         did: str = CONSUMER,
@@ -138,6 +139,8 @@ class Site:
                 storage=storage,
             ),
             askings={Kind.HEAT_MAP: asking or self.asking},
+            preparings={Kind.HEAT_MAP: preparing} if preparing else {},
+            sign=lambda made: sign_plan(made, CONSUMER_KEY),
             did=did,
             process=process,
             ready=self.ready,

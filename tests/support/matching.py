@@ -12,7 +12,6 @@ from node.domain.aggregates import AggregateGrant, Allowance
 from node.domain.agreement import Agreement, Terms
 from node.domain.dataset import FieldType, Mode
 from node.ports import Publication
-from node.ports.aggregates import Kernel, Shared
 from node.services.aggregates.intersect import Intersect
 from node.services.aggregates.intersect_asking import AskIntersection, Matched
 from node.services.aggregates.intersect_prepare import Prepared, prepare
@@ -120,16 +119,6 @@ def silent(values: Sequence[int], *, sensitivity: int, epsilon_micro: int) -> li
     return list(values)
 
 
-class Here:
-    """Implements `Compute` in this process."""
-
-    width = 2
-
-    async def __call__(self, kernel: Kernel, *arguments: bytes | Shared) -> bytes:
-        given = (it.octets if isinstance(it, Shared) else it for it in arguments)
-        return kernel(*given)
-
-
 class Companies:
     """An asker and providers, each with its customers, and what these come to.
 
@@ -158,11 +147,17 @@ class Companies:
         self.handlers: dict[str, Handler] = {}
         self.calls = DirectCalls(self.handlers, self.places)
 
-    async def prepared(self, customers: Sequence[str], **facts: Any) -> Any:
+    async def prepared(
+        self, customers: Sequence[str], run: Run | None = None
+    ) -> tuple[str, Prepared]:
         """Return a fresh round and the asker's list for it."""
         round_id = secrets.token_hex(32)
+
+        async def read() -> Sequence[str]:
+            return customers
+
         made = await prepare(
-            Here(), secrets.token_bytes, customers, round_id=round_id, **facts
+            run or MemoryRun(), secrets.token_bytes, read, round_id=round_id
         )
         return round_id, made
 
@@ -217,8 +212,7 @@ class Companies:
     ) -> Mapping[str, Any]:
         """Play one plan from its beginning to its result."""
         self.serve(kind)
-        listed = changes.get("mode") == "list"
-        round_id, mine = await self.prepared(customers, listed=listed)
+        round_id, mine = await self.prepared(customers)
         signed = plan_of(kind, mine, round_id, **changes)
         asking = self.asking(kind, matched=matched)
         return await asking(signed, mine.inputs, self.run)

@@ -138,6 +138,12 @@ class SqlDatasets:
         statement = sa.select(c.customer).where(c.dataset == dataset).distinct()
         return list(self._connection.scalars(statement))
 
+    def count_customers(self, dataset: str) -> int:
+        """Return how many `customers` returns."""
+        c = t.records.c
+        count = sa.select(sa.func.count(c.customer.distinct()))
+        return self._connection.scalar(count.where(c.dataset == dataset)) or 0
+
 
 @lru_cache(maxsize=64)
 def _dataset(declaration: str) -> Dataset:

@@ -74,6 +74,16 @@ class SqlJobs:
         )
         return self._connection.execute(told).one_or_none() is not None
 
+    def fix(self, job_id: str, before: str, plan: str, core: str) -> bool:
+        """Replace a job's plan by the one that its preparation has led to."""
+        fixed = (
+            sa.update(t.jobs)
+            .where(_j.id == job_id, _j.plan == before)
+            .values(plan=plan, core=core)
+            .returning(_j.id)
+        )
+        return self._connection.execute(fixed).one_or_none() is not None
+
     def keep(self, job_id: str, stage: str, part: int, octets: bytes) -> bytes:
         """Keep what a part of a stage made; return what is kept: the first stays."""
         put = self._upsert(t.job_parts).values(

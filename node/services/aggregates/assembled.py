@@ -11,6 +11,7 @@ from node.ports import (
     Peers,
     PolicyDecisionPoint,
     Sources,
+    Store,
 )
 from node.services.aggregates.align_by_intersection import AlignByIntersection
 from node.services.aggregates.answer import AnswerStep
@@ -20,8 +21,9 @@ from node.services.aggregates.federate_asker import FederateAsker
 from node.services.aggregates.federate_provider import FederateProvider
 from node.services.aggregates.heat_map_asker import HeatMapAsker
 from node.services.aggregates.heat_map_owner import HeatMapOwner
-from node.services.aggregates.intersect import Intersect
+from node.services.aggregates.intersect import CustomersOf, Intersect
 from node.services.aggregates.intersect_asking import AskIntersection
+from node.services.aggregates.intersect_prepare import PrepareList
 from node.services.aggregates.job_run import Keeping
 from node.services.aggregates.jobs import Jobs
 from node.services.aggregates.joint_asking import AskJointSum
@@ -29,7 +31,13 @@ from node.services.aggregates.joint_sum import JointSum
 from node.services.aggregates.readied import Readied
 from node.services.aggregates.ring import Ring
 from node.services.aggregates.ring_asking import AskRing
-from node.services.aggregates.steps import Asking, Handler, Run, StepCall
+from node.services.aggregates.steps import (
+    Asking,
+    Handler,
+    Preparing,
+    Run,
+    StepCall,
+)
 from node.services.aggregates.tally import Tally
 from node.services.align import Align
 from node.services.receive import Receive
@@ -80,6 +88,8 @@ def assembled(
     jobs = Jobs(
         keeping=keeping,
         askings=_askings(call, keeping, identity, align, signer),
+        preparings=_preparings(keeping),
+        sign=lambda plan: sign_plan(plan, signer),
         did=did,
         process=process,
         ready=readied.first,
@@ -121,16 +131,13 @@ def _handlers(
     store, clock, randomness = keeping.store, keeping.clock, keeping.randomness
     tally = Tally(sources=sources, store=store, clock=clock, randomness=randomness)
 
-    async def customers(dataset: str) -> list[str]:
-        return list(await store.read(lambda view: view.datasets.customers(dataset)))
-
     async def values(call: StepCall, run: Run) -> dict[str, int]:
         found = await tally.customer_values(
             call.plan, call.party, call.agreement, call.publication, run
         )
         return dict(found)
 
-    lists = Intersect(customers=customers, randomness=randomness)
+    lists = Intersect(customers=_customers_of(store), randomness=randomness)
     return {
         Kind.HEAT_MAP: HeatMapOwner(tally=tally, randomness=randomness),
         Kind.INTERSECTION: lists,
@@ -145,6 +152,23 @@ def _handlers(
             randomness=randomness,
         ),
     }
+
+
+def _preparings(keeping: Keeping) -> dict[Kind, Preparing]:
+    """Return what comes before a plan is signed, of the kinds that need it."""
+    listing = PrepareList(
+        customers=_customers_of(keeping.store), randomness=keeping.randomness
+    )
+    return dict.fromkeys((Kind.INTERSECTION, Kind.JOINT_SUM, Kind.RING_COUNT), listing)
+
+
+def _customers_of(store: Store) -> CustomersOf:
+    """Return what reads the customers of our datasets."""
+
+    async def customers(dataset: str) -> list[str]:
+        return list(await store.read(lambda view: view.datasets.customers(dataset)))
+
+    return customers
 
 
 def _askings(

@@ -1,15 +1,19 @@
 """Draw up: make a plan of a draft, sign it, and have it carried out.
 
 What a plan names besides what a person wants is made here: a fresh round, a key, the
-commitment to a list, the masks of segments. What belongs to them and stays with us goes
-into the job's inputs, which are kept encrypted and never sent.
+masks of segments. What belongs to them and stays with us goes into the job's inputs,
+which are kept encrypted and never sent. Of a list that is compared only the length is
+known here: it is blinded, and the plan signed that commits to it, by the job itself
+(`intersect_prepare`).
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from crypto.errors import Malformed
+from crypto.psi import bucket
 from crypto.signing import Signer
 from ledger.plans import Kind, Plan, SignedPlan, sign_plan
 from node.domain.agreement import Agreement, render_instant
@@ -24,6 +28,7 @@ from node.services.aggregates import federate_asker, intersect_prepare
 from node.services.aggregates.heat_map_select import prepare_segments
 from node.services.aggregates.jobs import Jobs
 from node.services.aggregates.readied import Readied
+from node.services.aggregates.steps import Run
 from node.services.align import Align
 
 _EMPTY: Mapping[str, Any] = {
@@ -54,7 +59,8 @@ class DrawUp:
         """Draw a plan up and begin to carry it out.
 
         Returns:
-            `job`: its id; `plan`: the plan's hash.
+            `job`: its id; `plan`: the plan's hash, None where a list has yet to be
+            blinded.
 
         Raises:
             NotFound: An agreement that it names is not one of ours.
@@ -64,8 +70,15 @@ class DrawUp:
         """
         await self.readied.first()
         signed, inputs, _ = await self._drawn(draft)
-        job = await self.jobs.start(signed, inputs)
-        return {"job": job, "plan": signed.plan.plan_hash}
+        if not draft.matches:
+            job = await self.jobs.start(signed, inputs)
+            return {"job": job, "plan": signed.plan.plan_hash}
+
+        async def keep(run: Run) -> None:
+            if draft.ours is None:
+                await intersect_prepare.keep_named(run, draft.customers)
+
+        return {"job": await self.jobs.start(signed, inputs, keep), "plan": None}
 
     async def look(self, draft: Draft) -> Mapping[str, Any]:
         """Draw a plan up, and say what stands in its way; nothing is sent.
@@ -97,7 +110,7 @@ class DrawUp:
         agreements = await self._agreements(draft)
         members = draft.members(agreements)
         round_id, now = self.randomness(32).hex(), self.clock.now()
-        made, inputs = await self._made(draft, agreements, round_id)
+        made, inputs = await self._made(draft, agreements)
         try:
             plan = Plan(
                 **{**members, **_EMPTY, **made},
@@ -124,19 +137,15 @@ class DrawUp:
         return found
 
     async def _made(
-        self, draft: Draft, agreements: list[Agreement], round_id: str
+        self, draft: Draft, agreements: list[Agreement]
     ) -> tuple[dict[str, Any], Mapping[str, Any]]:
         """Return further members of the plan, and what belongs to them."""
         if draft.matches:
-            mine = await intersect_prepare.prepare(
-                self.compute,
-                self.randomness,
-                await self._customers(draft),
-                round_id=round_id,
-                listed=draft.mode == "list",
-            )
-            made = {"size": mine.size, "commitment": mine.commitment}
-            return made, mine.inputs
+            if not (count := await self._count(draft)):
+                detail = "Name at least one customer."
+                raise BadRequest("customers.malformed", detail)
+            made = {"size": bucket(count), "commitment": intersect_prepare.UNKNOWN}
+            return made, {"ours": draft.ours}
         if draft.kind is Kind.FEDERATED_SUM:
             key, inputs = await federate_asker.prepare(self.compute, draft.parameters)
             return {"key": key}, inputs
@@ -151,7 +160,7 @@ class DrawUp:
         key, inputs = await federate_asker.prepare(self.compute, draft.parameters)
         return {"key": key}, {**inputs, **weights}
 
-    async def _customers(self, draft: Draft) -> Sequence[str]:
+    async def _count(self, draft: Draft) -> int:
         if (ours := draft.ours) is None:
-            return draft.customers
-        return await self.store.read(lambda view: view.datasets.customers(ours))
+            return await asyncio.to_thread(lambda: len(set(draft.customers)))
+        return await self.store.read(lambda view: view.datasets.count_customers(ours))

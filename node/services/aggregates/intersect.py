@@ -19,14 +19,13 @@ from crypto.psi import POINT, bucket
 from ledger.plans import Plan
 from node.ports import Randomness
 from node.services.aggregates.intersect_lists import (
+    Customers,
     Secrets,
     committed,
     in_order,
-    kept_customers,
     multiplied,
     own_list,
     refusal,
-    shuffled,
 )
 from node.services.aggregates.steps import Answer, Refusal, Run, StepCall
 
@@ -42,12 +41,10 @@ class OwnList:
     """Our side of a comparison.
 
     Attributes:
-        customers: Sorted.
         points: Blinded, filled up, in random order.
     """
 
     secrets: Secrets
-    customers: Sequence[str]
     points: bytes
 
     @property
@@ -111,26 +108,30 @@ class Intersect:
         await check_committed(plan, points)
         await in_order(run, EXCHANGE, bytes.fromhex(plan.plan_hash), after=COMMIT)
         own = await self.own(call, run)
+        seed = None if plan.mode == "list" else own.secrets.shuffle_of(plan.asker)
         try:
-            theirs = await multiplied(run, "multiply", own.secrets, points)
+            theirs = await multiplied(run, "multiply", own.secrets, points, seed)
         except CryptoError as error:
             raise refusal(error) from error
-        if plan.mode != "list":
-            seed = own.secrets.shuffle_of(plan.asker)
-            theirs = await shuffled(run, seed, theirs)
         return own, theirs
 
     async def own(self, call: StepCall, run: Run) -> OwnList:
         """Return our list: made at the first step, and the same after."""
         secrets = await Secrets.drawn(run, self.randomness)
-        known = await self.customers(call.party.dataset)
-        customers = await kept_customers(run, known)
-        points = await own_list(run, secrets, session(call.plan), customers)
-        return OwnList(secrets=secrets, customers=customers, points=points)
 
-    async def size(self, run: Run) -> int:
-        """Return the length of our list, once it is made."""
-        return bucket(len(await kept_customers(run, ())))
+        async def _make() -> bytes:
+            customers = await self.named(call, run)
+            return await own_list(run, secrets, session(call.plan), customers)
+
+        return OwnList(secrets=secrets, points=await run.once("own-list", _make))
+
+    async def named(self, call: StepCall, run: Run) -> Customers:
+        """Return the customers of our list: read at the first step."""
+
+        async def _read() -> Sequence[str]:
+            return await self.customers(call.party.dataset)
+
+        return await Customers.kept(run, _read)
 
 
 def session(plan: Plan) -> bytes:

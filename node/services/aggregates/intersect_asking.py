@@ -77,7 +77,7 @@ class AskIntersection:
             Unavailable: It did not answer, or not what the protocol says.
         """
         plan, party = signed.plan, signed.plan.parties[0]
-        mine = await prepared(inputs, plan)
+        mine = prepared(inputs, plan)
         compared = await compare(self.call, signed, party, mine, run)
         found = await shared(run, compared.ours, compared.theirs)
         told = counted(plan, mine, len(found))

@@ -3,14 +3,15 @@
 A side draws its secrets once for a plan: the scalar that blinds, and seeds for
 dummies and orders. From these and its customers follows everything else, so that who
 goes on after a kill makes the same list. Lists are cut into parts, of a tenth of a
-second each, which are blinded and multiplied in worker processes.
+second each, which are blinded and multiplied in worker processes. What else is done
+with a whole list (sorting, ordering) is done there, too, and beside that.
 
 What is done with the lists, and who learns what of them:
 `docs/protocols/fp-psi-sum-1.md`.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -69,23 +70,66 @@ class Secrets:
         return sha256(tagged("psi-shuffle", self.shuffle), whose.encode())
 
 
+@dataclass(frozen=True, slots=True)
+class Customers:
+    """The customers of a list: sorted, each once.
+
+    Attributes:
+        parts: As they are blinded: `PART` of them packed in each, fewer in the last.
+    """
+
+    parts: Sequence[bytes] = field(repr=False)
+
+    @classmethod
+    async def kept(cls, run: Run, read: Callable[[], Awaitable[Iterable[str]]]) -> Self:
+        """Keep those that are read, for they may change; return the kept ones.
+
+        Args:
+            read: Returns normalised keys, in any order.
+        """
+
+        async def _keep() -> bytes:
+            packed = await asyncio.to_thread(_packed, await read())
+            return await run.compute(kernels.listed, numbers([PART]), packed)
+
+        octets = await run.once("customers", _keep, secret=True)
+        return cls(await asyncio.to_thread(unpack, octets))
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        if not self.parts:
+            return 0
+        return (len(self.parts) - 1) * PART + len(unpack(self.parts[-1]))
+
+    def names(self) -> list[str]:
+        """Return all of them; of many it takes long."""
+        return [each.decode() for part in self.parts for each in unpack(part)]
+
+
 async def own_list(
-    run: Run, secrets: Secrets, session: bytes, customers: Sequence[str]
+    run: Run, secrets: Secrets, session: bytes, customers: Customers
 ) -> bytes:
     """Return our customers as a list to be sent: blinded, filled up, in random order.
 
     Args:
         session: The plan's round, 32 bytes.
-        customers: Normalised keys, each once.
     """
-    parts = await asyncio.to_thread(_packed, customers)
-    missing = numbers([bucket(len(customers)) - len(customers)])
-    blinded, rest = await asyncio.gather(
-        run.map("blind", kernels.blind, parts, secrets.scalar, session, size=PART),
+    count = customers.count
+    missing = numbers([bucket(count) - count])
+    blinded, rest, order = await asyncio.gather(
+        run.map(
+            "blind",
+            kernels.blind,
+            customers.parts,
+            secrets.scalar,
+            session,
+            size=PART,
+        ),
         run.compute(kernels.dummies, missing, secrets.dummies),
+        own_order(run, secrets, count),
     )
-    order = await own_order(run, secrets, len(customers))
-    return await run.compute(kernels.arranged, order, b"".join(blinded) + rest)
+    return await run.compute(kernels.arranged, order, b"".join([*blinded, rest]))
 
 
 async def own_order(run: Run, secrets: Secrets, count: int) -> bytes:
@@ -98,23 +142,28 @@ async def own_order(run: Run, secrets: Secrets, count: int) -> bytes:
     return await run.compute(kernels.order, size, secrets.order)
 
 
-async def multiplied(run: Run, stage: str, secrets: Secrets, points: bytes) -> bytes:
-    """Multiply another side's points with our scalar, in their order.
+async def multiplied(
+    run: Run, stage: str, secrets: Secrets, points: bytes, shuffle: bytes | None = None
+) -> bytes:
+    """Multiply another side's points with our scalar.
+
+    Args:
+        shuffle: Seed of the order in which they come back; None leaves theirs.
 
     Raises:
         Malformed: Not a list of points, or one of them twice.
     """
     await run.compute(kernels.check_distinct, points)
-    done = await run.map(
+    multiplying = run.map(
         stage, kernels.multiply, cut(points), secrets.scalar, size=PART
     )
-    return b"".join(done)
-
-
-async def shuffled(run: Run, seed: bytes, points: bytes) -> bytes:
-    """Return a list of points in an order that the seed gives."""
-    order = await run.compute(kernels.order, numbers([len(points) // POINT]), seed)
-    return await run.compute(kernels.arranged, order, points)
+    if shuffle is None:
+        return b"".join(await multiplying)
+    count = numbers([len(points) // POINT])
+    done, order = await asyncio.gather(
+        multiplying, run.compute(kernels.order, count, shuffle)
+    )
+    return await run.compute(kernels.arranged, order, b"".join(done))
 
 
 async def places(run: Run, ours: bytes, theirs: bytes) -> list[int]:
@@ -136,19 +185,6 @@ def cut(points: bytes) -> list[bytes]:
     """Cut a list of points into parts."""
     step = POINT * PART
     return [points[at : at + step] for at in range(0, len(points), step)]
-
-
-async def kept_customers(run: Run, customers: Sequence[str]) -> list[str]:
-    """Keep the customers of a list, for they may change between steps; sorted."""
-
-    def _packed() -> bytes:
-        return pack(*(each.encode() for each in sorted(set(customers))))
-
-    async def _keep() -> bytes:
-        return await asyncio.to_thread(_packed)
-
-    found = await run.once("customers", _keep, secret=True)
-    return await asyncio.to_thread(lambda: [each.decode() for each in unpack(found)])
 
 
 async def in_order(run: Run, step: str, made: bytes, *, after: str) -> None:
@@ -182,8 +218,5 @@ def refusal(error: CryptoError, code: str = "points.malformed") -> Refusal:
     return refused
 
 
-def _packed(customers: Sequence[str]) -> list[bytes]:
-    parts = range(0, len(customers), PART)
-    return [
-        pack(*(each.encode() for each in customers[at : at + PART])) for at in parts
-    ]
+def _packed(customers: Iterable[str]) -> bytes:
+    return pack(*(each.encode() for each in customers))

@@ -1,30 +1,35 @@
-"""Prepare: the asker's list, which is made before there is a plan.
+"""Prepare: the asker's list, which is made before its plan is signed.
 
 A plan holds the commitment to the list that its asker has blinded, so the list comes
-first: round, secrets, points, commitment, and only then the plan that is signed. What
-the asker needs later goes into its inputs, which are kept encrypted and never sent.
+first: customers, secrets, points, commitment, and only then the plan that is signed. Of
+a million customers that is a minute's work, so it is the first stage of the plan's job:
+it shows how far it is, and goes on where it was. What a job is begun with is a plan
+that commits to nothing (`UNKNOWN`), and is not sent to anybody.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeAlias
 
-from crypto.encoding import b64u, unb64u
-from crypto.errors import CryptoError
 from crypto.kernels.packing import parse_numbers
 from crypto.psi import POINT
 from ledger.plans import Plan
-from node.errors import BadRequest
+from node.errors import BadRequest, Conflict
 from node.ports import Randomness
-from node.ports.aggregates import Compute, Kernel, Shared
+from node.services.aggregates.intersect import CustomersOf
 from node.services.aggregates.intersect_lists import (
+    Customers,
     Secrets,
     committed,
     own_list,
     own_order,
 )
-from node.services.aggregates.steps import Run, Within
+from node.services.aggregates.steps import Run
+
+UNKNOWN: Final = "0" * 64
+"""In place of the commitment to a list that is not yet blinded."""
+Read: TypeAlias = Callable[[], Awaitable[Iterable[str]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,15 +38,13 @@ class Prepared:
 
     Attributes:
         points: The list to be sent: blinded, filled up, in random order.
-        customers: Sorted, each once. Only for mode `list`; others need no more
-            than how many there are.
         asked: How many customers.
         commitment: Hash of the list, for the plan.
     """
 
     secrets: Secrets = field(repr=False)
     points: bytes = field(repr=False)
-    customers: Sequence[str] = field(repr=False)
+    customers: Customers = field(repr=False)
     asked: int
     commitment: str
 
@@ -52,13 +55,8 @@ class Prepared:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """Return what `Asking` needs of it: a JSON object, secret."""
-        return {
-            "secrets": b64u(self.secrets.octets),
-            "points": b64u(self.points),
-            "customers": list(self.customers),
-            "asked": self.asked,
-        }
+        """Return what `Asking` is given of it."""
+        return {"list": self}
 
     async def named(self, run: Run, found: Sequence[int]) -> list[str]:
         """Return the customers that stand at places of the list, sorted.
@@ -70,97 +68,92 @@ class Prepared:
         return await asyncio.to_thread(self._named, parse_numbers(order), found)
 
     def _named(self, order: Sequence[int], found: Sequence[int]) -> list[str]:
-        return sorted(self.customers[order[place]] for place in found)
+        names = self.customers.names()
+        return sorted(names[order[place]] for place in found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareList:
+    """Implements `Preparing` for plans that compare lists.
+
+    Attributes:
+        customers: Of our datasets.
+    """
+
+    customers: CustomersOf
+    randomness: Randomness
+
+    async def __call__(
+        self, plan: Plan, inputs: Mapping[str, Any], run: Run
+    ) -> tuple[Plan, Mapping[str, Any]]:
+        """Blind our list, once; return the plan that commits to it.
+
+        Args:
+            inputs: `ours`, the dataset whose customers are meant; None where customers
+                were named, which the run has kept (`keep_named`).
+        """
+
+        async def read() -> Iterable[str]:
+            if (ours := inputs.get("ours")) is None:
+                raise Conflict("job.unreadable", "The customers are not kept.")
+            return await self.customers(ours)
+
+        mine = await prepare(run, self.randomness, read, round_id=plan.round)
+        fixed = replace(plan, size=mine.size, commitment=mine.commitment)
+        return fixed, mine.inputs
+
+
+async def keep_named(run: Run, customers: Sequence[str]) -> None:
+    """Keep customers that a person has named with the run that compares them."""
+
+    async def read() -> Sequence[str]:
+        return customers
+
+    await Customers.kept(run, read)
 
 
 async def prepare(
-    compute: Compute,
-    randomness: Randomness,
-    customers: Sequence[str],
-    *,
-    round_id: str,
-    listed: bool = False,
+    run: Run, randomness: Randomness, customers: Read, *, round_id: str
 ) -> Prepared:
     """Blind a list of customers for a plan that does not yet exist.
 
     Args:
-        customers: Normalised keys, as the providers normalise them.
+        customers: Returns normalised keys, as the providers normalise them; asked
+            once for a run.
         round_id: The plan's round, 64 hex digits, fresh.
-        listed: For an intersection of mode `list`, which tells names in the end.
 
     Raises:
         BadRequest: No customers.
     """
-    wanted = await asyncio.to_thread(lambda: sorted(set(customers)))
-    if not wanted:
+    wanted = await Customers.kept(run, customers)
+    if not wanted.parts:
         raise BadRequest("customers.malformed", "Name at least one customer.")
-    session, run = bytes.fromhex(round_id), _Unkept(compute)
-    secrets = await Secrets.drawn(run, randomness)
-    points = await own_list(run, secrets, session, wanted)
+    secrets, session = await Secrets.drawn(run, randomness), bytes.fromhex(round_id)
+
+    async def make() -> bytes:
+        return await own_list(run, secrets, session, wanted)
+
+    points = await run.once("own-list", make)
     return Prepared(
         secrets=secrets,
         points=points,
-        customers=wanted if listed else (),
-        asked=len(wanted),
+        customers=wanted,
+        asked=wanted.count,
         commitment=await committed(session, points),
     )
 
 
-async def prepared(inputs: Mapping[str, Any], plan: Plan) -> Prepared:
-    """Read what `Prepared.inputs` writes, for the plan that it was made for.
+def prepared(inputs: Mapping[str, Any], plan: Plan) -> Prepared:
+    """Return what `Prepared.inputs` holds, for the plan that it was made for.
 
     Raises:
         BadRequest: They are not the inputs of this plan.
     """
-    try:
-        points = await asyncio.to_thread(unb64u, inputs["points"])
-        fixed = await committed(bytes.fromhex(plan.round), points)
-        found = Prepared(
-            secrets=Secrets.parse(unb64u(inputs["secrets"])),
-            points=points,
-            customers=tuple(inputs["customers"]),
-            asked=inputs["asked"],
-            commitment=fixed,
-        )
-    except (KeyError, TypeError, ValueError, CryptoError):
-        found = None
-    if found is None or (found.commitment, found.size) != (plan.commitment, plan.size):
+    found = inputs.get("list")
+    if not isinstance(found, Prepared) or (found.commitment, found.size) != (
+        plan.commitment,
+        plan.size,
+    ):
         detail = "These are not the customers that the plan was made for."
         raise BadRequest("plan.inputs", detail)
     return found
-
-
-class _Unkept:
-    """A `Run` before there is a plan: nothing is kept and nothing shown."""
-
-    def __init__(self, compute: Compute) -> None:
-        self._compute = compute
-
-    async def once(
-        self,
-        stage: str,
-        make: Callable[[], Awaitable[bytes]],
-        *,
-        secret: bool = False,
-        within: Within | None = None,
-    ) -> bytes:
-        del stage, secret, within
-        return await make()
-
-    async def map(
-        self,
-        stage: str,
-        kernel: Kernel,
-        parts: Sequence[bytes],
-        *common: bytes | Shared,
-        size: int = 1,
-    ) -> list[bytes]:
-        del stage, size
-        calls = (self._compute(kernel, *common, part) for part in parts)
-        return await asyncio.gather(*calls)
-
-    async def compute(self, kernel: Kernel, *arguments: bytes | Shared) -> bytes:
-        return await self._compute(kernel, *arguments)
-
-    async def tell(self, stage: str, done: int = 0, total: int = 0) -> None:
-        del stage, done, total

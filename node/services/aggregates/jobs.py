@@ -21,8 +21,8 @@ from typing import Any, Final, TypeAlias
 
 from crypto.errors import CryptoError
 from ledger.errors import LedgerError
-from ledger.plans import Kind, SignedPlan
-from node.domain.agreement import instant
+from ledger.plans import Kind, Plan, SignedPlan
+from node.domain.agreement import instant, render_instant
 from node.domain.negotiation import Role
 from node.errors import Conflict, NodeError, NotFound, Unavailable
 from node.ports import UnitOfWork
@@ -34,9 +34,11 @@ from node.services.aggregates.job_run import (
     check_not_cancelled,
 )
 from node.services.aggregates.job_told import listed, plan_json, signed_plan, whole
-from node.services.aggregates.steps import Asking, Refusal, Run
+from node.services.aggregates.steps import Asking, Preparing, Refusal, Run
 
 Ready: TypeAlias = Callable[[], Awaitable[None]]
+Sign: TypeAlias = Callable[[Plan], SignedPlan]
+Begin: TypeAlias = Callable[[Run], Awaitable[None]]
 
 _log = logging.getLogger("fieldpact")
 _TURN_S: Final = 30
@@ -56,6 +58,8 @@ class Jobs:
         *,
         keeping: Keeping,
         askings: Mapping[Kind, Asking],
+        preparings: Mapping[Kind, Preparing],
+        sign: Sign,
         did: str,
         process: str,
         ready: Ready,
@@ -64,6 +68,8 @@ class Jobs:
         """Take what each kind of plan is carried out by.
 
         Args:
+            preparings: Of kinds whose plans are signed only when something is done.
+            sign: Signs a plan of ours.
             did: This node's.
             process: Names this process among those on the same store.
             ready: Is awaited before a plan is begun or gone on with; raises
@@ -71,13 +77,16 @@ class Jobs:
             pauses_s: How long to wait before trying again what was not available.
         """
         self._keeping, self._askings, self._did = keeping, askings, did
+        self._preparings, self._sign = preparings, sign
         self._process, self._pauses_s, self._ready = process, pauses_s, ready
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._starting: set[str] = set()
 
     # --- as consumer
 
-    async def start(self, signed: SignedPlan, inputs: Mapping[str, Any]) -> str:
+    async def start(
+        self, signed: SignedPlan, inputs: Mapping[str, Any], begin: Begin | None = None
+    ) -> str:
         """Carry a plan of ours out, beside everything else; return the job's id.
 
         A plan that runs, or is done, is not begun again; one that failed goes on
@@ -85,6 +94,7 @@ class Jobs:
 
         Args:
             inputs: JSON that only we know, for the `Asking`.
+            begin: Keeps what is no JSON, before anything else is done.
 
         Raises:
             Conflict: It was cancelled.
@@ -92,14 +102,18 @@ class Jobs:
         digest = signed.plan.plan_hash
         self._starting.add(digest)  # it is not to be gone on with yet
         try:
-            return await self._started(signed, inputs)
+            return await self._started(signed, inputs, begin)
         finally:
             self._starting.discard(digest)
 
-    async def _started(self, signed: SignedPlan, inputs: Mapping[str, Any]) -> str:
+    async def _started(
+        self, signed: SignedPlan, inputs: Mapping[str, Any], begin: Begin | None
+    ) -> str:
         job = await self._open(signed, Role.CONSUMER, signed.plan.parties[0].did)
         run = KeptRun(self._keeping, job)
         octets = json.dumps(dict(inputs), ensure_ascii=False).encode()
+        if begin is not None:
+            await begin(run)
         await run.once(_INPUTS, lambda: _given(octets), secret=True)
         if job.state is not JobState.DONE:
             await self._begin(job)
@@ -322,18 +336,42 @@ class Jobs:
 
     async def _asked(self, job: KeptJob) -> Mapping[str, Any]:
         """Return the result; what is not available is tried some times more."""
-        run, signed = KeptRun(self._keeping, job), signed_plan(job)
-        inputs = json.loads(await run.once(_INPUTS, _missing, secret=True))
-        asking = self._askings[signed.plan.kind]
         for pause_s in self._pauses_s:
             try:
-                await self._ready()
-                return await asking(signed, inputs, run)
+                return await self._asked_once(job)
             except Unavailable as error:
                 _log.warning("job %s waits: %s", job.id, error)
                 await asyncio.sleep(pause_s)
+        return await self._asked_once(job)
+
+    async def _asked_once(self, job: KeptJob) -> Mapping[str, Any]:
+        run, signed = KeptRun(self._keeping, job), signed_plan(job)
+        inputs = json.loads(await run.once(_INPUTS, _missing, secret=True))
         await self._ready()
-        return await asking(signed, inputs, run)
+        if (prepare := self._preparings.get(signed.plan.kind)) is not None:
+            plan, inputs = await prepare(signed.plan, inputs, run)
+            signed = await self._fixed(job.id, signed, plan)
+        return await self._askings[signed.plan.kind](signed, inputs, run)
+
+    async def _fixed(self, job_id: str, signed: SignedPlan, plan: Plan) -> SignedPlan:
+        """Sign what a plan has become, once; what holds for some time holds from now.
+
+        Raises:
+            Cancelled: The job was cancelled.
+        """
+        if plan == signed.plan:
+            return signed
+        now, holds = self._keeping.clock.now(), instant(plan.expires)
+        until = render_instant(now + (holds - instant(plan.created)))
+        made = self._sign(replace(plan, created=render_instant(now), expires=until))
+        core = json.dumps(made.to_json(), ensure_ascii=False)
+
+        def fix(work: UnitOfWork) -> KeptJob:
+            check_not_cancelled(work, job_id)
+            work.jobs.fix(job_id, signed.plan.plan_hash, made.plan.plan_hash, core)
+            return _found(work, job_id)
+
+        return signed_plan(await self._keeping.store.write(fix))
 
     async def _end(self, job_id: str, state: JobState, told: Mapping[str, Any]) -> None:
         now = self._keeping.clock.now()

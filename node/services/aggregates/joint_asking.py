@@ -67,7 +67,7 @@ class AskJointSum:
             Unavailable: It did not answer, or not what the protocol says.
         """
         plan, party = signed.plan, signed.plan.parties[0]
-        mine = await prepared(inputs, plan)
+        mine = prepared(inputs, plan)
         compared = await compare(self.call, signed, party, mine, run)
         found = await shared(run, compared.theirs, compared.ours)
         drawn, cut_into = await self._drawn(plan, compared, len(found), run)

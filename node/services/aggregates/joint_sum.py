@@ -18,7 +18,7 @@ from crypto import noise
 from crypto.encoding import canonical, parse_json, sha256
 from crypto.errors import CryptoError
 from crypto.kernels import bfv
-from crypto.kernels.packing import numbers, pack, parse_numbers, unpack
+from crypto.kernels.packing import NUMBER, numbers, pack, parse_numbers, unpack
 from ledger.plans import Plan
 from node.domain.agreement import Terms
 from node.domain.joint import Limbs
@@ -110,15 +110,16 @@ class JointSum:
 
         async def read() -> bytes:
             found, bound = await self.values(call, run), plan.measure.bound
+            listed = await self.lists.named(call, run)
             return await asyncio.to_thread(
                 lambda: numbers(
                     max(-bound, min(bound, found.get(each, 0)))
-                    for each in own.customers
+                    for each in listed.names()
                 )
             )
 
         kept = await run.once("listed-values", read, secret=True)
-        order = await own_order(run, own.secrets, len(own.customers))
+        order = await own_order(run, own.secrets, len(kept) // NUMBER)
         slots = parameters(plan).slots
         rows = await asyncio.to_thread(_rows, kept, order, cut_into, slots)
         _, public = await self._keys(plan, run)
@@ -150,7 +151,7 @@ class JointSum:
         return Answer(members=members if isinstance(members, dict) else {})
 
     async def _decrypted(self, call: StepCall, run: Run) -> int:
-        size = await self.lists.size(run)
+        size = (await self.lists.own(call, run)).size
         cut_into = self._cut(call.plan, size)
         secret, _ = await self._keys(call.plan, run)
         known = parameters(call.plan)
@@ -201,7 +202,9 @@ def _rows(
 ) -> list[list[bytes]]:
     """Return the rows to be encrypted: of each limb those of all blocks."""
     known, places = parse_numbers(values), parse_numbers(order)
-    placed = [known[at] if at < len(known) else 0 for at in places]
-    cut_up = list(zip(*map(cut_into.split, placed), strict=True))
+    known += [0] * (len(places) - len(known))
+    placed = [known[at] for at in places]
+    one = cut_into.count == 1  # a number is its own and only limb
+    cut_up = [placed] if one else zip(*map(cut_into.split, placed), strict=True)
     starts = range(0, len(placed), slots)
     return [[numbers(limb[at : at + slots]) for at in starts] for limb in cut_up]

@@ -37,7 +37,6 @@ from node.services.aggregates.intersect_lists import (
     multiplied,
     places,
     refusal,
-    shuffled,
 )
 from node.services.aggregates.steps import Answer, Refusal, Run, StepCall
 
@@ -110,10 +109,11 @@ class Ring:
         try:
             if await places(run, points, own.points):
                 raise Malformed("our own list")
-            done = await multiplied(run, f"multiply-{side}", own.secrets, points)
+            seed = own.secrets.shuffle_of(str(whose))
+            stage = f"multiply-{side}"
+            made = await multiplied(run, stage, own.secrets, points, seed)
         except CryptoError as error:
             raise refusal(error) from error
-        made = await shuffled(run, own.secrets.shuffle_of(str(whose)), done)
         signature = await self._signed(call, run, str(whose), made)
         return Answer(members={"signature": signature}, payload=made)
 

@@ -41,7 +41,7 @@ class AskRing:
             Unavailable: A party did not answer, or not what the protocol says.
         """
         plan = signed.plan
-        mine = await prepared(inputs, plan)
+        mine = prepared(inputs, plan)
         first, second = plan.parties
         asking = _Passing(call=self.call, signed=signed, run=run)
         lists = {each.did: await asking.listed(each) for each in plan.parties}

@@ -165,6 +165,23 @@ class Handler(Protocol):
         ...
 
 
+class Preparing(Protocol):
+    """What a kind of plan needs of us that takes long, before it is signed."""
+
+    async def __call__(
+        self, plan: Plan, inputs: Mapping[str, Any], run: Run
+    ) -> tuple[Plan, Mapping[str, Any]]:
+        """Return the plan with what it lacked, and the inputs of its `Asking`.
+
+        Of the same run it returns the same each time, for a plan that lacks nothing,
+        too.
+
+        Args:
+            inputs: What the job was begun with.
+        """
+        ...
+
+
 class Asking(Protocol):
     """The asker's side of one kind of plan."""
 
@@ -174,7 +191,8 @@ class Asking(Protocol):
         """Carry out a plan; return its result, a JSON object.
 
         Args:
-            inputs: What only we know: weights, customers. Never sent as it is.
+            inputs: What only we know: weights, customers. Never sent as it is. What
+                the job was begun with, or what its `Preparing` made of that.
         """
         ...
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from crypto.encoding import unb64u
+from crypto import psi
 from crypto.errors import Invalid
 from crypto.kernels import bfv
 from crypto.kernels.packing import numbers, pack, unpack
@@ -287,8 +287,9 @@ async def test_a_list_other_than_the_one_committed_to_is_refused(liar: Liar) -> 
 
 
 async def test_lists_are_exchanged_after_both_are_fixed(liar: Liar) -> None:
-    signed = await liar.plan(MATCH)
-    points = unb64u(liar.inputs["points"])
+    points, session = psi.dummies(64, secrets.token_bytes), secrets.token_bytes(32)
+    fixed = {"round": session.hex(), "commitment": psi.commitment(session, points)}
+    signed = await liar.plan(MATCH, size=64, **fixed)
 
     await liar.refused("round.order", signed, "exchange", points)
 

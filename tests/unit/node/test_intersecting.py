@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from ledger.plans import Kind, Party, SignedPlan
 from node.domain.aggregates import Allowance
 from node.errors import BadRequest, Unavailable
 from node.services.aggregates.align_by_intersection import AlignByIntersection
+from node.services.aggregates.intersect_lists import Customers
 from node.services.aggregates.steps import Answer, Refusal
 from tests.support.matching import ALLOWED, Companies, agreement, did, party, plan_of
 from tests.support.runs import Killed, MortalRun
@@ -121,7 +123,7 @@ async def test_dummies_meet_nobody() -> None:
 async def prepared(**changes: Any) -> tuple[Companies, SignedPlan, Any]:
     companies = Companies(THEIRS)
     companies.serve(PLAN)
-    round_id, mine = await companies.prepared(OURS, listed=True)
+    round_id, mine = await companies.prepared(OURS)
     return companies, plan_of(PLAN, mine, round_id, **changes), mine
 
 
@@ -322,25 +324,21 @@ async def test_a_match_that_is_a_dummy_is_not_believed() -> None:
     async def use(party: Party, customers: Sequence[str]) -> Mapping[str, Any]:
         raise AssertionError
 
-    wrong = {**mine.inputs, "asked": 10, "customers": mine.customers[:10]}
+    few = Customers((pack(*(each.encode() for each in sorted(OURS)[:10])),))
+    wrong = replace(mine, asked=10, customers=few).inputs
     with pytest.raises(Unavailable):
         await companies.asking(PLAN, matched=use)(signed, wrong, companies.run)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"points": ""},
-        {"secrets": "AAAA"},
-        {"points": 7},
-        {"customers": None},
-    ],
-)
-async def test_the_inputs_are_those_of_the_plan(change: dict[str, Any]) -> None:
+@pytest.mark.parametrize("change", ["nothing", "the customers", "another list"])
+async def test_the_inputs_are_those_of_the_plan(change: str) -> None:
     companies, signed, mine = await prepared()
+    _, other = await companies.prepared(OURS)
+    wrong = {"the customers": {"list": OURS}, "another list": other.inputs}
     with pytest.raises(BadRequest):
-        await companies.asking(PLAN)(signed, mine.inputs | change, companies.run)
+        await companies.asking(PLAN)(signed, wrong.get(change, {}), companies.run)
     assert companies.calls.sent == []
+    await companies.asking(PLAN)(signed, mine.inputs, companies.run)
 
 
 async def test_somebody_has_to_be_asked_about() -> None:
