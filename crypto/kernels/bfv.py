@@ -20,12 +20,14 @@ from crypto.kernels.packing import (
     parse_text,
     unpack,
 )
+from crypto.kernels.selftest import check_installed
 from crypto.parameters import parameter_set
 from crypto.stream import stream
 
 
 def key_pair(name: bytes) -> bytes:
     """Make a fresh key: the secret key and the public key, packed."""
+    check_installed()
     key = bfv.DecryptionKey(parameter_set(parse_text(name)))
     return pack(key.secret_octets(), key.public.octets)
 
@@ -146,9 +148,11 @@ def _at_least(count: int, parts: list[bytes]) -> list[bytes]:
 
 @lru_cache(maxsize=8)
 def _public(name: bytes, octets: bytes) -> bfv.EncryptionKey:
+    check_installed()
     return bfv.parse_encryption_key(parse_text(name), octets)
 
 
 @lru_cache(maxsize=4)
 def _secret(name: bytes, octets: bytes) -> bfv.DecryptionKey:
+    check_installed()
     return bfv.parse_decryption_key(parse_text(name), octets)

@@ -8,6 +8,7 @@ wrong one costs the node its aggregates, and nothing else.
 """
 
 import importlib.metadata
+from functools import cache
 from typing import Final
 
 from crypto import noise
@@ -39,8 +40,7 @@ def check(version: bytes = TENSEAL.encode()) -> bytes:
     Raises:
         Invalid: An answer is wrong, or TenSEAL is another. The message says which.
     """
-    if (found := importlib.metadata.version("tenseal").encode()) != version:
-        raise Invalid(f"TenSEAL is {found.decode()}, and not {version.decode()}")
+    check_installed(version.decode())
     for parameters in SETS.values():
         try:
             _check_set(parameters)
@@ -49,6 +49,19 @@ def check(version: bytes = TENSEAL.encode()) -> bytes:
     _check_points()
     noise.check()
     return b""
+
+
+@cache
+def check_installed(version: str = TENSEAL) -> None:
+    """Check which TenSEAL is installed, where it is to compute: once in a process.
+
+    Of several workers one is asked for known answers. So each looks for itself, too.
+
+    Raises:
+        Invalid: Another version.
+    """
+    if (found := importlib.metadata.version("tenseal")) != version:
+        raise Invalid(f"TenSEAL is {found}, and not {version}")
 
 
 def _check_set(parameters: ParameterSet) -> None:

@@ -268,6 +268,22 @@ def test_a_ciphertext_of_another_form_is_refused(
         parse_ciphertext(MASKING.name, octets, bound=1)
 
 
+def test_what_was_computed_elsewhere_is_no_ciphertext_of_the_set(
+    masking: DecryptionKey,
+) -> None:
+    """A product of two ciphertexts, and one whose modulus was made smaller."""
+    one = masking.public.encrypt([3], bound=3)
+    evaluator = bfv._evaluator(MASKING)
+    product, switched = seal.Ciphertext(), seal.Ciphertext()
+    evaluator.multiply(one.inner, one.inner, product)
+    evaluator.mod_switch_to_next(one.inner, switched)
+    for inner in (product, switched):
+        octets = bfv._saved(inner)
+        assert len(octets) <= MASKING.octets
+        with pytest.raises(Malformed, match="another form"):
+            parse_ciphertext(MASKING.name, octets, bound=3)
+
+
 def test_the_secret_key_does_not_come_out(key: DecryptionKey) -> None:
     assert key.public.digest[:16] in repr(key)
     for escape in (pickle.dumps, copy.copy, copy.deepcopy):

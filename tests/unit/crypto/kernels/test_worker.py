@@ -1,5 +1,6 @@
 """Workers run kernels and nothing else, and hold what calls share."""
 
+import importlib.metadata
 import os
 import pickle
 from collections.abc import Callable
@@ -13,10 +14,12 @@ from crypto import noise
 from crypto import psi as plain
 from crypto.encoding import sha256
 from crypto.errors import Invalid, InvalidBatch, InvalidProof, Malformed
-from crypto.kernels import psi, rows, selftest, worker
-from crypto.kernels.packing import numbers, pack
+from crypto.kernels import bfv, psi, rows, selftest, worker
+from crypto.kernels.packing import numbers, pack, unpack
 from crypto.kernels.worker import Named, Outcome, name_of, result_of, run
 from crypto.parameters import SETS, ParameterSet
+
+SET = b"bfv-8192-41"
 
 
 def blind() -> tuple[str, list[bytes]]:
@@ -124,6 +127,33 @@ def test_known_answers_are_given() -> None:
 def test_another_version_of_tenseal_is_refused() -> None:
     with pytest.raises(Invalid, match=r"TenSEAL is 0\.3\.18, and not 0\.3\.17"):
         selftest.check(b"0.3.17")
+
+
+def test_a_worker_with_another_tenseal_computes_nothing_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret, public = unpack(bfv.key_pair(SET))
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "0.3.19")
+    for cached in (selftest.check_installed, bfv._public, bfv._secret):
+        cached.cache_clear()
+    row, bound = numbers([1]), numbers([1])
+    try:
+        for kernel, arguments in (
+            (bfv.key_pair, (SET,)),
+            (bfv.digest, (SET, public)),
+            (bfv.encrypt, (SET, public, bound, row)),
+            (bfv.combine, (SET, public, bound, row, bytes(32))),
+            (bfv.decrypt, (SET, secret, bound, plain_bfv_octets(public))),
+        ):
+            with pytest.raises(Invalid, match=r"TenSEAL is 0\.3\.19"):
+                result_of(run(name_of(kernel), arguments))
+    finally:
+        selftest.check_installed.cache_clear()
+
+
+def plain_bfv_octets(public: bytes) -> bytes:
+    key = plain_bfv.parse_encryption_key(SET.decode(), public)
+    return key.encrypt([1], bound=1).octets
 
 
 @pytest.mark.parametrize(
