@@ -200,11 +200,10 @@ class FederateProvider:
 
     def _may_contribute(self, view: UnitOfWork, plan: Plan) -> None:
         """Check against what was contributed for the asker, by any agreement."""
-        now, own = self.clock.now(), view.budgets.of(plan.plan_hash)
-        query = plan.query_hash if own is None else own.query
+        now = self.clock.now()
         for agreement in self._agreements(view, plan.asker):
             earlier = view.budgets.spent(agreement.id, began_at(agreement, now))
-            may_contribute(plan, query, earlier)
+            may_contribute(plan, earlier)
 
     def _agreements(self, view: UnitOfWork, asker: str) -> list[Agreement]:
         every = [

@@ -2,22 +2,22 @@
 
 *Differencing* is taking one sum off another: of four companies and of three of them
 the same question gives what the fourth alone has, under the noise of both sums. So a
-provider that has contributed to a sum does not contribute to the same question over a
-roster that differs by one company - but for one case. A company that does not answer
-ends a round, and the others go on without it. Then the new plan says so, signed by the
-asker: this round is replaced, and this company did not contribute to it. Whether that
-is true the company left out can show, by its receipt.
+provider that has contributed to a sum does not contribute to the same question, be it
+with more labels or fewer, over a roster that differs by one company - but for one case.
+A company that does not answer ends a round, and the others go on without it. Then the
+new plan says so, signed by the asker: this round is replaced, and this company did not
+contribute to it. Whether that is true the company left out can show, by its receipt.
 
 Spec: `docs/protocols/fp-agg-1.md`, sections "Bounds" and "Who is left out".
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from crypto.parameters import ParameterSet, parameter_set
-from ledger.plans import Party, Plan
+from ledger.plans import Party, Plan, parse_plan
 from node.domain.agreement import Agreement
 from node.ports import Publication
 from node.ports.aggregates import Spending
@@ -106,30 +106,49 @@ class Shape:
         return [((number + half) % prime) - half for number in row]
 
 
-def may_contribute(plan: Plan, query: str, earlier: Iterable[Spending]) -> None:
+def may_contribute(plan: Plan, earlier: Iterable[Spending]) -> None:
     """Check that a contribution takes nobody off an earlier sum.
 
     Args:
         plan: Which is to be contributed to.
-        query: Its query hash.
         earlier: What was spent for the same asker in this period, on other plans.
 
     Raises:
         Refusal: `round.replayed` where another plan had the same round;
-            `roster.differencing` where the same question was answered over a roster
-            that differs by one company, of which this plan says nothing.
+            `roster.differencing` where a cell of it was answered over a roster that
+            differs by one company, of which this plan says nothing.
     """
     roster = frozenset(party.did for party in plan.parties)
     for spending in earlier:
         if not spending.roster or spending.plan == plan.plan_hash:
             continue
-        if spending.query != query and plan.round not in spending.core:
+        before = frozenset(spending.roster)
+        if len(before ^ roster) != 1 and plan.round not in spending.core:
             continue  # plans can be long, and there can be many
-        round_id = json.loads(spending.core)["round"]
-        if round_id == plan.round:
+        answered = parse_plan(json.loads(spending.core))
+        if answered.round == plan.round:
             raise Refusal("round.replayed")
-        if spending.query == query:
-            _check_difference(plan, roster, round_id, frozenset(spending.roster))
+        if _ask_alike(plan, answered):
+            _check_difference(plan, roster, answered.round, before)
+
+
+def _ask_alike(plan: Plan, other: Plan) -> bool:
+    """Tell whether two plans have a cell in common, whatever else they ask for."""
+    one, two = map(_grouped, (plan, other))
+    return (
+        _asked(plan) == _asked(other)
+        and one.keys() == two.keys()
+        and all(one[each] & two[each] for each in one)
+    )
+
+
+def _asked(plan: Plan) -> tuple[object, ...]:
+    measure = plan.measure
+    return plan.kind, plan.cohort, measure.what, measure.field, plan.filters
+
+
+def _grouped(plan: Plan) -> Mapping[tuple[str, str], frozenset[str]]:
+    return {(each.field, each.grain): frozenset(each.values) for each in plan.groups}
 
 
 def _check_difference(

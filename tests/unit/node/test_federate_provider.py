@@ -11,11 +11,11 @@ import pytest
 from crypto.encoding import b64u, unb64u
 from crypto.kernels.packing import unpack
 from crypto.keys import X25519Key
-from ledger.plans import Plan, Replaced, SignedPlan
+from ledger.plans import Group, Plan, Replaced, SignedPlan
 from ledger.rosters import Acceptance, Roster, parse_acceptance, sign_acceptance
 from node.services.aggregates.federate_rules import may_contribute
 from node.services.aggregates.steps import Answer, Refusal
-from tests.support.federated import ASKER, World, agreement, did
+from tests.support.federated import ASKER, REGIONS, World, agreement, did
 from tests.support.runs import MemoryRun
 
 ME = did(1)
@@ -274,6 +274,33 @@ async def test_another_question_may_have_another_roster() -> None:
     await other.contribute(await other.accept())
 
 
+@pytest.mark.parametrize(
+    ("labels", "alike"),
+    [
+        ((*REGIONS, "Centre"), True),
+        (REGIONS[:1], True),
+        (("Centre", REGIONS[-1]), True),
+        (("Centre", "Coast"), False),
+    ],
+    ids=["one more", "one of them", "one in common", "none in common"],
+)
+async def test_another_label_does_not_hide_that_the_question_is_the_same(
+    labels: tuple[str, ...], *, alike: bool
+) -> None:
+    """What both sums have in common would tell of the company that one has not."""
+    world = World(4)
+    desk = await of_parties(world, 1, 2, 3, 4)
+    await desk.contribute(await desk.accept())
+    group = Group(field="region", grain="value", values=labels)
+    world.hold(ME, [7] * len(labels))
+    other = await of_parties(world, 1, 2, 3, groups=(group,))
+    roster = await other.accept()
+    if alike:
+        await refused("roster.differencing", other, roster)
+    else:
+        await other.contribute(roster)
+
+
 async def test_who_says_what_was_missing_is_answered_anew_and_charged_anew() -> None:
     world = World(4)
     desk = await of_parties(world, 1, 2, 3, 4)
@@ -344,6 +371,31 @@ async def test_nothing_is_made_where_the_cohort_is_too_small() -> None:
     await refused("cohort.too_small", desk, await desk.accept())
 
 
+async def test_who_is_refused_for_a_roster_has_no_row_made() -> None:
+    """What is drawn is paid for: so what is wrong is seen before."""
+    world, made = World(4), []
+
+    async def cells(*given: Any) -> Any:
+        made.append(given)
+        return world.tables[ME]
+
+    world.handlers[ME] = world.provider(ME, cells=cells)
+    desk = await of_parties(world, 1, 2, 3, 4)
+    await desk.contribute(await desk.accept())
+    other = await of_parties(world, 1, 2, 3)
+    await refused("roster.differencing", other, await other.accept())
+    assert len(made) == 1
+
+
+async def test_a_table_that_no_sum_can_hold_was_paid_for() -> None:
+    world = World(3)
+    world.hold(ME, [1] * len(REGIONS), bound=1 << 39)
+    desk = await Desk.of(world)
+    with pytest.raises(Refusal, match=r"aggregate\.bound") as told:
+        await desk.contribute(await desk.accept())
+    assert told.value.spent == desk.signed.plan.epsilon_micro
+
+
 def test_a_bound_beyond_what_a_sum_can_hold_is_refused_at_once() -> None:
     from ledger.plans import Measure
 
@@ -365,7 +417,7 @@ def test_what_is_no_sum_of_several_explains_nothing() -> None:
     plan: Plan = world.plan()
     world.stores[ME].budgets.spend(world.plan(round=plan.round), world.under[ME])
     spendings = world.stores[ME].budgets.spendings.values()
-    may_contribute(plan, plan.query_hash, spendings)
+    may_contribute(plan, spendings)
 
 
 async def test_an_acceptance_is_signed_with_the_key_of_receipts() -> None:
