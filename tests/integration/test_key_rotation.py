@@ -19,6 +19,7 @@ from ledger.registry import fingerprint
 from node import offline
 from node.cli.app import app
 from node.config import load
+from node.offline import rotating
 from tests.integration.test_consortium import World, said
 from tests.support.chain import node, opened
 
@@ -128,7 +129,7 @@ def test_what_is_left_to_do_is_said_and_not_mixed_with_data(members: Members) ->
 
 
 def _cut(what: str) -> Any:
-    return mock.patch.object(offline, what, side_effect=OSError("power cut"))
+    return mock.patch.object(rotating, what, side_effect=OSError("power cut"))
 
 
 @pytest.mark.parametrize("step", ["follow", "write_registry", "put_in_place"])
