@@ -30,6 +30,8 @@ async def test_a_publication_replaces_the_one_before(store: SqlStore) -> None:
     assert found == publication(2)
     customers = await store.read(lambda view: view.datasets.customers("projects"))
     assert sorted(customers) == ["c-b", "c-c", "c-d"]
+    assert await store.read(lambda view: view.datasets.count_customers("projects")) == 3
+    assert await store.read(lambda view: view.datasets.count_customers("none")) == 0
     everything = await store.read(lambda view: view.datasets.all())
     assert [each.dataset.id for each in everything] == ["others", "projects"]
     assert await store.read(lambda view: view.datasets.get("none")) is None

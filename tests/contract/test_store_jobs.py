@@ -259,3 +259,22 @@ async def test_stages_of_jobs_that_ended_are_forgotten_and_the_jobs_are_not(
         assert {*left} == {young.id, running.id}
     assert await kept(store, old) == ended[0]
     assert await store.write(lambda work: work.jobs.forget(NOW)) == 0
+
+
+async def test_the_plan_of_a_job_is_replaced_once(store: SqlStore) -> None:
+    first, other = job("p" * 64), job("o" * 64)
+    await opened(store, first, other)
+
+    async def fix(before: str, plan: str) -> bool:
+        core = f'{{"plan":"{plan}"}}'
+        return await store.write(
+            lambda work: work.jobs.fix(first.id, before, plan, core)
+        )
+
+    assert await fix("p" * 64, "q")
+    assert not await fix("p" * 64, "r")
+    found = await kept(store, first)
+    assert (found.plan, found.core) == ("q", '{"plan":"q"}')
+    assert replace(found, plan=first.plan, core=first.core) == first
+    assert await kept(store, other) == other
+    assert await store.read(lambda view: view.jobs.of("p" * 64, first.role)) is None

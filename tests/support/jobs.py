@@ -100,8 +100,8 @@ def digest(blinded: Sequence[bytes]) -> str:
     return sha256(b"".join(blinded)).hex()
 
 
-def signed(**changes: Any) -> SignedPlan:
-    made: Plan = plan(Kind.HEAT_MAP, **changes)
+def signed(kind: Kind = Kind.HEAT_MAP, **changes: Any) -> SignedPlan:
+    made: Plan = plan(kind, **changes)
     return sign_plan(made, CONSUMER_KEY)
 
 
@@ -125,6 +125,7 @@ class Site:
         *,
         asking: Asking | None = None,
         preparing: Preparing | None = None,
+        kind: Kind = Kind.HEAT_MAP,
         storage: X25519Key = STORAGE,
         process: str = "one",
         did: str = CONSUMER,
@@ -138,8 +139,8 @@ class Site:
                 randomness=secrets.token_bytes,
                 storage=storage,
             ),
-            askings={Kind.HEAT_MAP: asking or self.asking},
-            preparings={Kind.HEAT_MAP: preparing} if preparing else {},
+            askings={kind: asking or self.asking},
+            preparings={kind: preparing} if preparing else {},
             sign=lambda made: sign_plan(made, CONSUMER_KEY),
             did=did,
             process=process,
