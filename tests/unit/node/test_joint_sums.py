@@ -2,21 +2,31 @@
 
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from crypto import bfv
 from crypto.kernels.packing import pack, unpack
-from crypto.noise import laplace
+from crypto.noise import laplace, spread
 from crypto.parameters import parameter_set
 from ledger.plans import Kind, Measure, SignedPlan
+from node.domain.aggregates import AggregateGrant
+from node.domain.dataset import FieldType, Mode
 from node.errors import Unavailable
 from node.services.aggregates.joint_masking import blinding
-from node.services.aggregates.joint_rules import total
+from node.services.aggregates.joint_rules import cut, ranges, total
 from node.services.aggregates.steps import Answer, Refusal
 from tests.support.elgamal import joint_sum
-from tests.support.matching import Companies, did, party, plan_of, silent
+from tests.support.matching import (
+    Companies,
+    agreement,
+    did,
+    party,
+    plan_of,
+    silent,
+)
 from tests.support.runs import Killed, MortalRun
 
 PLAN = Kind.JOINT_SUM
@@ -262,6 +272,72 @@ FALSE: dict[str, Callable[[Companies, Answer], bytes]] = {
         own_public(companies).encrypt([2**37] * 7, bound=2**38).octets
     ),
 }
+
+
+@pytest.mark.parametrize("beyond", [0, 1, -1])
+async def test_a_sum_is_in_range_up_to_all_values_at_their_bound_and_noise(
+    beyond: int,
+) -> None:
+    companies = Companies(THEIRS)
+    companies.serve(PLAN)
+    round_id, mine = await companies.prepared(OURS)
+    plan = plan_of(PLAN, mine, round_id).plan
+    [most] = ranges(plan, 192, cut(plan, 192))
+    # All of the shorter list at the bound, and noise but for a chance of 2^-40.
+    noise = spread(1_000_000, 100_000, 2.0**-40)
+    assert most == 104 * 1_000_000 + noise
+    asked = [-most - 1 if beyond < 0 else most + beyond]
+
+    def octets(made: Companies, _: Answer) -> bytes:
+        return pack(own_public(made).encrypt(asked, bound=SET.most).octets)
+
+    if beyond:
+        assert await finishing(octets) == "ciphertext.malformed"
+    else:
+        with pytest.raises(pytest.fail.Exception):
+            await finishing(octets)
+
+
+async def test_values_that_change_meanwhile_are_not_mixed() -> None:
+    """Limbs of one value are encrypted one after the other, from what was read once."""
+    companies = Companies(dict(THEIRS))
+    companies.serve(PLAN)
+    round_id, mine = await companies.prepared(OURS)
+    signed = plan_of(PLAN, mine, round_id, measure=measure(2**40))
+    await companies.calls(signed, party(1), "commit", {})
+    await companies.calls(signed, party(1), "exchange", {}, mine.points)
+    run = companies.calls.runs[did(1), signed.plan.plan_hash]
+    del run.kept["encrypt-1", 0]
+    companies.held[did(1)] = dict.fromkeys(THEIRS, 2**39)
+    told = await companies.asking(PLAN)(signed, mine.inputs, companies.run)
+    assert told["sum"] == EXACT
+
+
+async def test_a_count_has_no_unit_and_a_sum_that_of_its_field() -> None:
+    other = AggregateGrant(
+        field="debts",
+        type=FieldType.MONEY,
+        unit="EUR",
+        scale=3,
+        uses=("sum",),
+        bound="9.000",
+    )
+    for counted in (True, False):
+        companies = Companies(dict.fromkeys(THEIRS, 1))
+        agreed = agreement(1)
+        terms = replace(
+            agreed.terms,
+            fields={**agreed.terms.fields, "debts": Mode.AGGREGATE},
+            aggregates=(other, *agreed.terms.aggregates),
+        )
+        companies.places[did(1)]["agreement"] = replace(agreed, terms=terms)
+        what = Measure(what="count", field="sales", bound=1)
+        told = await companies.ask(
+            PLAN, OURS, measure=what if counted else measure(1000)
+        )
+        assert told["sum"] == 40
+        meant = (None, 0) if counted else ("USD", 2)
+        assert (told["unit"], told["scale"]) == meant
 
 
 @pytest.mark.parametrize("how", FALSE)

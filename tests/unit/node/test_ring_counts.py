@@ -15,6 +15,7 @@ from ledger.passed_lists import PassedList, sign_passed
 from ledger.plans import Kind, SignedPlan
 from node.domain.aggregates import Allowance
 from node.errors import Unavailable
+from node.services.aggregates import ring
 from node.services.aggregates.steps import Answer, Refusal
 from tests.support.federated import participant
 from tests.support.matching import (
@@ -247,6 +248,21 @@ async def test_what_is_no_list_of_points_does_not_pass(
     await listed(companies, signed, 1)
     points = change(await listed(companies, signed, 2))
     assert await refused(companies, signed, 1, did(2), points) == "points.malformed"
+
+
+@pytest.mark.parametrize("most", [128, 127])
+async def test_no_list_that_passes_is_longer_than_lists_can_be(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(ring, "MOST_SIZE", most)
+    companies, signed, _ = await prepared()
+    await listed(companies, signed, 1)
+    points = psi.dummies(128, secrets.token_bytes)
+    if most == 128:
+        assert len(await passed(companies, signed, 1, did(2), points)) == 128 * 32
+    else:
+        code = await refused(companies, signed, 1, did(2), points)
+        assert code == "points.malformed"
 
 
 async def test_a_list_passes_after_our_own_is_fixed() -> None:
