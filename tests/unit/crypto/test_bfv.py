@@ -377,6 +377,15 @@ def test_the_flood_is_uniform_and_drowns_what_was_before(
         assert MASKING.flood_bits + 1 - noise - slots >= distance
 
 
+@pytest.mark.parametrize("drawn", [b"\0", b"\xff"])
+def test_the_flood_reaches_as_far_to_either_side(
+    masking: DecryptionKey, drawn: bytes
+) -> None:
+    computed = masking.public.encrypt([1], bound=1).computation()
+    released = computed.release(masking.public, [], lambda count: drawn * count)
+    assert MASKING.budget <= masking.budget(released) <= 7
+
+
 PRODUCT_BITS = 59
 """Of the noise of a row that was masked, as the argument for the flood has it."""
 
