@@ -337,11 +337,14 @@ async def test_a_replacement_explains_one_round_and_no_other() -> None:
     await refused("roster.differencing", other, await other.accept())
 
 
-async def test_two_agreements_with_one_asker_are_looked_at_together() -> None:
+@pytest.mark.parametrize("name", ["0", "second"], ids=["first", "last"])
+async def test_two_agreements_with_one_asker_are_looked_at_together(
+    name: str,
+) -> None:
     world = World(4)
     desk = await of_parties(world, 1, 2, 3, 4)
     await desk.contribute(await desk.accept())
-    world.under[ME] = agreement(ME, name="second")
+    world.under[ME] = agreement(ME, name=name)
     world.stores[ME].agreements.append(world.under[ME])
     world.stores[ME].agreements.append(agreement(ME, STRANGER, "third"))
     other = await of_parties(world, 1, 2, 3)
@@ -415,7 +418,8 @@ def test_a_bound_beyond_what_a_sum_can_hold_is_refused_at_once() -> None:
 def test_what_is_no_sum_of_several_explains_nothing() -> None:
     world = World(3)
     plan: Plan = world.plan()
-    world.stores[ME].budgets.spend(world.plan(round=plan.round), world.under[ME])
+    alike = world.plan(round=plan.round, k_min=11)
+    world.stores[ME].budgets.spend(alike, world.under[ME])
     spendings = world.stores[ME].budgets.spendings.values()
     may_contribute(plan, spendings)
 

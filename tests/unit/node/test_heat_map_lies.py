@@ -15,6 +15,7 @@ from crypto.encoding import b64u, unb64u
 from crypto.kernels import bfv as kernels
 from crypto.kernels.packing import numbers, pack, parse_numbers, unpack
 from crypto.parameters import SETS
+from ledger.conditions import Condition
 from ledger.plans import Group, Measure, SignedPlan
 from node.domain.masks import masks_hash, write_masks
 from node.errors import BadRequest, Refused, Unavailable
@@ -418,6 +419,28 @@ async def test_a_mask_of_one_known_customer_among_padding_is_refused(
 async def test_a_mask_of_all_but_one_is_refused(world: World) -> None:
     even, odd = declared(world)
     plan, inputs = world.segmented({"most": [*even, *odd[1:]]})
+    with pytest.raises(Refused, match=r"cohort\.too_small"):
+        await world.ask(plan, inputs)
+
+
+async def test_a_mask_of_which_a_few_pass_the_filters_is_refused(world: World) -> None:
+    names = world.declare([f"VIN{number:06}" for number in range(150)], 256)
+    miles = Condition.of("at_least", ["mileage"], [100_000])
+    passing = {row["vin"] for row in world.rows if int(row["mileage"]) >= 100_000}
+    few = [at for at, name in enumerate(names) if name in passing][:3]
+    many = [at for at, name in enumerate(names) if name and name not in passing]
+    plan, inputs = world.segmented({"few": [*few, *many]}, filters=(miles,))
+    with pytest.raises(Refused, match=r"cohort\.too_small"):
+        await world.ask(plan, inputs)
+
+
+async def test_segments_of_nearly_the_cohort_of_an_earlier_plan_are_refused(
+    world: World,
+) -> None:
+    even, odd = declared(world)
+    world.shelf.charge(world.plan(cohort="shared").plan)
+    miles = Condition.of("at_least", ["mileage"], [100])
+    plan, inputs = world.segmented({"even": even, "odd": odd}, filters=(miles,))
     with pytest.raises(Refused, match=r"cohort\.too_small"):
         await world.ask(plan, inputs)
 

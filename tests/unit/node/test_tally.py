@@ -18,6 +18,7 @@ from node.domain.noised import Noised
 from node.errors import Unavailable
 from node.services.aggregates import tally as tally_module
 from node.services.aggregates.earlier import began_at
+from node.services.aggregates.scan import scan
 from node.services.aggregates.steps import Refusal
 from node.services.aggregates.tally import Tally
 from tests.support.heat_maps import (
@@ -97,6 +98,18 @@ async def test_what_was_computed_is_kept_secret(world: World) -> None:
 async def test_a_cohort_of_a_few_is_refused(world: World) -> None:
     told = await refused(world, world.plan(filters=(above(199_500),)).plan)
     assert str(told) == "cohort.too_small"
+
+
+@pytest.mark.parametrize(("vehicles", "enough"), [(4, False), (5, True)])
+async def test_a_cohort_is_of_the_least_number_and_no_fewer(
+    tmp_path: Path, vehicles: int, *, enough: bool
+) -> None:
+    world = World(tmp_path, faults(vehicles))
+    if enough:
+        await cells(world, world.plan(k_min=5).plan)
+    else:
+        told = await refused(world, world.plan(k_min=5).plan)
+        assert str(told) == "cohort.too_small"
 
 
 async def test_the_cohort_is_tested_under_noise(tmp_path: Path) -> None:
@@ -218,6 +231,40 @@ async def test_what_differs_in_more_does_not_narrow(
     await cells(world, asked.plan)
 
 
+async def test_another_kind_of_cohort_or_another_grain_does_not_narrow(
+    world: World,
+) -> None:
+    """They are compared in the rows, and not by their conditions."""
+    world.declare([f"VIN{number:06}" for number in range(150)])
+    world.shelf.charge(world.plan(cohort="shared").plan)
+    await cells(world, world.plan(filters=(above(90_000),)).plan)
+    days = ("2026-10-26", "2026-11-02")
+    by_week, by_day = (
+        (Group(field="reported", grain=grain, values=days),)
+        for grain in ("week", "day")
+    )
+    world.shelf.charge(world.plan(groups=by_week).plan)
+    await cells(world, world.plan(groups=by_day, filters=(above(90_000),)).plan)
+
+
+async def test_with_a_count_of_shared_customers_cohorts_are_not_compared(
+    world: World,
+) -> None:
+    """It is over lists; of a record it says nothing."""
+    asked = world.plan(groups=(), contribution=1).plan
+    matched = replace(
+        asked,
+        kind=Kind.INTERSECTION,
+        mode="count",
+        size=64,
+        commitment="0" * 64,
+        parameters="",
+        epsilon_micro=0,
+    )
+    world.shelf.charge(matched)
+    await cells(world, world.plan(filters=(above(300),)).plan)
+
+
 async def test_plans_of_earlier_periods_are_not_compared(world: World) -> None:
     world.shelf.charge(
         world.plan().plan, datetime.datetime(2026, 9, 30, tzinfo=NOW.tzinfo)
@@ -316,8 +363,9 @@ async def test_plans_that_cannot_be_computed_are_refused_and_cost_nothing(
 async def test_a_plan_under_another_agreement_is_refused(world: World) -> None:
     plan = world.plan().plan
     (party,) = plan.parties
-    other = replace(plan, parties=(replace(party, agreement="urn:uuid:other"),))
-    assert str(await refused(world, other)) == "plan.mismatch"
+    for changed in ({"agreement": "urn:uuid:other"}, {"dataset": "others"}):
+        other = replace(plan, parties=(replace(party, **changed),))
+        assert str(await refused(world, other)) == "plan.mismatch"
 
 
 async def test_a_source_that_does_not_answer_costs_nothing(world: World) -> None:
@@ -349,7 +397,7 @@ async def test_nothing_that_takes_long_is_done_on_the_event_loop(
         return _seen
 
     world = World(tmp_path, faults(60), laplace=_elsewhere("noise", silent))
-    monkeypatch.setattr(tally_module, "scan", _elsewhere("scan", tally_module.scan))
+    monkeypatch.setattr(tally_module, "scan", _elsewhere("scan", scan))
     limited = _elsewhere("amounts", Gathering.amounts)
     monkeypatch.setattr(Gathering, "amounts", limited)
     await cells(world, world.plan().plan)
