@@ -346,6 +346,18 @@ async def test_somebody_has_to_be_asked_about() -> None:
         await Companies(THEIRS).ask(PLAN, [])
 
 
+@pytest.mark.parametrize("kind", [PLAN, Kind.JOINT_SUM, Kind.RING_COUNT])
+async def test_a_plan_is_counted_and_paid_for_before_any_list_is_compared(
+    kind: Kind,
+) -> None:
+    companies = Companies(dict.fromkeys(THEIRS, 1), dict.fromkeys(THEIRS, 1))
+    await companies.ask(kind, OURS)
+    plan, handler = companies.calls.sent[0][0].plan, companies.handlers[did(1)]
+    assert all(handler.reserves(plan, step) for step in handler.steps)
+    charged = [step for step in handler.steps if handler.charges(plan, step)]
+    assert charged == (["finish"] if kind is Kind.JOINT_SUM else [])
+
+
 async def test_secrets_are_not_shown() -> None:
     _, _, mine = await prepared()
     assert str(mine.secrets.scalar)[2:-1] not in repr(mine)
