@@ -23,6 +23,9 @@ from crypto.sm import Sm2Key
 from node.errors import BadRequest, Conflict
 from node.ports import Randomness
 
+SECRETS = "FIELDPACT_KEY_"
+"""With what the names begin of variables that hold keys."""
+
 SUITES: Mapping[str, Callable[[bytes], Any]] = {
     "ed25519": Ed25519Key.from_bytes,
     "x25519": X25519Key.from_bytes,
@@ -120,7 +123,7 @@ def _load(
     environment: Mapping[str, str],
 ) -> Any:
     path = folder / f"{suite}.key"
-    given = environment.get(f"FIELDPACT_KEY_{suite.upper()}")
+    given = environment.get(f"{SECRETS}{suite.upper()}")
     try:
         return make(unb64u((given or read_secret(path)).strip()))
     except (OSError, ValueError, Malformed):

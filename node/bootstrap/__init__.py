@@ -5,7 +5,7 @@ Nothing else chooses adapters. Read in this order:
 * `adapters`   what is opened: store, sources, partners, policy engine, chain, threads
 * `services`   what is made of it: every service of a node
 * `calls`, `sharing`, `logs`   how each of them is made
-* `record`, `operators`, `readiness`   who the node is, who commands it, can it serve
+* `operators`, `readiness`   who commands the node, and whether it can serve
 
 The background work of a node (integrate, publish, anchor) lives and dies with its
 services.
@@ -22,12 +22,12 @@ from fastapi import FastAPI
 from ledger.errors import ChainUnavailable
 from node.adapters.crm.declaration import load_declaration
 from node.adapters.keyring import load_keys
+from node.adapters.record import check_pinned, record_of
 from node.adapters.sql.lock import alone
 from node.api.app import create_app
 from node.background import background
 from node.bootstrap.adapters import opened, policy_of
 from node.bootstrap.operators import operators_of
-from node.bootstrap.record import check_pinned, record_of
 from node.bootstrap.services import services_of
 from node.config import Settings, environment
 from node.migrations import upgrade
@@ -36,7 +36,6 @@ from node.services.check_suites import check_suites
 from node.services.compare_keys import CompareKeys
 
 _log = logging.getLogger("fieldpact")
-SECRETS = "FIELDPACT_KEY_"
 
 
 def application(settings: Settings) -> FastAPI:

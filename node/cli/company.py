@@ -7,13 +7,12 @@ from typing import Annotated
 
 import httpx
 import typer
-import uvicorn
 
 from crypto.errors import CryptoError
 from crypto.keys import fragment
 from ledger.errors import LedgerError
 from ledger.participants import Participant, parse_participant
-from node import bootstrap, offline
+from node import offline
 from node.cli.logs import LOGGING
 from node.cli.output import Exit, SettingsFile, err, out, print_json, reported, show
 from node.config import Settings, load
@@ -62,6 +61,11 @@ def serve(
     ] = False,
 ) -> None:
     """Run the node until it is stopped. It publishes the datasets of its settings."""
+    # All that a node is made of takes a second to import, which other commands save.
+    import uvicorn  # noqa: PLC0415
+
+    from node import bootstrap  # noqa: PLC0415
+
     with reported():
         settings = load(settings_file)
         for made in offline.complete(settings) if create else ():

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from node.bootstrap.adapters import policy_of
 from node.config import Settings
 from node.domain.decision import Decision
 
@@ -15,6 +14,8 @@ def decide_again(settings: Settings, question: Mapping[str, Any]) -> Decision:
     Raises:
         Unavailable: The policies or their engine are not there.
     """
+    # It brings in all that a node is made of; most commands need it not.
+    from node.bootstrap.adapters import policy_of  # noqa: PLC0415
 
     async def _decide() -> Decision:
         async with policy_of(settings) as engine:

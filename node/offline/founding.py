@@ -7,10 +7,9 @@ from pathlib import Path
 
 from crypto.keyids import Suite
 from ledger.participants import Participant
-from node.adapters.keyring import generate_keys, load_keys, write_secret
+from node.adapters.keyring import SECRETS, generate_keys, load_keys, write_secret
+from node.adapters.record import record_of
 from node.adapters.system import system_randomness
-from node.bootstrap import SECRETS
-from node.bootstrap.record import record_of
 from node.config import Settings, environment, load
 from node.errors import BadRequest, Conflict
 from node.offline.registry_file import read_registry, write_registry

@@ -7,9 +7,9 @@ from typing import Any
 from crypto.keyids import Suite
 from ledger.consortium import follow, register
 from ledger.participants import Participant
+from node.adapters.keyring import SECRETS
 from node.adapters.rotation import next_key, put_in_place, record_after
 from node.adapters.system import SystemClock, system_randomness
-from node.bootstrap import SECRETS
 from node.config import Settings, environment
 from node.errors import BadRequest
 from node.offline.contracts import account, registry, sending

@@ -28,8 +28,8 @@ from ledger.steps import State
 from ledger.verify import verify_evidence
 from node import offline
 from node.adapters.keyring import load_keys
+from node.adapters.record import record_of
 from node.adapters.sql.fsck import Basis, check
-from node.bootstrap.record import record_of
 from node.config import load
 from node.errors import BadRequest, Conflict, Unavailable
 from node.keeping import pinned

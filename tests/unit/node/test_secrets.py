@@ -18,7 +18,13 @@ from typer.testing import CliRunner
 from crypto.encoding import b64u
 from crypto.errors import Malformed
 from node import bootstrap, offline
-from node.adapters.keyring import Keyring, generate_keys, load_keys, write_secret
+from node.adapters.keyring import (
+    SECRETS,
+    Keyring,
+    generate_keys,
+    load_keys,
+    write_secret,
+)
 from node.adapters.system import system_randomness
 from node.bootstrap.operators import operators_of
 from node.cli.app import app
@@ -135,7 +141,7 @@ def test_a_key_in_the_environment_goes_before_the_file(folder: Path) -> None:
 
 def test_no_dataset_can_name_a_key_as_its_source() -> None:
     """Its content would be part of an address, and of an error about it."""
-    source = bootstrap.SECRETS
+    source = SECRETS
     assert all(f"{source}{suite.upper()}".startswith(source) for suite in SUITES)
 
 
@@ -373,7 +379,7 @@ def test_a_node_that_cannot_start_says_why_and_no_secret(node: Path) -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode != 0
     assert "store.unavailable" in done.stderr
