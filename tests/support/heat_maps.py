@@ -13,7 +13,7 @@ import random
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
@@ -205,8 +205,10 @@ class Shelf:
         return [each for each, at in self.spendings if at >= since]
 
     def of(self, plan: str) -> Spending | None:
-        found = (each for each, _ in self.spendings if each.plan == plan)
-        return next(found, None)
+        found = [
+            replace(each, at=at) for each, at in self.spendings if each.plan == plan
+        ]
+        return found[0] if found else None
 
     def charge(
         self, plan: Plan, at: datetime.datetime = NOW, part: int | None = None

@@ -277,6 +277,17 @@ async def test_plans_of_earlier_periods_are_not_compared(world: World) -> None:
     assert str(told) == "plan.narrowing"
 
 
+async def test_a_plan_is_compared_in_the_period_to_which_it_is_charged(
+    world: World,
+) -> None:
+    """Rows may be read after a period has ended in which the price was reserved."""
+    last = datetime.datetime(2026, 9, 30, 23, 59, 59, tzinfo=NOW.tzinfo)
+    world.shelf.charge(world.plan().plan, last - datetime.timedelta(hours=1))
+    narrower = world.plan(filters=(above(90_000),)).plan
+    world.shelf.charge(narrower, last)
+    assert str(await refused(world, narrower)) == "plan.narrowing"
+
+
 async def test_an_allowance_for_always_compares_with_all_plans(world: World) -> None:
     allowance = agreement().terms.allowance
     assert allowance is not None
