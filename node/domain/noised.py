@@ -31,6 +31,8 @@ _ONE_IN: Final = 100
 """Of this many cells below the least cohort, one shows."""
 _BEYOND: Final = 0.01
 """How likely it is that any noise in a table is larger than its spread."""
+_MOST: Final = 2**62
+"""The largest figure that noise is added to."""
 
 
 class Laplace(Protocol):
@@ -120,7 +122,12 @@ def noised(
     figures, reach_of, share = counts, reach, shares.counts
     if plan.measure.what == "sum":
         reach_of, share = reach * plan.measure.bound, shares.sums
-        figures = laplace(sums, sensitivity=reach_of, epsilon_micro=share)
+        # What is larger is refused for its bound, under noise like everything.
+        figures = laplace(
+            [min(each, _MOST) for each in sums],
+            sensitivity=reach_of,
+            epsilon_micro=share,
+        )
     cells = [
         0 if hidden else max(figure, 0)
         for figure, hidden in zip(figures, suppressed, strict=True)

@@ -1,5 +1,6 @@
 """Federated sums: answers that lie are found, and blamed on whom it can be proved of."""
 
+import datetime
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ from crypto.parameters import parameter_set
 from ledger.rosters import parse_acceptance
 from node.errors import Conflict
 from node.services.aggregates.steps import Answer
-from tests.support.federated import REGIONS, World, did, participant
+from tests.support.federated import NOW, REGIONS, World, did, participant
 from tests.support.runs import MemoryRun
 
 SET = parameter_set("bfv-4096-40")
@@ -85,6 +86,19 @@ async def test_what_does_not_add_up_is_told_to_nobody(
         await world.ask()
     if caught.value.code == "sum.mismatch":
         assert not any(name in str(caught.value) for name in world.dids)
+
+
+async def test_acceptances_that_hold_no_longer_make_no_roster() -> None:
+    world = World(3)
+
+    def late(answer: Answer) -> Answer:
+        world.now = NOW + datetime.timedelta(days=2)
+        return answer
+
+    world.tampered[did(2), "accept"] = late
+    with pytest.raises(Conflict, match=r"roster\.invalid"):
+        await world.ask()
+    assert set(world.asked.values()) == {1}
 
 
 async def test_a_number_in_a_slot_beyond_the_cells_is_found() -> None:

@@ -20,6 +20,7 @@ from ledger.plans import Group, Measure, SignedPlan
 from node.domain.masks import masks_hash, write_masks
 from node.errors import BadRequest, Refused, Unavailable
 from tests.support.heat_maps import FAULTS, SET, World, faults
+from tests.support.runs import MemoryRun
 
 PARAMETERS = SETS[SET]
 NAME = SET.encode()
@@ -364,16 +365,22 @@ async def test_whether_a_result_is_right_tells_nothing_of_a_row(world: World) ->
 
 async def test_what_is_encrypted_of_rows_tells_nothing_of_them(world: World) -> None:
     """Whoever had the key, and reads all columns, reads uniform numbers."""
-    plan, inputs = halves(world)
-    await world.ask(plan, inputs)
-    run = world.step(plan)
-    secret, _ = unpack(run.kept["key", 0])
-    most = numbers([PARAMETERS.most])
-    found = parse_numbers(kernels.decrypt(NAME, secret, most, run.kept["columns", 0]))[
-        : 4 * 256
-    ]
-    assert len(set(found)) > 1000
-    assert sum(abs(each) > PARAMETERS.most // 2 for each in found) in range(350, 675)
+    even, odd = declared(world)
+    columns = []
+    for _ in range(2):
+        plan, inputs = world.segmented({"even": even, "odd": odd})
+        world.run = MemoryRun()
+        await world.ask(plan, inputs)
+        kept = world.step(plan).kept
+        secret, _ = unpack(kept["key", 0])
+        most = numbers([PARAMETERS.most])
+        slots = kernels.decrypt(NAME, secret, most, kept["columns", 0])
+        columns.append(parse_numbers(slots)[: 4 * 256])
+    one, other = columns
+    assert len(set(one)) > 1000
+    assert sum(abs(each) > PARAMETERS.most // 2 for each in one) in range(350, 675)
+    differences = {a - b for a, b in zip(one, other, strict=True)}
+    assert len(differences) > 1000
 
 
 def declared_mask(inputs: dict[str, Any]) -> list[int]:
@@ -381,6 +388,17 @@ def declared_mask(inputs: dict[str, Any]) -> list[int]:
     first = int.from_bytes(octets, "little")
     both = first | first >> size
     return [both >> at & 1 for at in range(size)]
+
+
+@pytest.mark.parametrize("arguments", [{}, {"key": "00" * 32}])
+async def test_a_result_under_another_key_is_not_compared(
+    world: World, arguments: dict[str, Any]
+) -> None:
+    plan, inputs = halves(world)
+    await world.ask(plan, inputs)
+    payload = world.calls.sent[-1][0].payload
+    with pytest.raises(Refused, match=r"key\.mismatch"):
+        await world.calls(plan, plan.plan.parties[0], "open", arguments, payload)
 
 
 async def test_only_so_many_results_are_compared(world: World) -> None:
@@ -511,6 +529,30 @@ async def test_more_columns_than_a_message_holds_are_refused(world: World) -> No
     )
     plan, inputs = halves(world, groups=(many,))
     with pytest.raises(Refused, match=r"plan\.malformed"):
+        await world.ask(plan, inputs)
+
+
+async def test_more_rows_than_a_message_holds_are_refused(world: World) -> None:
+    halves(world)
+    masks = write_masks(2**20, [range(10)])
+    plan, _ = world.segmented(masks, ("some",))
+    with pytest.raises(Refused, match=r"plan\.malformed"):
+        await first_step(world, plan, masks, size=2**20)
+
+
+async def test_a_ciphertext_that_is_not_the_first_is_compared_as_well(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, faults(300))
+    even, _ = declared(world, 300, 4096)
+    plan, inputs = world.segmented({"even": even})
+
+    def _second(payload: bytes) -> bytes:
+        first, other = unpack(payload)
+        return pack(first, *unpack(one_more_slot(pack(other))))
+
+    world.calls.tamper["open"] = _second
+    with pytest.raises(Refused, match=r"result\.mismatch"):
         await world.ask(plan, inputs)
 
 

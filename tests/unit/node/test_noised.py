@@ -87,6 +87,19 @@ def test_a_small_cell_shows_by_chance_once_in_a_hundred() -> None:
     assert 80 <= table.shown <= 250
 
 
+def test_a_sum_of_more_than_noise_is_added_to_is_cut_off_and_not_told_apart() -> None:
+    asked = plan(k_min=5, measure=Measure(what="sum", field="cost", bound=2**40))
+    table = noised(
+        asked,
+        customers=[2**23] * 2,
+        sums=[2**63, 2**62 + 1],
+        laplace=noise.laplace,
+        spread=noise.spread,
+    )
+    assert table.suppressed == (False, False)
+    assert table.bound >= 2**61
+
+
 def test_nothing_is_shown_below_zero() -> None:
     seen = Seen(add=-30)
     asked = plan(k_min=5, measure=SUM)
