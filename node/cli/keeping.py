@@ -58,6 +58,7 @@ def fsck(
 def _check(settings: Settings, *, chain: bool, as_json: bool) -> list[str]:
     """Print findings as they come; return them."""
     found: list[str] = []
+    codes: set[str] = set()
     with Progress(console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("log entries", total=None)
 
@@ -70,11 +71,13 @@ def _check(settings: Settings, *, chain: bool, as_json: bool) -> list[str]:
         ):
             for finding in all_:
                 found.append(str(finding))
+                codes.add(finding.code)
                 if not as_json:
                     out.print(f"✗ {finding}", markup=False)
     counts = basis.counts() | {"chain": chain, "unknown": sorted(basis.unknown)}
     if as_json:
-        print_json({"findings": found, "checked": counts})
+        told = {"findings": found, "codes": sorted(codes), "checked": counts}
+        print_json(told)
         return found
     for did in sorted(basis.unknown):
         err.print(

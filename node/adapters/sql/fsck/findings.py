@@ -26,6 +26,13 @@ class Finding:
     row: str
     wrong: str
 
+    @property
+    def code(self) -> str:
+        """Return what is wrong as a word: table and column, or a table alone."""
+        column, told, _ = self.wrong.partition(": ")
+        alone = not told or not column.isidentifier()
+        return self.table if alone else f"{self.table}.{column}"
+
     def __str__(self) -> str:
         """Return it in one line."""
         return f"{self.table} {self.row}: {self.wrong}"

@@ -14,7 +14,7 @@ from crypto.hashing import HASHES
 from ledger.rebuild import Fault, Rebuild, Wrong
 from ledger.receipts import FIRST
 from node.adapters.sql import tables as t
-from node.adapters.sql.fsck import published, received, snapshots
+from node.adapters.sql.fsck import budgets, published, received, snapshots
 from node.adapters.sql.fsck.findings import Basis, Finding, Row, pages
 from node.adapters.sql.fsck.receipts import (
     Streams,
@@ -49,6 +49,7 @@ def check(
     yield from published.check_witnessed(connection, basis)
     yield from snapshots.check_trees(connection, walk.committed)
     yield from snapshots.check_declarations(connection)
+    yield from budgets.check_budgets(connection, basis)
     yield from received.check_received(connection, basis)
 
 
