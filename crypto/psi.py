@@ -9,9 +9,8 @@ Hashing is to the *group* (no scalar is known for which the generator gives the
 point), and belongs to one session: of two sessions, nothing can be joined.
 
 Lists of points are octets, 32 for each. Whatever comes from elsewhere is checked
-where it is multiplied: an encoding that is not canonical, or the identity, is refused.
-Libsodium, which computes, runs in constant time and without Python's lock, so that
-parts of a list can be multiplied in threads.
+where it is multiplied (`crypto.ristretto`): an encoding that is not canonical, or the
+identity, is refused.
 
 What the comparison shows, and to whom, is the protocol's
 (`docs/protocols/fp-psi-sum-1.md`): here are its steps.
@@ -19,7 +18,7 @@ What the comparison shows, and to whom, is the protocol's
 Sources: RFC 9496 (ristretto255); Meadows, 1986; libsodium through rbcl.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha512
 from typing import Final, NoReturn, Self, TypeAlias
 
@@ -27,6 +26,7 @@ import rbcl
 
 from crypto.encoding import sha256, tagged
 from crypto.errors import Malformed
+from crypto.ristretto import DIGEST, hashed, multiplied
 
 RandomBytes: TypeAlias = Callable[[int], bytes]
 POINT: Final = 32
@@ -81,7 +81,15 @@ class BlindingKey:
         Returns:
             The points, in the order of the identifiers.
         """
-        return self._times(_hashed(session, identifiers))
+        if len(session) != 32:
+            raise ValueError("a session is named by 32 bytes")
+        begun = sha512(tagged("psi-identifier", session))  # as all of them begin
+        digests = []
+        for identifier in identifiers:
+            digest = begun.copy()
+            digest.update(identifier.encode())
+            digests.append(digest.digest())
+        return multiplied(self._scalar, hashed(b"".join(digests)))
 
     def multiply(self, points: bytes) -> bytes:
         """Multiply points that the other party has blinded.
@@ -89,14 +97,7 @@ class BlindingKey:
         Raises:
             Malformed: Not a list of canonical points other than the identity.
         """
-        return self._times(split(points))
-
-    def _times(self, points: Iterable[bytes]) -> bytes:
-        multiply, scalar = rbcl.crypto_scalarmult_ristretto255, self._scalar
-        try:
-            return b"".join([multiply(scalar, point) for point in points])
-        except RuntimeError:
-            raise Malformed("not a point of ristretto255, or the identity") from None
+        return multiplied(self._scalar, points)
 
     def __repr__(self) -> str:
         return "<BlindingKey>"
@@ -132,9 +133,7 @@ def dummies(count: int, random_bytes: RandomBytes) -> bytes:
 
     They fill a list up, so that its length tells only how long it is at most.
     """
-    drawn = random_bytes(64 * count)
-    from_hash = rbcl.crypto_core_ristretto255_from_hash
-    return b"".join(from_hash(drawn[64 * n : 64 * (n + 1)]) for n in range(count))
+    return hashed(random_bytes(DIGEST * count))
 
 
 def bucket(size: int) -> int:
@@ -192,13 +191,3 @@ def matches(ours: bytes, theirs: bytes) -> list[int]:
     if len(known) != len(held) or len(set(mine)) != len(mine):
         raise Malformed("a list that holds a point twice")
     return [place for place, point in enumerate(mine) if point in known]
-
-
-def _hashed(session: bytes, identifiers: Iterable[str]) -> Iterator[bytes]:
-    if len(session) != 32:
-        raise ValueError("a session is named by 32 bytes")
-    begun = sha512(tagged("psi-identifier", session))  # what all of them begin with
-    for identifier in identifiers:
-        digest = begun.copy()
-        digest.update(identifier.encode())
-        yield rbcl.crypto_core_ristretto255_from_hash(digest.digest())
