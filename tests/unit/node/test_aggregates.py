@@ -7,8 +7,10 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
+from ledger.plans import parse_signed_plan
 from ledger.receipts import Receipt
 from node.adapters.sql import tables as t
+from node.services.aggregates.intersect_prepare import UNKNOWN
 from tests.support.companies import (
     CODES,
     COMMON,
@@ -116,6 +118,41 @@ async def test_two_companies_count_whom_they_share(world: Companies) -> None:
     assert job["state"] == "done", job["error"]
     assert job["result"]["count"] == COMMON
     assert [each.step for each in receipts(world, job)] == ["commit", "exchange"]
+
+
+async def test_a_plan_over_lists_is_a_job_before_its_list_is_blinded(
+    world: Companies,
+) -> None:
+    draft = world.draft(kind="intersection", mode="count", customers=ASKED)
+    looked = await world.asker.manage("/management/aggregates/look", draft)
+    begun = await world.asker.manage("/management/aggregates", draft)
+    job = await world.wait(begun["job"])
+
+    assert looked["plan"]["plan"]["commitment"] == UNKNOWN
+    assert looked["plan"]["plan"]["size"] == job["plan"]["plan"]["size"]
+    assert begun["plan"] is None
+    assert job["plan"]["plan"]["commitment"] != UNKNOWN
+    assert job["result"]["plan"] == parse_signed_plan(job["plan"]).plan.plan_hash
+    assert [each.step for each in receipts(world, job)] == ["commit", "exchange"]
+
+
+@pytest.mark.parametrize(
+    ("draft", "code"),
+    [
+        ({"customers": []}, "customers.malformed"),
+        ({"ours": "nothing-of-ours"}, "customers.malformed"),
+        ({"customers": ASKED, "mode": "some"}, "plan.draft"),
+        ({"customers": ASKED, "totals": ["region"]}, "plan.draft"),
+    ],
+)
+async def test_what_is_no_draft_of_a_comparison_is_told_at_once(
+    world: Companies, draft: dict[str, Any], code: str
+) -> None:
+    wanted = world.draft(**{"kind": "intersection", "mode": "count", **draft})
+    before = await world.asker.manage("/management/jobs")
+    with pytest.raises(AssertionError, match=code):
+        await world.asker.manage("/management/aggregates", wanted)
+    assert await world.asker.manage("/management/jobs") == before
 
 
 async def test_a_joint_sum_is_within_its_spread(world: Companies) -> None:
