@@ -40,7 +40,7 @@ class Held:
         self.reading, self.go_on = threading.Event(), threading.Event()
 
     async def began(self) -> None:
-        assert await asyncio.to_thread(self.reading.wait, 30)
+        assert await asyncio.to_thread(self.reading.wait, 120)
 
 
 @contextlib.contextmanager
@@ -107,4 +107,18 @@ async def test_what_was_drawn_is_charged_though_it_cannot_be_told(
     receipts = [each.receipt for each in world.providers[0].receipts()]
     told = [each.spent for each in receipts if each.plan == wide.plan.plan_hash]
     assert told == [HEAT["epsilon_micro"], 0]
+    assert await spent(world) == HEAT["epsilon_micro"]
+
+
+async def test_a_step_that_is_sent_twice_at_once_is_answered_alike_and_paid_once(
+    world: Companies, liar: Liar
+) -> None:
+    plan = await liar.plan(HEAT)
+    first, second = await asyncio.gather(
+        liar.send(plan, "table"), liar.send(plan, "table")
+    )
+    assert (first.members, first.payload) == (second.members, second.payload)
+    receipts = [each.receipt for each in world.providers[0].receipts()]
+    told = [each.spent for each in receipts if each.plan == plan.plan.plan_hash]
+    assert sorted(told) == [0, HEAT["epsilon_micro"]]
     assert await spent(world) == HEAT["epsilon_micro"]

@@ -12,8 +12,10 @@ from node.errors import Refused
 from node.ports import UnitOfWork
 from node.ports.aggregates import JobState
 from node.services.aggregates import jobs as module
+from node.services.aggregates.job_run import KeptRun
 from node.services.aggregates.jobs import Jobs
 from node.services.aggregates.steps import Run
+from node.services.situate import Outdated
 from tests.support.jobs import CANARY, Blinding, Site, opened, signed
 from tests.unit.node.sealing import ON_BOTH
 
@@ -114,6 +116,48 @@ async def test_a_job_that_ended_since_it_was_looked_up_is_left_alone(
     assert len(asking.inputs) == 2
 
 
+@ON_BOTH
+async def test_of_two_that_draw_at_once_one_is_kept_and_paid_for(site: Site) -> None:
+    job_id = await site.jobs().start(signed(), {})
+    await site.opened[-1].wait(job_id)
+    job, drawn, paid = await site.job(job_id), asyncio.Barrier(2), []
+
+    async def draw(octets: bytes) -> bytes:
+        await drawn.wait()
+        return octets
+
+    def pay(work: UnitOfWork, octets: bytes) -> None:
+        assert work.jobs.kept(job_id, "noised")
+        paid.append(octets)
+
+    async def once(octets: bytes) -> bytes:
+        run = KeptRun(site.jobs()._keeping, job)
+        return await run.once("noised", lambda: draw(octets), within=pay)
+
+    found = [*await asyncio.gather(once(b"one"), once(b"two"))]
+    assert found == paid * 2
+    assert len(paid) == 1
+
+
+@ON_BOTH
+async def test_what_cannot_be_paid_for_is_not_kept(site: Site) -> None:
+    job_id = await site.jobs().start(signed(), {})
+    await site.opened[-1].wait(job_id)
+    run = KeptRun(site.jobs()._keeping, await site.job(job_id))
+
+    async def draw() -> bytes:
+        return b"drawn"
+
+    def cannot(_work: UnitOfWork, _octets: bytes) -> None:
+        raise Outdated
+
+    with pytest.raises(Outdated):
+        await run.once("noised", draw, within=cannot)
+    assert not await site.kept(job_id, "noised")
+    assert await run.once("noised", draw, within=lambda *_: None) == b"drawn"
+    assert await run.once("noised", draw, within=cannot) == b"drawn"  # paid for before
+
+
 class Waiting(Blinding):
     """An asking that waits for its partner."""
 
@@ -142,7 +186,7 @@ async def test_a_job_that_another_process_cancels_waits_for_its_partner_no_longe
     job_id = await jobs.start(signed(), {})
     await asking.waits.wait()
     assert (await other.cancel(job_id))["state"] == "cancelled"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         await jobs.wait(job_id)
     assert asking.ended == "cut off"
     assert (await site.job(job_id)).state is JobState.CANCELLED
