@@ -44,6 +44,7 @@ class Front:
         self._port, self._targets = port, targets
         self.served = dict.fromkeys(targets, 0)
         self._turn = count()
+        self._relaying: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -60,8 +61,15 @@ class Front:
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(
-            self._relay, "127.0.0.1", self._port, limit=1 << 20
+            self._reach, "127.0.0.1", self._port, limit=1 << 20
         )
+
+    def _reach(
+        self, caller: asyncio.StreamReader, to_caller: asyncio.StreamWriter
+    ) -> None:
+        task = asyncio.create_task(self._relay(caller, to_caller))
+        self._relaying.add(task)  # nobody else holds it
+        task.add_done_callback(self._relaying.discard)
 
     async def _stop(self) -> None:
         self._server.close()
