@@ -13,6 +13,7 @@ or what the other party has signed, and nothing that the asker made instead.
 Spec: `docs/protocols/fp-psi-sum-1.md`.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -100,21 +101,21 @@ class Ring:
     async def _pass(self, call: StepCall, run: Run) -> Answer:
         """Multiply and shuffle the list of another side, once."""
         plan, whose, points = call.plan, call.arguments.get("of"), call.payload
-        if whose not in {plan.asker, *_others(call)}:
+        if not isinstance(whose, str) or whose not in {plan.asker, *_others(call)}:
             raise Refusal("round.order")
-        await self._check(call, str(whose))
-        side = number(plan, str(whose))
-        await in_order(run, f"pass-{side}", sha256(points), after=LIST)
+        await self._check(call, whose)
+        side = number(plan, whose)
+        await in_order(run, f"pass-{side}", await _hash(points), after=LIST)
         own = await self.lists.own(call, run)
         try:
             if await places(run, points, own.points):
                 raise Malformed("our own list")
-            seed = own.secrets.shuffle_of(str(whose))
+            seed = own.secrets.shuffle_of(whose)
             stage = f"multiply-{side}"
             made = await multiplied(run, stage, own.secrets, points, seed)
         except CryptoError as error:
             raise refusal(error) from error
-        signature = await self._signed(call, run, str(whose), made)
+        signature = await self._signed(call, run, whose, made)
         return Answer(members={"signature": signature}, payload=made)
 
     async def _check(self, call: StepCall, whose: str) -> None:
@@ -135,15 +136,16 @@ class Ring:
             raise Refusal("commitment.mismatch")
         try:
             signature = call.arguments.get("signature")
-            verify_passed(_passed(call, whose, sender, call.payload), signature, party)
+            passed = await _passed(call, whose, sender, call.payload)
+            verify_passed(passed, signature, party)
         except CryptoError as error:
             raise refusal(error, "commitment.mismatch") from error
 
     async def _signed(self, call: StepCall, run: Run, whose: str, points: bytes) -> str:
         """Sign a list that we send on, once."""
-        passed = _passed(call, whose, call.party.did, points)
 
         async def sign() -> bytes:
+            passed = await _passed(call, whose, call.party.did, points)
             return sign_passed(passed, self.signer)
 
         return b64u(await run.once(f"signed-{number(call.plan, whose)}", sign))
@@ -154,10 +156,13 @@ def number(plan: Plan, did: str) -> int:
     return [plan.asker, *(each.did for each in plan.parties)].index(did)
 
 
-def _passed(call: StepCall, whose: str, sender: str, points: bytes) -> PassedList:
-    return PassedList(
-        plan=call.plan.plan_hash, of=whose, sender=sender, points=sha256(points).hex()
-    )
+async def _passed(call: StepCall, whose: str, sender: str, points: bytes) -> PassedList:
+    found = (await _hash(points)).hex()
+    return PassedList(plan=call.plan.plan_hash, of=whose, sender=sender, points=found)
+
+
+async def _hash(points: bytes) -> bytes:
+    return await asyncio.to_thread(sha256, points)
 
 
 def _others(call: StepCall) -> list[str]:
