@@ -19,10 +19,10 @@ import pytest
 from examples.demo import faults
 from examples.demo.companies import COMPANIES, MAKER, OPERATOR, SUPPLIER
 from examples.demo.leaks import CannotLook, told
-from examples.federation import free_ports
 from examples.supervisor import AlreadyRunning, Recorded, Supervisor, clear, end
 from examples.tap import Tap
 from node.domain.customer import normalise
+from tests.support.servers import free_port
 
 PHONE, NAME = "12244029439", "荷塘顺达物流有限公司"
 
@@ -146,8 +146,8 @@ def echo() -> Iterator[int]:
 
 
 def test_a_tap_passes_on_every_byte_and_keeps_it(echo: int) -> None:
-    (port,) = free_ports(0)
-    with Tap(port, echo) as tap, httpx.Client(trust_env=False) as client:
+    port = free_port()
+    with Tap(port, echo) as tap, httpx.Client(timeout=120, trust_env=False) as client:
         for words in ("one", "two"):
             answer = client.post(
                 f"http://127.0.0.1:{port}/{words}",
@@ -163,16 +163,16 @@ def test_a_tap_passes_on_every_byte_and_keeps_it(echo: int) -> None:
 
 
 def test_a_tap_before_nothing_hangs_up() -> None:
-    port, nobody = free_ports(0, 0)
+    port, nobody = free_port(), free_port()
     with Tap(port, nobody), pytest.raises(httpx.HTTPError):
         httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
 
 
 # --- processes
 
-SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)"
-STUBBORN = [sys.executable, "-c", f"import signal, time; {DEAF}; time.sleep(60)"]
+STUBBORN = [sys.executable, "-c", f"import signal, time; {DEAF}; time.sleep(600)"]
 
 
 def record(folder: Path) -> list[Recorded]:

@@ -16,13 +16,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from examples.desk import Desk
-from examples.federation import Federation, Node, federation, free_ports
+from examples.federation import Federation, Node, federation
 from examples.processes import node
 from node import offline
 from node.cli.app import app
 from node.config import Settings, load
 from node.errors import Conflict
 from tests.support import REPOSITORY
+from tests.support.servers import free_port
 
 DATASET = """\
 dataset: stations
@@ -64,9 +65,8 @@ def write_company(folder: Path) -> Path:
     )
     source = "{file: stations.csv, record: id}"
     (folder / "stations.yaml").write_text(DATASET.format(source=source))
-    (port,) = free_ports(0)
     settings = folder / "node.yaml"
-    settings.write_text(SETTINGS.format(port=port))
+    settings.write_text(SETTINGS.format(port=free_port()))
     return settings
 
 
@@ -157,7 +157,12 @@ def made(tmp_path: Path) -> Settings:
 def serve(folder: Path) -> subprocess.CompletedProcess[str]:
     command = node(settings=folder / "node.yaml")
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=30, cwd=REPOSITORY, check=False
+        command,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=REPOSITORY,
+        check=False,
     )
 
 
@@ -328,7 +333,7 @@ def assert_exported(
     parties: Sequence[Node], folder: Path, agreement: str, trust: list[str]
 ) -> None:
     """Either party exports the stream; once all is anchored, all of it verifies."""
-    file, until = folder / "stream.jsonl", time.monotonic() + 60
+    file, until = folder / "stream.jsonl", time.monotonic() + 240
     for party in parties:
         while True:
             told(party, "evidence", "--agreement", agreement, "--out", file)
@@ -358,7 +363,7 @@ def test_a_proof_is_offered_asked_for_and_shown_to_others_by_commands(
     file.write_text(PREDICATES)
     (tmp_path / "ours.csv").write_text(f"code\n{CODES[0]}\n")
     names = {"a": {"en": "A", "zh": "甲"}, "b": {"en": "B", "zh": "乙"}}
-    *ports, chain = free_ports(0, 0, 0, 0, 0)
+    *ports, chain = (free_port() for _ in range(5))
     with federation(tmp_path / "run") as run:
         run.start_chain(chain)
         for number, (key, name) in enumerate(names.items()):

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -11,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.servers import START_S, free_port
 
 BINARY = (
     os.environ.get("FIELDPACT_TEST_OPA")
@@ -26,14 +27,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run OPA's command line to its end."""
     assert BINARY is not None
     return subprocess.run(
-        [BINARY, *arguments], capture_output=True, text=True, check=False, timeout=60
+        [BINARY, *arguments], capture_output=True, text=True, check=False, timeout=120
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -52,15 +47,16 @@ def server() -> Iterator[str]:
         yield f"http://{address}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(120)
 
 
 def _wait_for(url: str) -> None:
-    for _ in range(200):
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
         try:
             with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - loopback
                 return
         except OSError:
             time.sleep(0.05)
-    message = "OPA did not start in ten seconds"
+    message = f"OPA did not start in {START_S} seconds"
     raise RuntimeError(message)

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from examples.federation import Federation, federation, free_ports
+from examples.federation import Federation, federation
+from tests.support.servers import free_port
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def running(
         chain: Whether they anchor on a chain.
         environment: Variables for all of them, for what their datasets name.
     """
-    ports = free_ports(*(0 for _ in range(2 * len(names) + 1)))
+    ports = [free_port() for _ in range(2 * len(names) + 1)]
     with federation(folder) as made:
         if chain:
             made.start_chain(ports.pop())

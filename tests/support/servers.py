@@ -22,8 +22,10 @@ left out, and the tests that need it say so; `--require` makes that an error.
 """
 
 import argparse
+import fcntl
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -33,13 +35,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from types import FrameType
 
 from examples import processes
 
-START_S = 60
-STOP_S = 15
+START_S = 120
+STOP_S = 30
+_PORTS = range(10_240, 32_768)
+_taken: set[int] = set()
 
 
 class Absent(Exception):
@@ -47,11 +52,41 @@ class Absent(Exception):
 
 
 def free_port() -> int:
-    """Return a TCP port of loopback that nobody listens on right now."""
+    """Return a TCP port of loopback that is free, and that no other test will get.
+
+    It is below those that systems give to connections, or to whoever wants any port.
+    And it is locked as long as this process lives: tests run in several processes at
+    once, and between this answer and the start of a server may be seconds.
+    """
+    while True:
+        port = _PORTS[secrets.randbelow(len(_PORTS))]
+        if port not in _taken and _locked(port) and _is_free(port):
+            _taken.add(port)
+            return port
+
+
+@cache
+def _locks() -> int:
+    """Open the file of which each octet is a port; closing it would unlock them all."""
+    path = Path(tempfile.gettempdir(), f"fieldpact-ports-{os.getuid()}")
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _locked(port: int) -> bool:
+    try:
+        fcntl.lockf(_locks(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def find(*names: str, places: Sequence[Path] = ()) -> str:
