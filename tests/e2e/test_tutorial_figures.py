@@ -5,7 +5,7 @@ folder; what they print is compared with the page. Blocks of the kind `figures` 
 noised figures of one run: there, numbers may be others. Before the nodes are stopped,
 all that they know of jobs, receipts and budgets is written down. Then each figure is
 compared with what DuckDB works out from the same files, which knows nothing of us:
-counts without noise exactly, others within what noise exceeds once in 10^9 draws.
+counts without noise exactly, others within what noise exceeds once in 10^12 draws.
 """
 
 import json
@@ -26,6 +26,7 @@ from ledger.plans import parse_signed_plan
 from node.domain.noised import Shares
 from tests.e2e.test_tutorial import LONGEST_S, PORT, missing, run
 from tests.support import REPOSITORY, shared
+from tests.support.noise import NEVER
 from tests.support.servers import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(LONGEST_S + 60)]
@@ -34,8 +35,6 @@ PAGE = REPOSITORY / "docs" / "tutorial-figures.md"
 BLOCK = re.compile(r"^```(sh|text|figures)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FIGURE = re.compile(r"-?\d[\d,]*(?:\.\d+)?|···")
 STOP = "kill $(jobs -p)"
-SELDOM = 1e-9
-"""How seldom noise is beyond what these tests let pass."""
 BUSES = "data/nyc-schoolbus-breakdowns"
 SHOP = "data/superstore/superstore.csv"
 TELL = """
@@ -276,9 +275,9 @@ def routes(job: Mapping[str, Any]) -> Cells:
 
 
 def reach(job: Mapping[str, Any]) -> int:
-    """Return what the noise of a count exceeds once in 10^9 draws."""
+    """Return what the noise of a count exceeds once in 10^12 draws."""
     plan = parse_signed_plan(job["plan"]).plan
-    return spread(plan.contribution, Shares.of(plan).counts, SELDOM)
+    return spread(plan.contribution, Shares.of(plan).counts, NEVER)
 
 
 def margin(job: Mapping[str, Any]) -> int:
@@ -424,7 +423,7 @@ def test_joint_sums_are_what_the_file_says_within_their_noise(
     for company, job in found.items():
         result, plan = job["result"], job["plan"]["plan"]
         exact = sum(value(company, each) for each in both("furniture", company))
-        within = spread(bound, plan["epsilon_micro"], SELDOM)
+        within = spread(bound, plan["epsilon_micro"], NEVER)
         assert plan["measure"]["bound"] == bound
         assert result["count"] == len(both("furniture", company))
         assert abs(result["sum"] - exact) <= within
@@ -450,7 +449,7 @@ def test_the_sum_over_three_companies_is_what_the_file_says(shop: Walk) -> None:
     (group,) = job["result"]["groups"]
     plan = parse_signed_plan(job["plan"]).plan
     reach_of = plan.contribution * plan.measure.bound
-    within = 3 * spread(reach_of, Shares.of(plan).sums, SELDOM)
+    within = 3 * spread(reach_of, Shares.of(plan).sums, NEVER)
     assert 0 < job["result"]["spread"] <= within
     for region, told in zip(group["values"], job["result"]["cells"], strict=True):
         exact = sum(
