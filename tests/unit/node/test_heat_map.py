@@ -11,6 +11,7 @@ from crypto import noise
 from crypto.encoding import unb64u
 from crypto.kernels import bfv
 from crypto.kernels.packing import numbers, pack, parse_numbers, unpack
+from crypto.parameters import parameter_set
 from ledger.conditions import Condition
 from ledger.plans import Group, Measure, SignedPlan
 from node.domain.noised import Shares
@@ -365,6 +366,20 @@ async def test_flipped_sums_that_could_overflow_are_refused(world: World) -> Non
         await world.ask(plan, key | {"weights": [2**36] * 12})
     result = await world.ask(plan, key | {"weights": [2**20] * 12})
     assert max(result["cells"]) > 2**20
+
+
+async def test_flipped_a_sum_of_cells_that_each_would_fit_is_refused_and_paid_for(
+    world: World,
+) -> None:
+    """The owner counts for itself: the asker need not."""
+    plan, key = world.flipped()
+    await world.ask(plan, key)
+    ((sent, told),), (party,) = world.calls.sent, plan.plan.parties
+    most = parameter_set(plan.plan.parameters).most
+    bound = {"bound": most // told.members["bound"]}
+    with pytest.raises(Refused, match=r"aggregate\.bound"):
+        await world.calls(plan, party, "apply", bound, sent.payload)
+    assert world.calls.refusals[-1].spent == plan.plan.epsilon_micro
 
 
 async def test_flipped_only_so_many_weights_are_applied(world: World) -> None:
