@@ -179,6 +179,16 @@ async def test_of_fewer_than_agreed_no_sum_is_asked_for(least: int) -> None:
         assert (told["fewer_than"], steps) == (41, ["commit", "exchange"])
 
 
+async def test_nor_of_fewer_who_look_enough_under_noise() -> None:
+    def more(values: Sequence[int], **facts: Any) -> list[int]:
+        return [value + 36 for value in values]
+
+    companies = Companies(THEIRS, noise=more)
+    told = await companies.ask(PLAN, OURS, k_min=41)
+    assert (told["count"], told["sum"], told["fewer_than"]) == (None, None, 41)
+    assert [call.step for call, _ in companies.calls.sent] == ["commit", "exchange"]
+
+
 async def test_a_noised_count_that_is_too_small_ends_it_too() -> None:
     def less(values: Sequence[int], **facts: Any) -> list[int]:
         return [value - 36 for value in values]

@@ -139,7 +139,8 @@ async def test_each_side_has_one_list_that_passes() -> None:
     other = psi.dummies(192, secrets.token_bytes)
     assert await refused(companies, signed, 1, did(2), other) == "round.replayed"
     assert await refused(companies, signed, 1, ASKER, other) == "points.malformed"
-    for nobody in (did(1), did(3), None, 7, [], {}, [did(2)]):
+    nobodies: list[Any] = [did(1), did(3), None, 7, [], {}, [did(2)]]
+    for nobody in nobodies:
         assert await refused(companies, signed, 1, nobody, other) == "round.order"
 
 
