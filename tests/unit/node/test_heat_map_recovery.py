@@ -17,6 +17,7 @@ from crypto.encoding import unb64u
 from crypto.kernels import bfv as kernels
 from crypto.kernels.packing import numbers, parse_numbers, unpack
 from crypto.parameters import SETS
+from node.services.aggregates.blinding import centred
 from tests.support.heat_maps import SET, World, faults
 from tests.unit.crypto.test_bfv import recovered
 
@@ -120,6 +121,22 @@ async def test_flipped_the_asker_finds_sums_and_nothing_else(world: World) -> No
     assert sum(abs(slot) <= 2**20 for slot in slots) <= 1
     sums = [sum(slots[at::3]) % modulus for at in range(3)]
     assert sums == result["cells"]
+
+
+async def test_flipped_each_set_of_weights_is_blinded_anew(world: World) -> None:
+    """Taken off each other, two results under one blinding would show each cell."""
+    plan, key = world.flipped()
+    secret, most = unpack(unb64u(key["key"]))[0], numbers([PARAMETERS.most])
+    for weight in (1, 2):
+        await world.ask(plan, key | {"weights": [weight] * 12})
+    one, other = (
+        parse_numbers(kernels.decrypt(SET.encode(), secret, most, sent))[:12]
+        for _, answer in world.calls.sent
+        for sent in unpack(answer.payload)
+    )
+    modulus = PARAMETERS.plain_modulus
+    differences = [centred(b - a, modulus) for a, b in zip(one, other, strict=True)]
+    assert sum(abs(each) < 2**20 for each in differences) < 4
 
 
 async def test_every_release_drowns_in_noise_of_its_own(
