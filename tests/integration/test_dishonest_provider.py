@@ -10,6 +10,7 @@ them: two partners who compare, or nobody.
 """
 
 import contextlib
+import itertools
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -49,6 +50,8 @@ TWO, ONE, OTHER = SHARED
 HIGH = Condition.of("at_least", ["annual_spend"], ["8100000000.00"])
 LOW = Condition.of("at_least", ["annual_spend"], ["7000000000.00"])
 """No spend in the CRM reaches the one; all reach the other."""
+UNITS = itertools.count(1000)
+"""What has changed has a value that it never had."""
 Lie = Callable[[Draft], Draft]
 Values = Mapping[str, Any]
 
@@ -371,7 +374,7 @@ async def test_a_second_leaf_of_one_customer(world: World) -> None:
         yield at, second
 
     with mock.patch.object(DraftSnapshot, "_leaves", leaves):
-        await publish(world, units=secrets.randbelow(10**6) + 1000)
+        await publish(world, units=next(UNITS))
     proof = await path(world, at)
 
     def elsewhere(draft: Draft) -> Draft:
@@ -392,7 +395,7 @@ async def test_a_customers_leaf_at_the_place_of_another(world: World) -> None:
             yield (at if index == right else index), leaf
 
     with mock.patch.object(DraftSnapshot, "_leaves", leaves):
-        await publish(world, units=secrets.randbelow(10**6) + 1000)
+        await publish(world, units=next(UNITS))
     proof = await path(world, at)
     caught(world, await ask(world, OTHER), "these are not the records")
 
@@ -475,7 +478,7 @@ async def test_an_older_snapshot_is_known_to_be_old(world: World) -> None:
     with answering(world, watching(old)):
         before = await ask(world, OTHER)
     assert before["snapshot"]["state"] != "older"
-    now = secrets.randbelow(10**6) + 1000
+    now = next(UNITS)
     await publish(world, units=now)
     assert units(believed(world, await ask(world, OTHER))) == {OTHER: [now]}
     with answering(world, lambda _: old[0]):
@@ -654,7 +657,7 @@ async def test_another_value_is_claimed_under_an_old_version(world: World) -> No
     """The second partner comes later, when the dataset has another version."""
     ours, theirs = world, replace(world, supplier=world.charger)
     before = (ours, await ask(ours))
-    await publish(world, units=secrets.randbelow(10**6) + 1000)
+    await publish(world, units=next(UNITS))
     theirs.agreement = await theirs.agree(align=False)
     with committing(world, theirs.agreement, units=999):
         await theirs.align(theirs.agreement)

@@ -84,8 +84,10 @@ async def test_blinding_is_uniform_and_of_one_place_adds_up_to_nothing() -> None
         assert sum(of) % T == 0
         assert all(of)
     many = parse_numbers(await uniform(secrets.token_bytes, 4000, T))
-    assert len(set(many)) == 4000
-    assert 0.47 < sum(value > T // 2 for value in many) / 4000 < 0.53
+    # Two of 4000 below 2^41 are alike once in 3 * 10^5; three times, once in 10^17.
+    assert len(set(many)) >= 3998
+    # 0.05 is more than six standard deviations: once in 10^9.5.
+    assert 0.45 < sum(value > T // 2 for value in many) / 4000 < 0.55
 
 
 @given(st.integers(-(2**70), 2**70))
