@@ -14,6 +14,7 @@ from crypto.kernels.packing import pack, unpack
 from ledger.plans import Kind, Party, SignedPlan
 from node.domain.aggregates import Allowance
 from node.errors import BadRequest, Unavailable
+from node.services.aggregates import intersect_asking
 from node.services.aggregates.align_by_intersection import AlignByIntersection
 from node.services.aggregates.intersect_lists import Customers
 from node.services.aggregates.steps import Answer, Refusal
@@ -305,6 +306,31 @@ async def test_a_false_list_of_the_provider_is_found_though_committed_to(
         return _lists(answer, lambda x, y: (x, made["y"]))
 
     with pytest.raises(Unavailable):
+        await companies.asking(PLAN, call)(signed, mine.inputs, companies.run)
+
+
+@pytest.mark.parametrize("size", [191, 192])
+async def test_a_list_of_an_odd_length_is_not_believed_though_committed_to(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    companies, signed, mine = await prepared()
+    session, made = bytes.fromhex(signed.plan.round), {}
+    if size == 192:  # which is a length, but not of lists that are so short
+        monkeypatch.setattr(intersect_asking, "MOST_SIZE", 191)
+
+    async def call(*arguments: Any) -> Answer:
+        answer = await companies.calls(*arguments)
+        if arguments[2] == "commit":
+            run = companies.calls.runs[did(1), signed.plan.plan_hash]
+            exchanged = await companies.calls.handlers[did(1)](
+                _exchange(companies, signed, mine.points), run
+            )
+            made["y"] = unpack(exchanged.payload)[1][: 32 * size]
+            fixed = psi.commitment(session, made["y"])
+            return _answer(answer, members={"commitment": fixed, "size": size})
+        return _lists(answer, lambda x, y: (x, made["y"]))
+
+    with pytest.raises(Unavailable, match="of a length that lists do not have"):
         await companies.asking(PLAN, call)(signed, mine.inputs, companies.run)
 
 

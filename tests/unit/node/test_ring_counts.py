@@ -15,7 +15,7 @@ from ledger.passed_lists import PassedList, sign_passed
 from ledger.plans import Kind, SignedPlan
 from node.domain.aggregates import Allowance
 from node.errors import Unavailable
-from node.services.aggregates import ring
+from node.services.aggregates import ring, ring_asking
 from node.services.aggregates.steps import Answer, Refusal
 from tests.support.federated import participant
 from tests.support.matching import (
@@ -309,6 +309,26 @@ async def test_an_answer_that_is_not_the_protocols_is_not_believed(lie: str) -> 
         return change(answer) if lies else answer
 
     with pytest.raises(Unavailable):
+        await companies.asking(PLAN, call)(signed, mine.inputs, companies.run)
+
+
+@pytest.mark.parametrize("octets", [0, 191 * 32, 191 * 32 + 5, 192 * 32])
+async def test_a_list_of_an_odd_length_is_not_believed_though_committed_to(
+    monkeypatch: pytest.MonkeyPatch, octets: int
+) -> None:
+    companies, signed, mine = await prepared()
+    if octets == 192 * 32:  # which is a length, but not of lists that are so short
+        monkeypatch.setattr(ring_asking, "MOST_SIZE", 191)
+
+    async def call(*arguments: Any) -> Answer:
+        answer = await companies.calls(*arguments)
+        if arguments[2] != "list":
+            return answer
+        points = answer.payload[:octets]
+        fixed = psi.commitment(bytes.fromhex(signed.plan.round), points)
+        return Answer(members={**answer.members, "commitment": fixed}, payload=points)
+
+    with pytest.raises(Unavailable, match="of a length that lists do not have"):
         await companies.asking(PLAN, call)(signed, mine.inputs, companies.run)
 
 
