@@ -123,6 +123,21 @@ async def test_flipped_the_asker_finds_sums_and_nothing_else(world: World) -> No
     assert sums == result["cells"]
 
 
+async def test_in_mode_c_each_set_of_weights_is_blinded_anew(world: World) -> None:
+    """The owner, who knows the table, would divide what it opens by it."""
+    plan = world.plan()
+    for weight in (1, 2):
+        await world.ask(plan, {"weights": [weight] * 12})
+    one, other = (
+        parse_numbers(unpack(answer.payload)[0])
+        for call, answer in world.calls.sent
+        if call.step == "open"
+    )
+    modulus = PARAMETERS.plain_modulus
+    differences = [centred(b - a, modulus) for a, b in zip(one, other, strict=True)]
+    assert sum(abs(each) < 2**20 for each in differences) < 40
+
+
 async def test_flipped_each_set_of_weights_is_blinded_anew(world: World) -> None:
     """Taken off each other, two results under one blinding would show each cell."""
     plan, key = world.flipped()
