@@ -36,7 +36,6 @@ def killed(folder: Path) -> str:
     assert process.stdout
     with process.stdout:
         job_id: str = json.loads(process.stdout.readline())["job"]
-        time.sleep(0.2)
         while len(asyncio.run(kept(folder, job_id))) < 5:
             assert process.poll() is None
             time.sleep(0.02)

@@ -1,6 +1,7 @@
 """Jobs over a store of their own, carried out by an asking that is easy to check.
 
-`python -m tests.support.jobs FOLDER` is a process that begins one, to be killed.
+`python -m tests.support.jobs FOLDER` is a process that begins one, to be killed: it
+does half of it.
 """
 
 import asyncio
@@ -52,6 +53,19 @@ class Counting:
             return await self._inner(kernel, *arguments)
         given = (it.octets if isinstance(it, Shared) else it for it in arguments)
         return kernel(*given)
+
+
+class Halting:
+    """Implements `Compute`: lets another one compute so often, and then never again."""
+
+    def __init__(self, inner: Compute, calls: int) -> None:
+        self._inner, self._left, self.width = inner, calls, inner.width
+
+    async def __call__(self, kernel: Kernel, *arguments: bytes | Shared) -> bytes:
+        if not self._left:
+            await asyncio.Event().wait()
+        self._left -= 1
+        return await self._inner(kernel, *arguments)
 
 
 class Blinding:
@@ -183,7 +197,8 @@ async def opened(folder: Path, url: str | None = None) -> AsyncIterator[Site]:
 
 async def _begin(folder: Path) -> None:
     async with opened(folder) as site, processes(1) as compute:
-        jobs = site.jobs(compute, asking=Blinding(LONG))
+        half = Halting(compute, PARTS // 2)
+        jobs = site.jobs(half, asking=Blinding(LONG))
         job_id = await jobs.start(signed(), {"weight": CANARY})
         sys.stdout.write(json.dumps({"job": job_id}) + "\n")
         sys.stdout.flush()
