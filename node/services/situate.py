@@ -23,7 +23,7 @@ from node.services.acknowledge import Acknowledge, Acknowledgement
 NONCE_KEPT = datetime.timedelta(minutes=10)
 """Longer than any token is accepted for, so no nonce can come back."""
 _NOTHING = Acknowledgement()
-_FAULTS = frozenset(
+FAULTS = frozenset(
     {
         "policy.unavailable",
         "policy.timeout",
@@ -197,7 +197,7 @@ def refusal(decision: Decision, caller: Caller, signed: SignedReceipt) -> NodeEr
     if decision.denied_fields:
         extra["denied_fields"] = list(decision.denied_fields)
     kind: type[NodeError] = Unauthenticated if caller.problem else Refused
-    if code in _FAULTS:
+    if code in FAULTS:
         kind = Unavailable
     return kind(code, detail, extra=extra)
 

@@ -30,10 +30,11 @@ from node.domain.agreement import Agreement
 from node.domain.decision import DENIALS
 from node.domain.negotiation import Role
 from node.domain.steps import StepRequest, framed, unframed
-from node.errors import Conflict, NotFound, Refused, Unavailable
+from node.errors import Conflict, NodeError, NotFound, Refused, Unavailable
 from node.ports import Clock, Identity, Owed, Peers, Randomness, SentCall, Store
 from node.services.aggregates.steps import Answer
 from node.services.receive import Receive
+from node.services.situate import FAULTS
 
 _TIMEOUT_S = 900.0
 """A provider may have a million customers to blind before it answers."""
@@ -63,7 +64,8 @@ class CallStep:
         Raises:
             Refused: The provider refused; the code is its first denial.
             Conflict: What it answered does not verify (`answer.unverified`).
-            Unavailable: It did not answer, or not with a receipt.
+            Unavailable: It did not answer, or not with a receipt; or it refused for a
+                fault of its own that may pass, and its receipt says so.
         """
         agreement, provider = await self._agreement(party)
         request = await self._request(signed, agreement, step, arguments, payload)
@@ -190,13 +192,14 @@ def _read(status: int, content: bytes) -> tuple[StepResponse, bytes]:
     return parse_step_response(header), octets
 
 
-def _refused(response: StepResponse, provider: Participant) -> Refused:
+def _refused(response: StepResponse, provider: Participant) -> NodeError:
     receipt = response.signed.receipt
     code = receipt.denials[0]
     known = DENIALS.get(code)
     said = f"{known.message.en} {known.mend.en}" if known else code
     extra = {"receipt_id": receipt.receipt_id, "denials": list(receipt.denials)}
-    return Refused(code, f"{provider.did}: {said}", extra=extra)
+    kind = Unavailable if code in FAULTS else Refused
+    return kind(code, f"{provider.did}: {said}", extra=extra)
 
 
 def _signature(owed: Owed) -> tuple[str, bytes]:

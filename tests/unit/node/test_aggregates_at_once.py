@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 import pytest_asyncio
 
-from node.errors import NodeError, Refused
+from node.errors import NodeError, Refused, Unavailable
 from node.services.aggregates import tally
 from node.services.aggregates.steps import Answer
 from tests.support.companies import Companies, open_companies
@@ -121,4 +121,26 @@ async def test_a_step_that_is_sent_twice_at_once_is_answered_alike_and_paid_once
     receipts = [each.receipt for each in world.providers[0].receipts()]
     told = [each.spent for each in receipts if each.plan == plan.plan.plan_hash]
     assert sorted(told) == [0, HEAT["epsilon_micro"]]
+    assert await spent(world) == HEAT["epsilon_micro"]
+
+
+async def test_a_job_goes_on_when_what_its_partner_lacked_for_a_moment_is_back(
+    world: Companies,
+) -> None:
+    world.agreements[0] = await world.agree(world.providers[0])
+    scan, faults = vars(tally)["scan"], [Unavailable("source.unavailable", "Not now.")]
+
+    def unsteady(*arguments: Any) -> None:
+        if faults:
+            raise faults.pop()
+        scan(*arguments)
+
+    with mock.patch.object(tally, "scan", unsteady):
+        job = await world.ask(**HEAT)
+    assert job["state"] == "done", job["error"]
+    plan = job["result"]["plan"]
+    receipts = [each.receipt for each in world.providers[0].receipts()]
+    told = [(each.step, each.denials) for each in receipts if each.plan == plan]
+    refused = ("table", ("source.unavailable",))
+    assert told == [refused, ("table", ()), ("open", ())]
     assert await spent(world) == HEAT["epsilon_micro"]
