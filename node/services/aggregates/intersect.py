@@ -9,7 +9,7 @@ Spec: `docs/protocols/fp-psi-sum-1.md`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -96,6 +96,7 @@ class Intersect:
 
     async def commit(self, call: StepCall, run: Run) -> Answer:
         """Fix our list before we see the asker's."""
+        check_bare(call)
         check_size(call)
         own = await self.own(call, run)
         fixed = await committed(session(call.plan), own.points)
@@ -105,6 +106,7 @@ class Intersect:
     async def exchange(self, call: StepCall, run: Run) -> tuple[OwnList, bytes]:
         """Multiply the asker's list; return ours, and what became of it."""
         plan, points = call.plan, call.payload
+        check_bare(call, payload=True)
         await check_committed(plan, points)
         await in_order(run, EXCHANGE, bytes.fromhex(plan.plan_hash), after=COMMIT)
         own = await self.own(call, run)
@@ -137,6 +139,22 @@ class Intersect:
 def session(plan: Plan) -> bytes:
     """Return what identifiers are hashed with: the plan's round, 32 bytes."""
     return bytes.fromhex(plan.round)
+
+
+def check_bare(
+    call: StepCall, *, payload: bool = False, arguments: Collection[str] = ()
+) -> None:
+    """Check that a step comes with nothing that it has no use for.
+
+    Args:
+        payload: Whether it has octets.
+        arguments: Which members it may have.
+
+    Raises:
+        Refusal: `request.malformed`.
+    """
+    if not call.arguments.keys() <= set(arguments) or (call.payload and not payload):
+        raise Refusal("request.malformed")
 
 
 def check_size(call: StepCall) -> None:

@@ -29,6 +29,7 @@ from node.services.aggregates.intersect import (
     EXCHANGE,
     Intersect,
     OwnList,
+    check_bare,
 )
 from node.services.aggregates.intersect_lists import (
     in_order,
@@ -134,6 +135,7 @@ class JointSum:
 
     async def _finish(self, call: StepCall, run: Run) -> Answer:
         """Decrypt the sum of each limb, put them together, and add noise, once."""
+        check_bare(call, payload=True, arguments={"count"})
         plan, count = call.plan, call.arguments.get("count")
         if type(count) is not int or count < plan.k_min:
             raise Refusal("cohort.too_small")

@@ -28,6 +28,7 @@ from ledger.plan_laws import MOST_SIZE
 from ledger.plans import Plan
 from node.services.aggregates.intersect import (
     Intersect,
+    check_bare,
     check_committed,
     check_size,
     session,
@@ -90,6 +91,7 @@ class Ring:
 
     async def _list(self, call: StepCall, run: Run) -> Answer:
         """Send our list, blinded, which fixes it."""
+        check_bare(call)
         check_size(call)
         own = await self.lists.own(call, run)
         fixed = await committed(session(call.plan), own.points)
@@ -100,6 +102,7 @@ class Ring:
 
     async def _pass(self, call: StepCall, run: Run) -> Answer:
         """Multiply and shuffle the list of another side, once."""
+        check_bare(call, payload=True, arguments={"of", "signature"})
         plan, whose, points = call.plan, call.arguments.get("of"), call.payload
         if not isinstance(whose, str) or whose not in {plan.asker, *_others(call)}:
             raise Refusal("round.order")

@@ -18,7 +18,15 @@ from node.services.aggregates import intersect_asking
 from node.services.aggregates.align_by_intersection import AlignByIntersection
 from node.services.aggregates.intersect_lists import Customers
 from node.services.aggregates.steps import Answer, Refusal
-from tests.support.matching import ALLOWED, Companies, agreement, did, party, plan_of
+from tests.support.matching import (
+    ALLOWED,
+    ASKER,
+    Companies,
+    agreement,
+    did,
+    party,
+    plan_of,
+)
 from tests.support.runs import Killed, MortalRun
 
 OURS = [f"c{number}" for number in range(100)]
@@ -197,6 +205,37 @@ async def test_steps_come_in_their_order() -> None:
     companies, signed, mine = await prepared()
     assert await refused(companies, signed, "exchange", mine.points) == "round.order"
     assert await refused(companies, signed, "finish") == "round.order"
+
+
+STEPS: dict[Kind, Mapping[str, tuple[bool, dict[str, Any]]]] = {
+    PLAN: {"commit": (False, {}), "exchange": (True, {})},
+    Kind.JOINT_SUM: {
+        "commit": (False, {}),
+        "exchange": (True, {}),
+        "finish": (True, {"count": 40}),
+    },
+    Kind.RING_COUNT: {"list": (False, {}), "pass": (True, {"of": ASKER})},
+}
+"""Whether a step has octets, and its members."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "step"), [(kind, step) for kind, of in STEPS.items() for step in of]
+)
+async def test_nothing_travels_with_a_step_that_it_has_no_use_for(
+    kind: Kind, step: str
+) -> None:
+    companies = Companies(dict.fromkeys(THEIRS, 1), dict.fromkeys(THEIRS, 1))
+    companies.serve(kind)
+    round_id, mine = await companies.prepared(OURS)
+    signed = plan_of(kind, mine, round_id)
+    payload, known = STEPS[kind][step]
+    more: list[tuple[dict[str, Any], bytes]] = [({**known, "more": 1}, b"")]
+    if not payload:
+        more.append((known, b"x"))
+    for arguments, octets in more:
+        with pytest.raises(Refusal, match=r"request\.malformed"):
+            await companies.calls(signed, party(1), step, arguments, octets)
 
 
 async def test_the_same_step_has_the_same_answer_again() -> None:
