@@ -2,11 +2,13 @@
 
 from node.bootstrap.adapters import Adapters
 from node.services.align import Align
+from node.services.builds import Builds
 from node.services.commit import Commit
 from node.services.draft_snapshot import DraftSnapshot
 from node.services.keep_snapshots import KeepSnapshots
 from node.services.negotiate import Negotiate
 from node.services.publish import Publish
+from node.services.seal_records import SealRecords
 from node.services.send import Send
 
 
@@ -22,16 +24,17 @@ def snapshots(own: Adapters, commit: Commit) -> KeepSnapshots:
     draft = DraftSnapshot(
         commit=commit, clock=own.clock, randomness=own.randomness, signer=own.signer
     )
-    return KeepSnapshots(
+    builds = Builds(clock=own.clock, process=own.process)
+    seal = SealRecords(
         store=own.store,
         sources=own.sources,
         commit=commit,
         draft=draft,
-        clock=own.clock,
+        builds=builds,
         sealing=own.threads.sealing,
         reading=own.threads.reading,
-        process=own.process,
     )
+    return KeepSnapshots(store=own.store, draft=draft, seal=seal, builds=builds)
 
 
 def publish(

@@ -12,76 +12,33 @@ A snapshot is an entry of the log as receipts are, so the next anchor covers it.
     seal        what is not sealed as it is now
     publish     the tree and its signed statement, whole or not at all
 
+The first two are `seal_records`; what is drawn up for the third is `draft_snapshot`.
+
 Spec: `docs/protocols/snapshots.md`.
 """
 
 import asyncio
-import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
 from node.domain.agreement import Status
 from node.domain.negotiation import Role
 from node.errors import Unavailable
-from node.ports import (
-    Clock,
-    Publication,
-    Record,
-    Seal,
-    Sources,
-    Store,
-    UnitOfWork,
-)
-from node.services.commit import Commit
-from node.services.draft_snapshot import START, Basis, DraftSnapshot, Unsealed, stands
-from node.services.rows import Row, read_rows
+from node.ports import Publication, Store, UnitOfWork
+from node.services.builds import Builds
+from node.services.draft_snapshot import START, DraftSnapshot, Unsealed, stands
+from node.services.rows import Row
+from node.services.seal_records import Overtaken, SealRecords, TooMany
 
-_log = logging.getLogger("fieldpact.snapshots")
-_BATCH: Final = 256
-_BATCHES: Final = 2
-"""At a time: while one is sealed, the other is read from the CRM or kept."""
-_CHUNK: Final = 16
-"""Records that one thread seals at a time."""
 _PATIENCE: Final = 3
 """Rounds that may be overtaken, before one locks out everybody else."""
-_UNSTEADY: Final = 16
-"""Times that one record may have changed by when it is sealed."""
-_TELL_MS: Final = 5000.0
 _LOOK_S: Final = 5.0
 """Between two looks for what other processes were told to build and have not."""
-_TURN_S: Final = 30
 AT_ONCE: Final = 64
 """Changed records that a call waits for; more are left to the builder."""
-
-
-class Overtaken(Exception):
-    """Somebody else published a snapshot meanwhile; begin again."""
-
-
-class TooMany(Exception):
-    """More records have to be sealed than a call should wait for."""
-
-
-@dataclass(slots=True)
-class _Progress:
-    """How far a build has come; sealing a record takes milliseconds."""
-
-    done: int
-    total: int
-    started_ms: float
-    began_with: int
-    told_ms: float
-
-    def speed(self, now_ms: float) -> tuple[float, float | None]:
-        """Return records a second so far, and the seconds that are left."""
-        passed_s = max((now_ms - self.started_ms) / 1000, 0.001)
-        rate = (self.done - self.began_with) / passed_s
-        return rate, (self.total - self.done) / rate if rate else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +47,8 @@ class KeepSnapshots:
 
     Attributes:
         draft: Works out what is published.
-        sealing: Threads for arithmetic, one for each core.
-        reading: Threads that wait for the CRM.
-        process: Names this process, where several work on one store.
+        seal: Commits to records, in whatever order they come.
+        builds: What this process is at.
         wanted: Agreements to be looked at, when `awake` is set. The store holds more:
             what a process was to build that has died, or what others are building.
             While it holds a wish for an agreement, there may be old records of it that
@@ -100,16 +56,16 @@ class KeepSnapshots:
     """
 
     store: Store
-    sources: Sources
-    commit: Commit
     draft: DraftSnapshot
-    clock: Clock
-    sealing: Executor
-    reading: Executor
-    process: str = ""
+    seal: SealRecords
+    builds: Builds
     wanted: set[str] = field(default_factory=set)
     awake: asyncio.Event = field(default_factory=asyncio.Event)
-    building: dict[str, _Progress] = field(default_factory=dict)
+
+    @property
+    def key_id(self) -> str:
+        """Id of the key with which records are sealed; seals of others do not hold."""
+        return self.draft.commit.key_id
 
     def want(self, agreement: str) -> None:
         """Have an agreement's snapshot brought up to date soon."""
@@ -156,18 +112,12 @@ class KeepSnapshots:
 
     async def _in_turn(self, agreement: str) -> None:
         """Build, unless another process does; then it is looked at again later."""
-        name = _turn(agreement)
-        if await self.store.write(lambda work: self._take(work, agreement)):
+        builds = self.builds
+        if await self.store.write(lambda work: builds.take(work, agreement)):
             try:
                 await self.build(agreement)
             finally:
-                await self.store.write(
-                    lambda work: work.turns.give_back(name, self.process)
-                )
-
-    def _take(self, work: UnitOfWork, agreement: str) -> bool:
-        now = self.clock.now()
-        return work.turns.take(_turn(agreement), self.process, now, _TURN_S)
+                await self.store.write(lambda work: builds.give_back(work, agreement))
 
     async def build(self, agreement: str) -> None:
         """Bring one agreement's snapshot up to date, however long it takes.
@@ -182,12 +132,7 @@ class KeepSnapshots:
             if wish := wishes.get(agreement):
                 await self.store.write(lambda work: work.turns.built(agreement, wish))
         finally:
-            if (built := self.building.pop(agreement, None)) is not None:
-                seconds = (self.clock.elapsed_ms() - built.started_ms) / 1000
-                _log.info(
-                    "%s: %d of %d records sealed, after %.1f s",
-                    *(agreement, built.done, built.total, seconds),
-                )
+            self.builds.end(agreement)
 
     async def catch_up(
         self,
@@ -210,7 +155,7 @@ class KeepSnapshots:
             Unavailable: The store or the CRM does not answer.
         """
         if changed:
-            await self._take_in(publication, changed)
+            await self.seal.take_in(publication, changed)
         try:
             await self._rounds(agreement, keys)
         except TooMany:
@@ -243,14 +188,14 @@ class KeepSnapshots:
     def _told(self, view: UnitOfWork, agreement: str, dataset: str) -> dict[str, Any]:
         current = view.snapshots.current(agreement)
         rate = eta = None
-        if (running := self.building.get(agreement)) is not None:
+        if (running := self.builds.under_way.get(agreement)) is not None:
             done, total = running.done, running.total
-            rate, eta = running.speed(self.clock.elapsed_ms())
+            rate, eta = running.speed(self.builds.clock.elapsed_ms())
         else:
             done, total = view.snapshots.count(agreement, dataset)
         following = current.signed.snapshot.sequence + 1 if current else 0
         ready = (
-            stands(view, agreement, current, self.commit.key_id)
+            stands(view, agreement, current, self.key_id)
             and done == total
             and not view.snapshots.count_pending(agreement, following)
         )
@@ -288,7 +233,7 @@ class KeepSnapshots:
             return True
         try:
             after = START if keys is None or due else basis.after
-            await self._seal_all(basis, after, most=None if keys is None else AT_ONCE)
+            await self.seal(basis, after, most=None if keys is None else AT_ONCE)
             if not patient:
                 act = partial(self._at_once, agreement, keys, after)
                 return await self.store.write(act)
@@ -312,188 +257,3 @@ class KeepSnapshots:
         self.draft.hold(work, agreement)
         draft = self.draft(work, agreement, keys, after)
         return draft is None or self.draft.publish(work, draft)
-
-    async def _seal_all(
-        self, basis: Basis, after: tuple[int, str], most: int | None
-    ) -> None:
-        """Seal what is not sealed, some batches at a time, so that no core waits.
-
-        Args:
-            after: Version and key of records; those before are sealed.
-            most: How many a call waits for; None for a build.
-
-        Raises:
-            Overtaken: See there.
-            TooMany: See there.
-            Unavailable: See there; or some record is another each time it is read.
-        """
-        turn = asyncio.Lock()
-        changed = Counter[str]()
-
-        async def work() -> None:
-            nonlocal after
-            while True:
-                async with turn:
-                    stale = await self._stale(basis, after)
-                    if not stale:
-                        return
-                    if most is not None and len(stale) > most:
-                        raise TooMany
-                    if most is None:
-                        await self._begin(basis)
-                    last, _ = stale[-1]
-                    after = (last.version, last.key)
-                await self._seal(basis, stale, changed)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(_BATCHES):
-                    group.create_task(work())
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
-
-    async def _stale(
-        self, basis: Basis, after: tuple[int, str]
-    ) -> list[tuple[Record, int]]:
-        return await self.store.read(
-            lambda view: view.snapshots.stale(
-                basis.agreement, basis.dataset, after=after, most=_BATCH
-            )
-        )
-
-    async def _begin(self, basis: Basis) -> None:
-        """Start to count, if this is the first batch of a build."""
-        agreement = basis.agreement
-        if agreement in self.building:
-            return
-        done, total = await self.store.read(
-            lambda view: view.snapshots.count(agreement, basis.dataset)
-        )
-        now = self.clock.elapsed_ms()
-        self.building[agreement] = _Progress(done, total, now, done, now)
-        _log.info("%s: %d of %d records are sealed", agreement, done, total)
-
-    async def _seal(
-        self,
-        basis: Basis,
-        stale: Sequence[tuple[Record, int]],
-        seen: Counter[str],
-    ) -> None:
-        """Seal a batch of records, on all cores, and keep it.
-
-        Args:
-            seen: How often each record has changed before it could be sealed.
-        """
-        loop = asyncio.get_running_loop()
-        publication, agreement = basis.publication, basis.agreement
-        positions = {record.key: position for record, position in stale}
-        rows = await loop.run_in_executor(
-            self.reading,
-            read_rows,
-            self.sources,
-            publication,
-            [record for record, _ in stale],
-        )
-        changed = [row for row in rows if not row.unchanged]
-        if changed:
-            seen.update(row.record.key for row in changed)
-            _check_steady(basis.dataset, seen)
-            await self._take_in(publication, changed)
-        sound = [row for row in rows if row.unchanged]
-
-        def seal(part: Sequence[Row]) -> list[Seal]:
-            return [
-                self.commit(
-                    publication,
-                    agreement,
-                    (row.record, positions[row.record.key]),
-                    row.values or {},
-                )
-                for row in part
-            ]
-
-        parts = (sound[at : at + _CHUNK] for at in range(0, len(sound), _CHUNK))
-        sealed = await asyncio.gather(
-            *(loop.run_in_executor(self.sealing, seal, part) for part in parts)
-        )
-
-        def keep(work: UnitOfWork) -> None:
-            work.agreements.hold(agreement)
-            if not basis.fits(self.draft.basis(work, agreement)):
-                raise Overtaken
-            if agreement in self.building:
-                self._take(work, agreement)
-            kept = [each for part in sealed for each in part]
-            work.snapshots.keep(agreement, basis.following, kept)
-
-        await self.store.write(keep)
-        self._tell(agreement, len(sound))
-
-    def _tell(self, agreement: str, sealed: int) -> None:
-        """Count what was sealed, and write it to the log every few seconds."""
-        if (state := self.building.get(agreement)) is None:
-            return
-        state.done = min(state.total, state.done + sealed)
-        now = self.clock.elapsed_ms()
-        if now - state.told_ms < _TELL_MS:
-            return
-        state.told_ms = now
-        rate, left_s = state.speed(now)
-        _log.info(
-            "%s: %d of %d records sealed, %.0f/s, %.0f s to go",
-            *(agreement, state.done, state.total, rate, left_s or 0),
-        )
-
-    async def _take_in(self, publication: Publication, rows: Sequence[Row]) -> None:
-        """Make what records hold now the dataset's next version.
-
-        Raises:
-            Overtaken: The dataset was published anew meanwhile.
-        """
-        dataset = publication.dataset.id
-
-        def change(work: UnitOfWork) -> None:
-            held = work.datasets.hold(dataset)
-            if held is None or held.schema != publication.schema:
-                raise Overtaken
-            known = {
-                each.key: each
-                for each in work.datasets.records(
-                    dataset, [row.record.key for row in rows]
-                )
-            }
-            version = held.version + 1
-            changed, gone = [], []
-            for row in rows:
-                record = known.get(row.record.key)
-                if record is None or not _is_same(record, row.record):
-                    continue
-                if row.digest is None:
-                    gone.append(record.key)
-                elif row.digest != record.digest:
-                    changed.append(replace(record, digest=row.digest, version=version))
-            if changed or gone:
-                work.datasets.change(dataset, version, changed, gone)
-
-        await self.store.write(change)
-
-
-def _turn(agreement: str) -> str:
-    """Name what one process does alone: the builds of one agreement."""
-    return f"snapshot:{agreement}"
-
-
-def _check_steady(dataset: str, seen: Mapping[str, int]) -> None:
-    """Refuse to run after what nobody can commit to, such as a column of clocks."""
-    if max(seen.values()) > _UNSTEADY:
-        detail = f"A record of {dataset} holds something else each time it is read."
-        raise Unavailable("source.unsteady", detail)
-
-
-def _is_same(record: Record, read: Record) -> bool:
-    """Tell whether a record is the one that was read, in whatever version.
-
-    One that was published under another customer meanwhile has not gone from the
-    CRM, though it is not found there under its old one.
-    """
-    return (record.link, record.customer) == (read.link, read.customer)

@@ -25,7 +25,8 @@ from node.ports import Clock, Publication, Record, Sources, Store, UnitOfWork
 from node.services.align import Align, Match
 from node.services.check_suites import no_bbs
 from node.services.commit import Commit, digest
-from node.services.keep_snapshots import KeepSnapshots, Overtaken
+from node.services.keep_snapshots import KeepSnapshots
+from node.services.seal_records import Overtaken
 
 _log = logging.getLogger("fieldpact.publish")
 _PATIENCE: Final = 3

@@ -25,8 +25,9 @@ from node.errors import Unavailable
 from node.ports import KeptSnapshot, Publication, Seal, Sources, Store, UnitOfWork
 from node.services.commit import reopen
 from node.services.draft_snapshot import stands
-from node.services.keep_snapshots import KeepSnapshots, Overtaken, TooMany
+from node.services.keep_snapshots import KeepSnapshots
 from node.services.rows import Row, read_rows
+from node.services.seal_records import Overtaken, TooMany
 from node.services.situate import Outdated
 
 
@@ -116,7 +117,7 @@ class Read:
                 publication=publication,
                 request=request,
                 most=most,
-                key_id=self.snapshots.commit.key_id,
+                key_id=self.snapshots.key_id,
             )
         )
         run = partial(asyncio.get_running_loop().run_in_executor, self.threads)

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -13,9 +14,9 @@ from ledger.snapshots import Snapshot
 from node.adapters.sql import tables as t
 from node.ports import Publication, Seal
 from node.services.commit import Commit
-from node.services.keep_snapshots import KeepSnapshots
-from tests.support.node import World
-from tests.support.snapshots import check_current
+from node.services.seal_records import SealRecords
+from tests.support.node import World, open_world
+from tests.support.snapshots import check_current, check_snapshots
 
 ON_BOTH = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
 """For tests of what happens at once: PostgreSQL lets more of it happen."""
@@ -40,6 +41,21 @@ def counting_seals() -> Iterator[list[tuple[str, str]]]:
         yield made
 
 
+@pytest.fixture
+async def world(tmp_path: Path, database: str | None) -> AsyncIterator[World]:
+    """Two companies; in the end, every snapshot stands and every seal holds."""
+    async with open_world(tmp_path, database=database) as world:
+        yield world
+        check_snapshots(world.maker.database, world.maker.me)
+
+
+@pytest.fixture
+def sealed() -> Iterator[list[tuple[str, str]]]:
+    """What is sealed from the beginning of a test on, as it comes."""
+    with counting_seals() as made:
+        yield made
+
+
 @contextlib.contextmanager
 def interrupting(
     act: Callable[[], Awaitable[object]], *, batch: int = 1, after: int = 1
@@ -50,9 +66,9 @@ def interrupting(
         batch: Records of a batch.
         after: How many batches come before.
     """
-    usual, seen = KeepSnapshots._seal, 0
+    usual, seen = SealRecords._seal, 0
 
-    async def seal(self: KeepSnapshots, *arguments: Any) -> None:
+    async def seal(self: SealRecords, *arguments: Any) -> None:
         nonlocal seen
         seen += 1
         await usual(self, *arguments)
@@ -60,9 +76,9 @@ def interrupting(
             await act()
 
     with (
-        mock.patch("node.services.keep_snapshots._BATCH", batch),
-        mock.patch("node.services.keep_snapshots._BATCHES", 1),
-        mock.patch.object(KeepSnapshots, "_seal", seal),
+        mock.patch("node.services.seal_records._BATCH", batch),
+        mock.patch("node.services.seal_records._BATCHES", 1),
+        mock.patch.object(SealRecords, "_seal", seal),
     ):
         yield
 
@@ -143,7 +159,7 @@ def insert(world: World, *keys: str, like: int, **values: Any) -> None:
 
 
 async def until(condition: Callable[[], Awaitable[object]]) -> None:
-    """Wait until something is so, ten seconds at most."""
-    async with asyncio.timeout(10):
+    """Wait until something is so, two minutes at most."""
+    async with asyncio.timeout(120):
         while not await condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)

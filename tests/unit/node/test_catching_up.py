@@ -1,8 +1,6 @@
 """Read: a call that meets what has changed takes it in, and shows what is so now."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -10,34 +8,23 @@ import pytest
 
 from ledger.disclosure import MEMBERS, parse_disclosure
 from node.services.keep_snapshots import AT_ONCE, KeepSnapshots
-from tests.support.node import SHARED, Answer, World, open_world
-from tests.support.snapshots import check_snapshots
+from tests.support.node import SHARED, Answer, World
 from tests.unit.node.sealing import (
     ON_BOTH,
     SHARED_RECORDS,
     change,
     check_whole,
-    counting_seals,
     current,
     insert,
     interrupting,
     keys,
     publish,
+    sealed,
     version,
+    world,
 )
 
-
-@pytest.fixture
-async def world(tmp_path: Path, database: str | None) -> AsyncIterator[World]:
-    async with open_world(tmp_path, database=database) as world:
-        yield world
-        check_snapshots(world.maker.database, world.maker.me)
-
-
-@pytest.fixture
-def sealed() -> Iterator[list[tuple[str, str]]]:
-    with counting_seals() as made:
-        yield made
+__all__ = ["sealed", "world"]
 
 
 async def ask(world: World, *names: str, **changes: Any) -> Answer:

@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 from unittest import mock
 
@@ -17,35 +16,24 @@ from node.domain.agreement import instant
 from node.errors import Unavailable
 from node.ports import Publication, Seal
 from node.services.commit import Commit
-from tests.support.node import SHARED, Answer, World, open_world
-from tests.support.snapshots import check_snapshots
+from tests.support.node import SHARED, Answer, World
 from tests.unit.node.sealing import (
     ON_BOTH,
     SHARED_RECORDS,
     change,
     check_whole,
     commitments,
-    counting_seals,
     current,
     insert,
     interrupting,
     keys,
     publish,
+    sealed,
     until,
+    world,
 )
 
-
-@pytest.fixture
-async def world(tmp_path: Path, database: str | None) -> AsyncIterator[World]:
-    async with open_world(tmp_path, database=database) as world:
-        yield world
-        check_snapshots(world.maker.database, world.maker.me)
-
-
-@pytest.fixture
-def sealed() -> Iterator[list[tuple[str, str]]]:
-    with counting_seals() as made:
-        yield made
+__all__ = ["sealed", "world"]
 
 
 def snapshots(world: World) -> dict[str, int]:
@@ -191,7 +179,7 @@ async def test_two_builders_at_once_end_with_one_snapshot(world: World) -> None:
     insert(world, *(f"more-{n:04}" for n in range(60)), like=2)
     await publish(world, settle=False)
     build = world.maker.services.snapshots.build
-    with mock.patch("node.services.keep_snapshots._BATCH", 16):
+    with mock.patch("node.services.seal_records._BATCH", 16):
         await asyncio.gather(*(build(world.agreement) for _ in range(3)))
     assert snapshots(world)[world.agreement] == before + 1
     assert check_whole(world) == SHARED_RECORDS + 60
@@ -255,7 +243,7 @@ async def test_a_builder_that_is_overtaken_again_and_again_comes_to_an_end(
         if drafts <= 3:  # a draft is being worked out; meanwhile somebody publishes
             change(world, 5, units=next(rounds))
             work = publishing(dataset.dataset)
-            asyncio.run_coroutine_threadsafe(work, loop).result(20)
+            asyncio.run_coroutine_threadsafe(work, loop).result(120)
         return found
 
     change(world, 2, stage="new")
@@ -316,7 +304,7 @@ async def test_a_record_that_changes_twice_before_it_is_published_is_not_lost(
         await publish(world, settle=False)
         with interrupting(stop), pytest.raises(Unavailable):
             await world.maker.services.snapshots.build(world.agreement)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await world.maker.settle()
     assert check_whole(world) == SHARED_RECORDS
     answer = await ask(world, SHARED[0], fields=["units"])
@@ -412,7 +400,7 @@ async def test_a_crm_that_is_away_keeps_no_other_agreement_waiting(
     await publish(world, settle=False)
     async with keeping(world) as task:
         with pytest.raises(Unavailable):
-            await asyncio.wait_for(task, 20)
+            await asyncio.wait_for(task, 120)
     assert others[2] in snapshots(world)
     assert snapshots(world)[world.agreement] == 2
     assert not {others[0], others[1], others[3]} & snapshots(world).keys()
@@ -456,7 +444,7 @@ async def test_whoever_asks_while_builders_work_gets_an_answer_that_verifies(
                 names = SHARED if number == 3 else [*SHARED, f"new {number}"]
                 await world.supplier.services.align.declare(world.agreement, names)
             await publish(world, settle=False)
-            with mock.patch("node.services.keep_snapshots._BATCH", 8):
+            with mock.patch("node.services.seal_records._BATCH", 8):
                 await world.maker.settle()
             seen = counts[200]
             await until(lambda: answered(seen + 1))  # noqa: B023

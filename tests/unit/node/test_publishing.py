@@ -2,39 +2,27 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from node.errors import BadRequest, Unavailable
-from tests.support.node import SHARED, World, open_world
-from tests.support.snapshots import check_snapshots
+from tests.support.node import SHARED, World
 from tests.unit.node.sealing import (
     ON_BOTH,
     SHARED_RECORDS,
     change,
     check_whole,
     commitments,
-    counting_seals,
     current,
     insert,
     keys,
     publish,
+    sealed,
+    world,
 )
 
-
-@pytest.fixture
-async def world(tmp_path: Path, database: str | None) -> AsyncIterator[World]:
-    async with open_world(tmp_path, database=database) as world:
-        yield world
-        check_snapshots(world.maker.database, world.maker.me)
-
-
-@pytest.fixture
-def sealed() -> Iterator[list[tuple[str, str]]]:
-    with counting_seals() as made:
-        yield made
+__all__ = ["sealed", "world"]
 
 
 async def test_what_has_not_changed_keeps_its_version_and_its_snapshot(
