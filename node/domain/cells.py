@@ -92,6 +92,7 @@ class Gathering:
 
     Attributes:
         fields: Those whose values it needs.
+        own: Those of them that the plan names.
 
     Args:
         plan: What is asked.
@@ -124,7 +125,8 @@ class Gathering:
             with suppress(Malformed):
                 self._cohorts.append((each.shared, _tests(each, dataset, tests)))
         named = {name for condition in tests for name in condition.fields}
-        self.fields = frozenset({*plan.fields, *named})
+        self.own = frozenset(plan.fields)
+        self.fields = self.own | named
         self._in: dict[str, int] = defaultdict(int)
         self._cells: dict[str, dict[int, int]] = defaultdict(dict)
 

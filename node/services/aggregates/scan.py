@@ -1,16 +1,18 @@
 """Scan: read a source once, row by row, for figures.
 
 Only the columns that are needed are read. A row whose customer is none, or in which a
-needed value does not fit its field, is left out and counted; what it holds is not told.
+value that the plan names does not fit its field, is left out and counted; what it holds
+is not told. Where that is so of a field which only an earlier plan names, the row was
+left out of that one, and is in this one.
 """
 
 import logging
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from node.domain.cells import Gathering
 from node.domain.customer import BadCustomer, normalise
-from node.domain.dataset import Dataset
+from node.domain.dataset import Dataset, Field, Value
 from node.domain.values import BadValue, to_wire
 from node.ports import Clock, RecordSource
 
@@ -41,7 +43,7 @@ def scan(
         for row in rows:
             try:
                 customer = normalise(key.rule, row[key.column])
-                values = {each.name: to_wire(each, row[each.column]) for each in needed}
+                values = _values(needed, row, gathering.own)
             except (BadCustomer, BadValue):
                 left_out += 1
             else:
@@ -52,3 +54,18 @@ def scan(
             tell(done)
     tell(done)
     _log.info("%s: %d rows read, %d left out", dataset.id, done, left_out)
+
+
+def _values(
+    needed: Sequence[Field], row: Mapping[str, Any], own: frozenset[str]
+) -> dict[str, Value]:
+    """Return the values of a row. Raises `BadValue` for one that the plan names."""
+    values: dict[str, Value] = {}
+    for each in needed:
+        try:
+            values[each.name] = to_wire(each, row[each.column])
+        except BadValue:
+            if each.name in own:
+                raise
+            values[each.name] = None  # it meets no condition
+    return values

@@ -328,6 +328,26 @@ async def test_rows_that_do_not_fit_are_left_out_and_counted(
     assert "much" not in caplog.text
 
 
+async def test_a_value_that_an_earlier_plan_cannot_read_leaves_no_row_out(
+    tmp_path: Path,
+) -> None:
+    """Else the same question would be answered otherwise for what was asked before."""
+    rows = faults(80)
+    for row in rows[::2]:
+        row["mileage"] = "far"
+    world = World(tmp_path, rows)
+    world.shelf.charge(world.plan(groups=(), filters=(above(100_000),)).plan)
+    table = await cells(world, world.plan().plan)
+    labels = [(fault, region) for fault in FAULTS for region in REGIONS]
+    figures, customers = plainly(rows, ("fault", "region"), labels)
+    assert list(table.cells) == [
+        figure if count >= 5 else 0
+        for figure, count in zip(figures, customers, strict=True)
+    ]
+    told = await refused(world, world.plan(filters=(above(199_999),)).plan)
+    assert str(told) == "cohort.too_small"
+
+
 async def test_columns_that_the_plan_does_not_name_are_not_read(
     tmp_path: Path,
 ) -> None:
