@@ -7,12 +7,8 @@ import struct
 import sys
 from array import array
 from collections.abc import Iterable
-from typing import Final
 
 from crypto.errors import Malformed
-
-NUMBER: Final = 8
-"""Octets of a number."""
 
 
 def pack(*parts: bytes) -> bytes:
@@ -60,7 +56,7 @@ def parse_numbers(octets: bytes) -> list[int]:
     Raises:
         Malformed: Not a multiple of 8 bytes.
     """
-    if len(octets) % NUMBER:
+    if len(octets) % 8:
         raise Malformed("numbers are a multiple of 8 bytes")
     values = array("q")
     values.frombytes(octets)
@@ -73,7 +69,7 @@ def parse_number(octets: bytes) -> int:
     Raises:
         Malformed: Not 8 bytes.
     """
-    if len(octets) != NUMBER:
+    if len(octets) != 8:
         raise Malformed("one number is 8 bytes")
     return int.from_bytes(octets, "little", signed=True)
 

@@ -135,6 +135,9 @@ async def own_list(
 async def own_order(run: Run, secrets: Secrets, count: int) -> bytes:
     """Return, for each place of our list, which customer stands there.
 
+    Args:
+        count: Customers; or places, which is the same here.
+
     Returns:
         Numbers; those from `count` on are dummies.
     """

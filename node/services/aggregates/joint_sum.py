@@ -18,7 +18,7 @@ from crypto import noise
 from crypto.encoding import canonical, parse_json, sha256
 from crypto.errors import CryptoError
 from crypto.kernels import bfv
-from crypto.kernels.packing import NUMBER, numbers, pack, parse_numbers, unpack
+from crypto.kernels.packing import numbers, pack, parse_numbers, unpack
 from ledger.plans import Plan
 from node.domain.agreement import Terms
 from node.domain.joint import Limbs
@@ -112,15 +112,12 @@ class JointSum:
         async def read() -> bytes:
             found, bound = await self.values(call, run), plan.measure.bound
             listed = await self.lists.named(call, run)
-            return await asyncio.to_thread(
-                lambda: numbers(
-                    max(-bound, min(bound, found.get(each, 0)))
-                    for each in listed.names()
-                )
-            )
+            return await asyncio.to_thread(_clipped, listed.names, found, bound)
 
-        kept = await run.once("listed-values", read, secret=True)
-        order = await own_order(run, own.secrets, len(kept) // NUMBER)
+        kept, order = await asyncio.gather(
+            run.once("listed-values", read, secret=True),
+            own_order(run, own.secrets, own.size),
+        )
         slots = parameters(plan).slots
         rows = await asyncio.to_thread(_rows, kept, order, cut_into, slots)
         _, public = await self._keys(plan, run)
@@ -197,6 +194,17 @@ def _meaning(plan: Plan, terms: Terms) -> dict[str, Any]:
         if plan.measure.what == "sum" and grant.field == plan.measure.field:
             return {"unit": grant.unit, "scale": grant.scale}
     return {"unit": None, "scale": 0}
+
+
+def _clipped(
+    names: Callable[[], Sequence[str]], values: Mapping[str, int], bound: int
+) -> bytes:
+    """Return the value of each customer, within the bound, in their order."""
+    listed = (values.get(each, 0) for each in names())
+    return numbers(
+        each if -bound <= each <= bound else max(-bound, min(bound, each))
+        for each in listed
+    )
 
 
 def _rows(
