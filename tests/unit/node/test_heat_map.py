@@ -256,11 +256,14 @@ async def test_what_an_owner_tells_is_checked(
     assert [call.step for call, _ in world.calls.sent] == ["table"]
 
 
-async def test_an_owner_that_opens_something_else_is_found_out(world: World) -> None:
+@pytest.mark.parametrize(("slot", "more"), [(3, 2**30), (8000, 1)])
+async def test_an_owner_that_opens_something_else_is_found_out(
+    world: World, *, slot: int, more: int
+) -> None:
     def _other(told: Answer) -> Answer:
         (row,) = unpack(told.payload)
         opened = parse_numbers(row)
-        opened[3] += 2**30
+        opened[slot] += more
         return replace(told, payload=pack(numbers(opened)))
 
     world.calls.lies["open"] = _other
