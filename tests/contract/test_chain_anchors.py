@@ -111,7 +111,7 @@ def block(anchors: Anchors, signed: Signed) -> Mined:
 
 def _soon(ask: Callable[[], T | None]) -> T:
     """Return an answer, as soon as there is one: a real node takes a moment."""
-    until = time.monotonic() + 5
+    until = time.monotonic() + 120
     while (answer := ask()) is None:
         assert time.monotonic() < until
         time.sleep(0.02)

@@ -89,7 +89,7 @@ class TestTransactions:
         def look(view: UnitOfWork) -> tuple[int, int]:
             before = len(view.log.waiting(10))
             loop.call_soon_threadsafe(looking.set)
-            asyncio.run_coroutine_threadsafe(written.wait(), loop).result(10)
+            asyncio.run_coroutine_threadsafe(written.wait(), loop).result(120)
             return before, len(view.log.waiting(10))
 
         reading = asyncio.create_task(store.read(look))

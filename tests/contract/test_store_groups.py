@@ -114,7 +114,7 @@ def opened(folder: Path, **bounds: Any) -> Iterator[Place]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    with opened(tmp_path, within_s=5) as place:
+    with opened(tmp_path, within_s=60) as place:
         yield place
 
 
@@ -137,11 +137,11 @@ def test_any_actions_come_out_as_if_each_had_been_alone(
         except Undo as error:
             return repr(error)
 
-    with opened(tmp_path_factory.getbasetemp(), most=most, within_s=5) as place:
+    with opened(tmp_path_factory.getbasetemp(), most=most, within_s=60) as place:
         with place.held():
             answers = [place.writers.submit(action(*act)) for act in acts]
         for act, answer in zip(acts, answers, strict=True):
-            error = answer.exception(10)
+            error = answer.exception(120)
             assert (repr(error) if error else answer.result()) == expected(*act)
         assert place.on_disk() == model.words
 
@@ -149,22 +149,22 @@ def test_any_actions_come_out_as_if_each_had_been_alone(
 def test_those_who_wait_share_one_commit(place: Place) -> None:
     with place.held():
         answers = [place.writers.submit(action("note", str(n))) for n in range(20)]
-    assert [answer.result(10) for answer in answers] == list(range(20))
+    assert [answer.result(120) for answer in answers] == list(range(20))
     assert place.commits == 1
 
 
 def test_nobody_waits_for_a_group_to_fill(place: Place) -> None:
     begun = time.monotonic()
-    assert place.writers.submit(action("note", "alone")).result(10) == 0
-    assert time.monotonic() - begun < 2.5  # a group may last five seconds here
+    assert place.writers.submit(action("note", "alone")).result(120) == 0
+    assert time.monotonic() - begun < 30  # a group may last a minute here
 
 
 def test_a_group_is_bounded_by_number(tmp_path: Path) -> None:
-    with opened(tmp_path, most=4, within_s=5) as place:
+    with opened(tmp_path, most=4, within_s=60) as place:
         with place.held():
             answers = [place.writers.submit(action("note", "x")) for _ in range(10)]
         for answer in answers:
-            answer.result(10)
+            answer.result(120)
         assert place.commits == 3
 
 
@@ -177,7 +177,7 @@ def test_a_group_that_took_its_time_takes_no_further_action(tmp_path: Path) -> N
             for _ in range(2):
                 place.writers.submit(slow)
             last = place.writers.submit(action("note", "late"))
-        last.result(10)
+        last.result(120)
         assert place.commits == 3
 
 
@@ -194,7 +194,7 @@ def test_nobody_is_answered_before_the_commit(place: Place) -> None:
             place.writers.submit(action("raise", "b")),
         ]
         last = place.writers.submit(look)
-    last.result(10)
+    last.result(120)
     assert seen == [[False, False]]
     with pytest.raises(Undo):
         answers[1].result()
@@ -205,7 +205,7 @@ def test_an_action_does_not_see_what_was_undone_before_it(place: Place) -> None:
     with place.held():
         place.writers.submit(action("raise", "ghost"))
         seen = place.writers.submit(noted)
-    assert seen.result(10) == []
+    assert seen.result(120) == []
 
 
 def test_a_statement_that_fails_undoes_its_own_action_alone(place: Place) -> None:
@@ -219,8 +219,8 @@ def test_a_statement_that_fails_undoes_its_own_action_alone(place: Place) -> Non
             for act in (action("note", "a"), wrong, action("note", "b"))
         ]
     with pytest.raises(Unavailable, match=r"store\.unavailable"):
-        answers[1].result(10)
-    assert [answers[n].result(10) for n in (0, 2)] == [0, 1]
+        answers[1].result(120)
+    assert [answers[n].result(120) for n in (0, 2)] == [0, 1]
     assert place.on_disk() == ["a", "b"]
 
 
@@ -242,9 +242,9 @@ def test_a_commit_that_fails_fails_all_also_those_that_raised(place: Place) -> N
     with place.held():
         answers = [place.writers.submit(act) for act in acts]
     for answer in answers:
-        assert isinstance(answer.exception(10), Unavailable)
+        assert isinstance(answer.exception(120), Unavailable)
     assert place.on_disk() == []
-    assert place.writers.submit(action("note", "c")).result(10) == 0
+    assert place.writers.submit(action("note", "c")).result(120) == 0
 
 
 def test_a_transaction_that_sqlite_gave_up_fails_its_group_and_no_other(
@@ -260,8 +260,8 @@ def test_a_transaction_that_sqlite_gave_up_fails_its_group_and_no_other(
             for act in (action("note", "a"), give_up, action("note", "b"))
         ]
     for answer in answers[:2]:
-        assert isinstance(answer.exception(10), Unavailable)
-    assert answers[2].result(10) == 0
+        assert isinstance(answer.exception(120), Unavailable)
+    assert answers[2].result(120) == 0
     assert place.on_disk() == ["b"]
 
 
@@ -270,7 +270,7 @@ def test_an_action_cancelled_before_its_turn_is_never_run(place: Place) -> None:
         answers = [place.writers.submit(action("note", str(n))) for n in range(6)]
         assert all(answer.cancel() for answer in answers[1::2])
     for answer in answers[::2]:
-        answer.result(10)
+        answer.result(120)
     assert place.on_disk() == ["0", "2", "4"]
 
 
@@ -279,7 +279,7 @@ def test_closing_finishes_what_waits_and_takes_nothing_more(place: Place) -> Non
         answers = [place.writers.submit(action("note", "x")) for _ in range(5)]
         closing = threading.Thread(target=place.writers.close)
         closing.start()
-    closing.join(10)
+    closing.join(120)
     assert [answer.result(0) for answer in answers] == list(range(5))
     with pytest.raises(RuntimeError, match="shutdown"):
         place.writers.submit(action("note", "late"))
@@ -294,11 +294,11 @@ async def test_a_caller_that_leaves_while_its_action_runs_leaves_it_whole(
     def slow(work: Any) -> None:
         append(work)
         running.set()
-        assert go_on.wait(10)
+        assert go_on.wait(120)
         append(work)
 
     task = asyncio.create_task(store.write(slow))
-    assert await asyncio.to_thread(running.wait, 10)
+    assert await asyncio.to_thread(running.wait, 120)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

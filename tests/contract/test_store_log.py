@@ -61,11 +61,11 @@ class TestLog:
         def lead(work: UnitOfWork) -> bool:
             leads = work.log.lead() and work.log.lead()  # as often as it asks
             begun.set()
-            assert end.wait(20)
+            assert end.wait(120)
             return leads
 
         first = asyncio.create_task(store.write(lead))
-        assert await asyncio.to_thread(begun.wait, 20)
+        assert await asyncio.to_thread(begun.wait, 120)
         other = SqlStore(engine_for(url))
         try:
             assert not await other.write(lambda work: work.log.lead())

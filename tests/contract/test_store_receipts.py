@@ -291,11 +291,11 @@ class TestProbes:
         def first(work: UnitOfWork) -> bool:
             found = work.receipts.probe(request(where=(at_least(1),)), {"spend": 1})
             counted.set()
-            assert go_on.wait(10)
+            assert go_on.wait(120)
             return found
 
         one = asyncio.create_task(store.write(first))
-        await asyncio.to_thread(counted.wait, 10)
+        await asyncio.to_thread(counted.wait, 120)
         two = asyncio.create_task(self.probe(store, 1, where=(at_least(2),)))
         await asyncio.sleep(0.2)
         assert not two.done()

@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from examples import compose, processes
 from examples.supervisor import NotStarted, Supervisor
 from tests.support import REPOSITORY
-from tests.support.servers import free_port
+from tests.support.servers import START_S, free_port
 
 pytestmark = [pytest.mark.postgres, pytest.mark.opa, pytest.mark.slow]
 
@@ -59,7 +59,7 @@ class Trial:
     def get(self, address: str) -> httpx.Response:
         authorities = self.folder / "maker" / "node" / "authorities.pem"
         context = ssl.create_default_context(cafile=authorities)
-        return httpx.get(address, verify=context, timeout=2, trust_env=False)
+        return httpx.get(address, verify=context, timeout=5, trust_env=False)
 
     def fieldpact(self, company: compose.Company, *words: str) -> str:
         done = subprocess.run(
@@ -193,7 +193,8 @@ def run(command: list[str]) -> str:
 
 def wait(supervisor: Supervisor, name: str, address: str, trial: Trial) -> None:
     """Wait until an address answers, under the trial's own authority."""
-    for _ in range(600):
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
         try:
             if trial.get(address).status_code < 500:
                 return

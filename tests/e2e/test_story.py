@@ -96,7 +96,7 @@ def test_the_story_is_told_again_after_a_kill_and_leaves_nothing_behind(
 
     # At once, while what it left behind may still be ending.
     again = start(folder, "--once")
-    told, _ = again.communicate(timeout=240)
+    told, _ = again.communicate(timeout=600)
 
     assert again.returncode == 0, told
     last = LAST.fullmatch(told.splitlines()[-1])
@@ -116,7 +116,7 @@ def test_a_killed_demo_takes_its_processes_with_it(folder: Path) -> None:
     demo.kill()
     demo.communicate()
 
-    assert wait_gone(folder, 15) == []
+    assert wait_gone(folder, 120) == []
 
 
 def test_a_demo_that_is_told_to_end_ends_everything(folder: Path) -> None:
@@ -124,12 +124,12 @@ def test_a_demo_that_is_told_to_end_ends_everything(folder: Path) -> None:
     read_until(demo, "records are sound")
 
     second = start(folder, "--once")
-    said, _ = second.communicate(timeout=20)
+    said, _ = second.communicate(timeout=120)
     assert second.returncode == 1
     assert "running already" in said
 
     demo.send_signal(signal.SIGTERM)
-    demo.communicate(timeout=20)
+    demo.communicate(timeout=120)
     assert demo.returncode == 0
     assert processes_of(folder) == []
 
@@ -139,7 +139,7 @@ def test_a_folder_with_other_things_in_it_is_left_alone(folder: Path) -> None:
     (folder / "thesis.txt").write_text("do not delete")
 
     demo = start(folder, "--once")
-    said, _ = demo.communicate(timeout=20)
+    said, _ = demo.communicate(timeout=120)
 
     assert demo.returncode == 1
     assert "name another folder" in said

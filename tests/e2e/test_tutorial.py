@@ -23,7 +23,7 @@ from tests.support.servers import free_port
 TUTORIALS = ("tutorial.md", "tutorial-aggregates.md")
 BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PORT = re.compile(r"(?<!\d)8[12][14]\d(?!\d)")
-LONGEST_S = 420
+LONGEST_S = 1200
 
 
 @dataclass

@@ -109,7 +109,7 @@ async def rounds(load: Load, times: int, *, say: bool = False) -> Report:
 async def answered(load: Load, asking: "asyncio.Task[None]", count: int) -> None:
     """Wait until so many answers have arrived."""
     load.total = len(load.made) + 100 * CALLS  # there is always more to ask
-    until = time.monotonic() + 120
+    until = time.monotonic() + 240
     while len(load.answers) < count:
         assert not asking.done(), asking.exception()
         assert time.monotonic() < until, load.provider.tail()

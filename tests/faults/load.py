@@ -152,7 +152,7 @@ class Load:
 
     @staticmethod
     def client() -> httpx.AsyncClient:
-        return httpx.AsyncClient(timeout=10, trust_env=False)
+        return httpx.AsyncClient(timeout=120, trust_env=False)
 
     async def _work(self, client: httpx.AsyncClient) -> None:
         while len(self.made) < self.total or self.lost:

@@ -14,7 +14,7 @@ import httpx
 
 from tests.support import REPOSITORY
 
-START_S = 60
+START_S = 240
 _SERVE = (sys.executable, "-m", "node", "serve", "-s", "node.yaml")
 
 
@@ -50,7 +50,7 @@ class Provider:
 
     async def ready(self) -> None:
         until = time.monotonic() + START_S
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=120, trust_env=False) as client:
             while time.monotonic() < until:
                 assert self.process is not None
                 assert self.process.poll() is None, self.tail()
@@ -67,7 +67,7 @@ class Provider:
     def end(self, how: signal.Signals) -> int:
         assert self.process is not None
         self.process.send_signal(how)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:

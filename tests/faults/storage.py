@@ -165,7 +165,7 @@ async def until(
     load: Load, asking: "asyncio.Task[None]", holds: Callable[[], bool]
 ) -> None:
     """Wait until something holds, while the load runs."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 240
     while not holds():
         assert not asking.done(), asking.exception()
         assert time.monotonic() < end, load.provider.tail()

@@ -35,7 +35,7 @@ def anvil(tmp_path: Path) -> Callable[..., Any]:
 def rpc(url: str, method: str, *params: object) -> Any:
     """Tell a chain's node what only tests tell it."""
     body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    said = httpx.post(url, json=body, timeout=10).json()
+    said = httpx.post(url, json=body, timeout=120).json()
     assert "error" not in said, said
     return said["result"]
 
@@ -152,7 +152,7 @@ async def test_replies_that_get_lost_lose_no_anchor(url: str, tmp_path: Path) ->
     contract, asked, lossy = contract_on(url), {"all": 0, "sent": 0}, True
 
     def forward(body: bytes) -> object:
-        said = httpx.post(url, content=body, headers=JSON, timeout=10).json()
+        said = httpx.post(url, content=body, headers=JSON, timeout=120).json()
         sends = json.loads(body)["method"] == "eth_sendRawTransaction"
         asked["all"] += 1
         asked["sent"] += sends
@@ -283,7 +283,7 @@ async def test_members_share_blocks_that_take_a_second(
 
     with anvil("--block-time", "1") as url:
         contract = await asyncio.to_thread(contract_on, url)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             members = (run(url, contract, number) for number in range(2, 6))
             await asyncio.gather(*members)
 

@@ -36,7 +36,7 @@ fields:
     {column: stage, type: text, grade: general, personal: false, modes: [plain],
      title: {en: Stage, zh: 阶段}}
 """
-PATIENCE_S = 40.0
+PATIENCE_S = 240.0
 
 
 class Pair:

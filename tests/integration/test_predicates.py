@@ -620,7 +620,7 @@ async def provoke(world: World) -> None:
             }
             headers = world.supplier.operator()
             await world.supplier.client.post(
-                "/management/ask", json=question, headers=headers, timeout=60
+                "/management/ask", json=question, headers=headers, timeout=120
             )
     world.crm.write("UPDATE projects SET spend = 'not money'")
     await world.maker.manage("/management/datasets", world.crm.declaration())

@@ -40,7 +40,7 @@ from tests.support.servers import free_port
 from tests.support.snapshots import check_current
 
 pytestmark = pytest.mark.slow
-_START_S, _PROCESSES = 60, 3
+_START_S, _PROCESSES = 240, 3
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Process:
 
     async def ready(self) -> None:
         until = time.monotonic() + _START_S
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=120, trust_env=False) as client:
             while time.monotonic() < until:
                 assert self.process.poll() is None, self.log()
                 with contextlib.suppress(httpx.HTTPError):
@@ -85,7 +85,7 @@ class Process:
     def end(self, how: signal.Signals) -> None:
         if self.process.poll() is None:
             self.process.send_signal(how)
-        self.process.wait(30)
+        self.process.wait(120)
 
     def log(self) -> str:
         return (self.folder / f"log-{self.port}").read_text()
@@ -131,7 +131,7 @@ async def call(world: World, process: Process, number: int) -> int | None:
         agreement=world.agreement,
         nonce=b64u(system_randomness(24)),
     )
-    async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=120, trust_env=False) as client:
         try:
             answer = await client.post(
                 f"{process.url}/views/projects/query",
@@ -147,7 +147,7 @@ async def integrated(database: str) -> int:
     """Wait until no receipt waits for the tree; return how many there are."""
     engine = engine_for(database)
     try:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 240
         while time.monotonic() < until:
             with engine.connect() as connection:
                 c = t.receipts.c

@@ -170,12 +170,12 @@ async def test_a_withdrawal_waits_for_an_answer_that_is_being_kept(
 
     def slow(self: SqlReceipts, stream: str) -> tuple[int, str]:
         keeping.set()
-        assert go_on.wait(10)
+        assert go_on.wait(120)
         return head(self, stream)
 
     with mock.patch.object(SqlReceipts, "head", slow):
         call = asyncio.create_task(world.query())
-        assert await asyncio.to_thread(keeping.wait, 10)
+        assert await asyncio.to_thread(keeping.wait, 120)
         withdrawal = asyncio.create_task(status(world, "revoked"))
         await asyncio.sleep(0.3)
         before = withdrawal.done()
@@ -463,12 +463,12 @@ async def test_the_last_probe_is_not_given_twice_in_two_hours(world: World) -> N
         counted = probe(self, *arguments)
         if not keeping.is_set():
             keeping.set()
-            assert go_on.wait(10)
+            assert go_on.wait(120)
         return counted
 
     with mock.patch.object(SqlReceipts, "probe", slow):
         early = asyncio.create_task(world.query(fields=[], where=at_least(MARKS[0])))
-        assert await asyncio.to_thread(keeping.wait, 10)
+        assert await asyncio.to_thread(keeping.wait, 120)
         world.clock.advance(seconds=1)
         late = asyncio.create_task(world.query(fields=[], where=at_least(MARKS[1])))
         await asyncio.sleep(0.3)

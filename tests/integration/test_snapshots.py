@@ -205,7 +205,7 @@ async def building(folder: Path, database: str | None) -> AsyncIterator[Build]:
         engine = engine_for(settings(world.maker.folder / "node.yaml").database)
         process = Provider(folder=world.maker.folder, url=address)
         async with httpx.AsyncClient(
-            base_url=address, trust_env=False, timeout=30
+            base_url=address, trust_env=False, timeout=120
         ) as client:
             world.wire.clients[address] = client
             try:
@@ -279,7 +279,7 @@ async def test_records_are_sealed_on_two_cores(tmp_path: Path) -> None:
 async def publish(build: Build) -> None:
     """Have the running process publish the CRM as it is now."""
     async with httpx.AsyncClient(
-        base_url=build.provider.url, trust_env=False, timeout=60
+        base_url=build.provider.url, trust_env=False, timeout=120
     ) as client:
         response = await client.post(
             "/management/datasets",

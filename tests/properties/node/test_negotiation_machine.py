@@ -100,7 +100,7 @@ class Machine(RuleBasedStateMachine):
             self.world.supplier.client.post(
                 f"/management/negotiations/{pid}/accept",
                 headers=self.world.supplier.operator(),
-                timeout=60,
+                timeout=120,
             )
         )
         return response.status_code

@@ -170,7 +170,7 @@ def test_the_browsers_sentences_are_the_same(speech: Speech, known: bool) -> Non
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=120,
         check=True,
     )
     assert json.loads(done.stdout) == [

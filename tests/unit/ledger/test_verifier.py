@@ -96,7 +96,7 @@ def alone(files: Path, run: str, argv: Sequence[str], *, strict: bool) -> Any:
     )
     return subprocess.run(
         [sys.executable, "-c", script],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True,
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ async def test_what_is_signed_is_kept_before_it_is_sent(site: Site) -> None:
 
     class Watching(MemoryChain):
         def send(self, signed: Signed) -> None:
-            found = asyncio.run_coroutine_threadsafe(site.rows(), loop).result(10)
+            found = asyncio.run_coroutine_threadsafe(site.rows(), loop).result(120)
             kept.append(found[-1].raw == signed.raw and found[-1].state == "signed")
             super().send(signed)
 

@@ -78,6 +78,6 @@ def test_nested_bytes_of_a_stranger_do_not_end_the_process(script: str) -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr[-2000:]
