@@ -189,6 +189,8 @@ def test_a_roster_that_nobody_could_mean_is_refused(make: Callable[[], Any]) -> 
         ("plan", "00"),
         ("party", "nobody"),
         ("mask_key", b64u(bytes(31))),
+        ("mask_key", b64u(bytes(32))),  # of small order: everybody knows the mask
+        ("mask_key", b64u(b"\x01" + bytes(31))),
         ("mask_key", 7),
         ("expires", "tomorrow"),
         ("key_id", ""),
