@@ -16,7 +16,7 @@ from rich.text import Text
 
 from node import offline
 from node.config import Settings, load
-from node.errors import NodeError
+from node.errors import BadRequest, NodeError
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)
@@ -114,14 +114,29 @@ def reported() -> Iterator[None]:
         raise typer.Exit(Exit.ERROR) from error
 
 
+def _management_token(settings: Settings) -> str:
+    """Return the token with which operators manage a node.
+
+    Raises:
+        BadRequest: The settings name none, or its file cannot be read.
+    """
+    tokens = [each.token for each in settings.operators if each.role == "management"]
+    if not tokens:
+        detail = "The settings name no operator of the role management: add one."
+        raise BadRequest("operator.none", detail)
+    try:
+        return tokens[0].read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        detail = f"The token {tokens[0]} cannot be read. Is the node made, and is it"
+        mend = "yours? `fieldpact serve --create` makes what is missing."
+        raise BadRequest("token.unreadable", f"{detail} {mend}") from error
+
+
 class Management:
     """The management API of a running node, as its settings file says to reach it."""
 
     def __init__(self, settings: Settings) -> None:
-        token = next(
-            each.token for each in settings.operators if each.role == "management"
-        )
-        secret = token.read_text().strip()
+        secret = _management_token(settings)
         # A certificate is for the name under which partners reach the node. And a
         # command ends without closing what it never knew to be open.
         self._client = offline.http_client(
@@ -174,6 +189,7 @@ class Management:
     def _unreachable(self, error: Exception) -> NoReturn:
         err.print("[red]✗ node.unreachable[/red]")
         err.print(f"The node at {self._client.base_url} does not answer: is it up?")
+        err.print("`fieldpact serve` with the same settings starts it.")
         raise typer.Exit(Exit.ERROR) from error
 
     def _refused(self, problem: Any) -> NoReturn:
