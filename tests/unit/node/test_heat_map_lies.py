@@ -231,6 +231,17 @@ async def test_an_owner_whose_sums_cannot_be_is_found_out(world: World) -> None:
         await world.ask(plan, key)
 
 
+async def test_an_owner_whose_cells_could_overflow_sums_is_not_believed(
+    world: World,
+) -> None:
+    plan, key = world.flipped()
+    world.calls.lies["apply"] = lambda told: replace(
+        told, members={**told.members, "bound": PARAMETERS.most // 3}
+    )
+    with pytest.raises(BadRequest, match="would not fit"):
+        await world.ask(plan, key)
+
+
 async def test_sums_that_are_too_large_are_found_out(world: World) -> None:
     plan, key = world.flipped()
     public = unpack(unb64u(key["key"]))[1]
