@@ -294,6 +294,28 @@ async def test_lists_are_exchanged_after_both_are_fixed(liar: Liar) -> None:
     await liar.refused("round.order", signed, "exchange", points)
 
 
+async def test_a_list_that_the_other_party_did_not_send_on_is_refused(
+    world: Companies, liar: Liar
+) -> None:
+    points, session = psi.dummies(64, secrets.token_bytes), secrets.token_bytes(32)
+    fixed: dict[str, Any] = {
+        "round": session.hex(),
+        "commitment": psi.commitment(session, points),
+    }
+    ring = world.draft(0, 1, **MATCH | {"kind": "ring-count", "mode": ""})
+    drawn, _, _ = await liar.draw_up._drawn(_draft(NewPlan.model_validate(ring)))
+    plan = dataclasses.replace(drawn.plan, size=64, **fixed)
+    signed, of = liar.draw_up.sign(plan), plan.parties[1].did
+    await liar.send(signed, "list")
+    theirs = await liar.send(signed, "list", number=1)
+    word = {"of": of, "signature": theirs.members["signature"]}
+
+    await liar.refused("commitment.mismatch", signed, "pass", points, word)
+
+    passed = await liar.send(signed, "pass", theirs.payload, word)
+    assert len(passed.payload) == len(theirs.payload)
+
+
 async def test_a_wrong_payload_hash_is_no_request(world: Companies, liar: Liar) -> None:
     def spoil(content: bytes) -> bytes:
         return content + b"x"
