@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from crypto.encoding import b64u, canonical, sha256, tagged
-from crypto.errors import InvalidSignature, Malformed
+from crypto.errors import InvalidProof, InvalidSignature, Malformed
 from crypto.signing import Signer
 from ledger import shape
 from ledger.conditions import Condition, check_conditions, parse_conditions
@@ -342,6 +342,24 @@ def verify_receipt(signed: SignedReceipt, provider: Participant) -> None:
     _same_party(receipt.provider, provider)
     key = provider.verifier(receipt.key_id)
     key.verify(_signed_bytes(receipt), signed.signature)
+
+
+def check_told(receipt: Receipt, told: Mapping[str, object]) -> None:
+    """Check that a receipt tells a call as it was made.
+
+    A refusal may leave unsaid what it did not recognise, but may say nothing else.
+
+    Args:
+        told: Members of the receipt, as the caller knows them.
+
+    Raises:
+        InvalidProof: It says something else of one of them.
+    """
+    for name, mine in told.items():
+        said = getattr(receipt, name)
+        unsaid = receipt.decision == "deny" and not said
+        if said != mine and not unsaid:
+            raise InvalidProof(f"the receipt tells another {name}")
 
 
 def countersign(signed: SignedReceipt, key: Signer) -> Countersignature:

@@ -28,6 +28,7 @@ from ledger.participants import Participant
 from ledger.receipts import (
     Receipt,
     SignedReceipt,
+    check_told,
     parse_signed_receipt,
     request_hash,
     verify_receipt,
@@ -158,8 +159,4 @@ def _check_request(receipt: Receipt, asked: Asked, provider: str) -> None:
         "where": parse_conditions(body["where"]),
         "customers": len(body["customers"]),
     }
-    for name, mine in told.items():
-        said = getattr(receipt, name)
-        unsaid = receipt.decision == "deny" and not said
-        if said != mine and not unsaid:
-            raise InvalidProof(f"the receipt tells another {name}")
+    check_told(receipt, told)

@@ -21,6 +21,7 @@ from ledger.plans import Plan, parse_signed_plan
 from ledger.receipts import (
     Receipt,
     SignedReceipt,
+    check_told,
     parse_signed_receipt,
     request_hash,
     verify_receipt,
@@ -198,7 +199,7 @@ def check_plan(receipt: Receipt, plan: Plan) -> None:
         "purpose": plan.purpose,
         "fields": plan.fields,
     }
-    _check_told(receipt, told)
+    check_told(receipt, told)
     if not plan.created <= receipt.at < plan.expires:
         raise InvalidProof("decided when the plan did not hold")
 
@@ -220,14 +221,6 @@ def _check_request(receipt: Receipt, asked: AskedStep, provider: str) -> None:
         "plan": plan.plan_hash,
         "step": header["step"],
     }
-    _check_told(receipt, told)
+    check_told(receipt, told)
     if receipt.spent > plan.epsilon_micro:
         raise InvalidProof("the receipt spends more than the plan")
-
-
-def _check_told(receipt: Receipt, told: Mapping[str, object]) -> None:
-    for name, mine in told.items():
-        said = getattr(receipt, name)
-        unsaid = receipt.decision == "deny" and not said
-        if said != mine and not unsaid:
-            raise InvalidProof(f"the receipt tells another {name}")
