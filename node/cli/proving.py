@@ -5,11 +5,11 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Final
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 from urllib.parse import quote
 
 import typer
@@ -83,22 +83,25 @@ def evidence(
     if agreement is not None:
         window = {"from": since, "to": until}
         asked = {name: value for name, value in window.items() if value}
-        lines = api.lines(
-            f"/audit/agreements/{quote(agreement, safe='')}/evidence", asked
-        )
-        _write_bundle(lines, to)
+        path = f"/audit/agreements/{quote(agreement, safe='')}/evidence"
+        _write_bundle(api.lines(path, asked), to)
         return
-    if open_:
-        opened = {"customers": [key_of(rule, each) for each in open_]}
-        found = api.post(f"/management/receipts/{receipt}/evidence", opened)
-    else:
-        found = api.get(f"/audit/receipts/{receipt}")
-        for shown_beside in ("canonical", "committed"):
-            found.pop(shown_beside)
+    found = _of_one(api, receipt or "", [key_of(rule, each) for each in open_ or ()])
     if tlog_proof is not None:
         _write_tlog_proof(found, tlog_proof)
     with _opened(to) as file:
         file.write((json.dumps(found, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+def _of_one(api: Management, receipt: str, opened: Sequence[str]) -> Any:
+    """Return the evidence for one receipt, with the tokens of customers opened."""
+    if opened:
+        body = {"customers": opened}
+        return api.post(f"/management/receipts/{receipt}/evidence", body)
+    found = api.get(f"/audit/receipts/{receipt}")
+    for shown_beside in ("canonical", "committed"):
+        found.pop(shown_beside)
+    return found
 
 
 def _write_tlog_proof(found: object, to: Path) -> None:
