@@ -323,6 +323,17 @@ async def test_values_that_change_meanwhile_are_not_mixed() -> None:
     assert told["sum"] == EXACT
 
 
+async def test_customers_who_come_meanwhile_shift_no_values() -> None:
+    companies = Companies(dict(THEIRS))
+    companies.serve(PLAN)
+    round_id, mine = await companies.prepared(OURS)
+    signed = plan_of(PLAN, mine, round_id)
+    await companies.calls(signed, party(1), "commit", {})
+    companies.held[did(1)] = {"a0": 999, "c0": 999} | THEIRS
+    told = await companies.asking(PLAN)(signed, mine.inputs, companies.run)
+    assert (told["count"], told["sum"]) == (40, EXACT)
+
+
 async def test_a_count_has_no_unit_and_a_sum_that_of_its_field() -> None:
     other = AggregateGrant(
         field="debts",
