@@ -1,5 +1,9 @@
 """What holds for all tests: a machine that is slow, or busy, fails none of them."""
 
+import gc
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Time limits per example mean nothing there. Whatever else holds (on CI examples are
@@ -11,3 +15,15 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")
+
+
+@pytest.fixture
+def set_apart() -> Iterator[None]:
+    """Leave what there is out of garbage collection, as a node does when it starts.
+
+    A process that has run thousands of tests makes long pauses of its own else.
+    """
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()

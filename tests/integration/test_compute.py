@@ -308,6 +308,7 @@ async def test_a_worker_stands_back_behind_the_node() -> None:
         assert psutil.Process(pid).nice() > psutil.Process().nice()
 
 
+@pytest.mark.usefixtures("set_apart")
 async def test_the_event_loop_does_not_wait_for_arithmetic(place: Place) -> None:
     compute = place.compute
     _, public = unpack(bfv.key_pair(NAME))

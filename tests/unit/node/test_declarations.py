@@ -48,6 +48,7 @@ async def test_customers_can_be_declared_before_the_agreement_begins(
     await _declare(world, agreement, expect=200)
 
 
+@pytest.mark.usefixtures("set_apart")
 async def test_checking_a_long_answer_leaves_time_for_other_calls(world: World) -> None:
     names = [f"customer-{number}" for number in range(150)]
     for name in names:

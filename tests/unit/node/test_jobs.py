@@ -440,6 +440,7 @@ async def test_progress_is_written_five_times_a_second_at_most(tmp_path: Path) -
         assert (await jobs.list())[0]["stage"] == "count"
 
 
+@pytest.mark.usefixtures("set_apart")
 async def test_the_event_loop_does_not_wait_for_a_job(site: Site) -> None:
     listed = [f"customer {number}" for number in range(20_000)]
     async with processes(1) as compute, Ticking() as ticking:
