@@ -7,7 +7,7 @@ one exception is the alarm of a check that was told to sound one.
 
 import datetime
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -84,18 +84,20 @@ def checking(
     """
     me, pins = pinned(settings)
     basis = Basis(me=me, pins=pins)
-    with reading(settings) as connection:
-        if not ask_chain:
-            yield basis, check(connection, basis, progress)
-            return
-        if settings.chain is None:
-            detail = "The settings name no chain to compare with."
-            raise BadRequest("chain.missing", detail)
-        chain = settings.chain
-        reader = RpcChainReader(chain.url, chain.contract, chain_id=chain.chain_id)
-        with closing(reader):
-            basis.chain = reader
-            yield basis, check(connection, basis, progress)
+    with ExitStack() as stack:
+        if ask_chain:
+            basis.chain = stack.enter_context(closing(_chain(settings)))
+            basis.latest = basis.chain.latest_epoch(me.chain_address)
+        connection = stack.enter_context(reading(settings))
+        yield basis, check(connection, basis, progress)
+
+
+def _chain(settings: Settings) -> RpcChainReader:
+    if settings.chain is None:
+        detail = "The settings name no chain to compare with."
+        raise BadRequest("chain.missing", detail)
+    chain = settings.chain
+    return RpcChainReader(chain.url, chain.contract, chain_id=chain.chain_id)
 
 
 def sound(settings: Settings, detail: str) -> None:

@@ -192,7 +192,8 @@ class Cuts:
             _,
             found,
         ):
-            assert list(found) == [], key
+            wrong = list(found)
+            assert wrong == [], (key, wrong)
 
     def _check_charges(self, ended: list[Any]) -> None:
         """Every plan that is done was charged; what is charged was asked."""

@@ -5,21 +5,24 @@ Then one column of one row after the other is changed, and the store is checked.
 """
 
 import asyncio
+import contextlib
 import secrets
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
 
 from ledger.ports import ChainReader
+from node import keeping
 from node.adapters.sql import tables as t
 from node.adapters.sql.erasure import SqlErasure
 from node.adapters.sql.fsck import Basis, Finding, check
 from node.adapters.sql.store import engine_for
-from node.config import load
+from node.config import Settings, load
 from node.keeping import checking, pinned
 from tests.support.node import PURPOSE, SHARED, START, World, open_world
 
@@ -324,6 +327,47 @@ def test_what_the_chain_does_not_hold_is_found(made: Made, tmp_path: Path) -> No
     assert str(wrong) == (
         "anchors (epoch 2): missing: the chain holds 2 epochs of this node"
     )
+
+
+def test_what_was_anchored_after_the_chain_was_asked_is_not_missing(
+    made: Made, tmp_path: Path
+) -> None:
+    """A node that runs anchors while its store is read."""
+    url, basis = made.copy("maker", tmp_path), made.basis("maker")
+    basis.chain, basis.latest = made.chain, 1
+    change(url, sa.delete(t.anchors).where(t.anchors.c.epoch == 2))
+    assert found(url, basis) == []
+
+
+def test_the_chain_is_asked_before_the_store_is_opened(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    basis, told = made.basis("maker"), []
+
+    class Chain:
+        def latest_epoch(self, member: str) -> int:
+            assert member == basis.me.chain_address
+            told.append("chain")
+            return 2
+
+        def close(self) -> None:
+            told.append("closed")
+
+    @contextlib.contextmanager
+    def reading(_settings: object) -> Iterator[None]:
+        told.append("store")
+        yield
+
+    monkeypatch.setattr(keeping, "pinned", lambda _: (basis.me, basis.pins))
+    monkeypatch.setattr(keeping, "_chain", lambda _: Chain())
+    monkeypatch.setattr(keeping, "reading", reading)
+    settings = cast("Settings", None)
+    with keeping.checking(settings, ask_chain=True, progress=lambda *_: None) as (
+        opened,
+        _,
+    ):
+        assert opened.latest == 2
+    assert told == ["chain", "store", "closed"]
 
 
 def test_an_anchor_that_was_made_up_is_not_the_chains(

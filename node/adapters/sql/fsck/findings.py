@@ -46,12 +46,15 @@ class Basis:
         me: Whose log it is, as pinned.
         pins: Everybody's keys.
         chain: To be asked for each anchor; None where nobody is.
+        latest: Our newest epoch there, as it was before the store was opened: what a
+            node that runs has anchored since is not missing. None where that is now.
         unknown: Participants whose signatures nobody could check: not pinned.
     """
 
     me: Participant
     pins: Pins
     chain: ChainReader | None = None
+    latest: int | None = None
     receipts: int = 0
     erased: int = 0
     entries: int = 0

@@ -158,7 +158,7 @@ def _beyond(basis: Basis, epochs: dict[tuple[int, str, str], int]) -> Iterator[F
         ),
         default=0,
     )
-    latest = chain.latest_epoch(member)
+    latest = chain.latest_epoch(member) if basis.latest is None else basis.latest
     if latest > known:
         wrong = f"missing: the chain holds {latest} epochs of this node"
         yield Finding("anchors", f"(epoch {known + 1})", wrong)
