@@ -42,6 +42,17 @@ async def test_a_party_that_does_not_even_accept_is_left_out_likewise() -> None:
         assert len(world.stores[name].budgets.spendings) == 1
 
 
+async def test_the_round_that_replaces_another_is_drawn_for_it() -> None:
+    world = World(4)
+    world.silent[did(4), "accept"] = 99
+    signed, inputs = await world.prepared()
+    drawn = iter([bytes([number]) * 32 for number in range(1, 9)])
+    asker = world.asker(randomness=lambda _: next(drawn))
+    await asker(signed, inputs, MemoryRun())
+    rounds = {call.plan.round for call, _ in world.direct.sent}
+    assert rounds == {signed.plan.round, "01" * 32}
+
+
 async def test_with_fewer_than_three_left_there_is_no_sum() -> None:
     world = World(4)
     world.silent[did(1), "contribute"] = world.silent[did(2), "contribute"] = 99
