@@ -5,10 +5,13 @@
 #   the call is *known* to be clear of: each rule names the code it rules out and
 #   the positive condition that does so. A call is allowed when it is clear of
 #   every code in `required`; a condition that is undefined does not hold, so it denies.
+#   Both sets have two halves, what is asked of every call and what of a plan.
 # scope: package
 package fieldpact.consortium
 
-required := (token_problems | plan_problems) | {
+required := call_problems | plan_problems
+
+call_problems := token_problems | {
 	"nonce.replayed",
 	"agreement.unknown", "agreement.not_party", "agreement.suspended",
 	"agreement.revoked", "agreement.not_yet_valid", "agreement.expired",
@@ -19,9 +22,21 @@ required := (token_problems | plan_problems) | {
 	"rate.exceeded", "rows.exceeded", "request.malformed",
 }
 
+cleared := call_cleared | plan_cleared
+
 default allow := false
 
-allow if cleared & required == required
+allow if {
+	call_cleared & call_problems == call_problems
+	_plan_allowed
+}
+
+_plan_allowed if input.request.plan == null
+
+_plan_allowed if {
+	is_object(input.request.plan)
+	plan_cleared & plan_problems == plan_problems
+}
 
 unmet := required - cleared
 
@@ -34,18 +49,18 @@ token_problems := {
 	"token.request_mismatch", "token.agreement_mismatch",
 }
 
-cleared contains code if {
+call_cleared contains code if {
 	some code in (token_problems - {"token.malformed"})
 	input.caller.problem != code
 }
 
-cleared contains "token.malformed" if {
+call_cleared contains "token.malformed" if {
 	input.caller.problem in (({""} | token_problems) - {"token.malformed"})
 }
 
-cleared contains "nonce.replayed" if input.usage.nonce_seen == false
+call_cleared contains "nonce.replayed" if input.usage.nonce_seen == false
 
-cleared contains "agreement.not_party" if {
+call_cleared contains "agreement.not_party" if {
 	input.caller.did != ""
 	input.caller.did == input.agreement.consumer
 	input.node.did == input.agreement.provider
@@ -53,19 +68,19 @@ cleared contains "agreement.not_party" if {
 
 # The agreement.
 
-cleared contains "agreement.unknown" if input.agreement.id == input.request.agreement
+call_cleared contains "agreement.unknown" if input.agreement.id == input.request.agreement
 
-cleared contains "agreement.suspended" if input.agreement.status in {"active", "revoked"}
+call_cleared contains "agreement.suspended" if input.agreement.status in {"active", "revoked"}
 
-cleared contains "agreement.revoked" if input.agreement.status in {"active", "suspended"}
+call_cleared contains "agreement.revoked" if input.agreement.status in {"active", "suspended"}
 
-cleared contains "agreement.not_yet_valid" if {
+call_cleared contains "agreement.not_yet_valid" if {
 	is_number(input.now)
 	is_number(input.agreement.valid_from)
 	input.now >= input.agreement.valid_from
 }
 
-cleared contains "agreement.expired" if {
+call_cleared contains "agreement.expired" if {
 	is_number(input.now)
 	is_number(input.agreement.valid_to)
 	input.now < input.agreement.valid_to
@@ -74,24 +89,24 @@ cleared contains "agreement.expired" if {
 # The receipts so far. What the caller says to be its newest must be one of ours, and
 # what it signed must verify: otherwise the two remember different histories.
 
-cleared contains "stream.diverged" if input.usage.stream.known == true
+call_cleared contains "stream.diverged" if input.usage.stream.known == true
 
-cleared contains "countersignature.wrong" if input.usage.stream.signed == true
+call_cleared contains "countersignature.wrong" if input.usage.stream.signed == true
 
-cleared contains "dataset.mismatch" if {
+call_cleared contains "dataset.mismatch" if {
 	input.request.dataset == input.agreement.dataset
 	input.request.dataset == input.dataset.id
 }
 
-cleared contains "purpose.mismatch" if input.request.purpose in input.agreement.purposes
+call_cleared contains "purpose.mismatch" if input.request.purpose in input.agreement.purposes
 
-cleared contains "rate.exceeded" if {
+call_cleared contains "rate.exceeded" if {
 	is_number(input.usage.calls_this_hour)
 	is_number(input.agreement.calls_per_hour)
 	input.usage.calls_this_hour < input.agreement.calls_per_hour
 }
 
-cleared contains "rows.exceeded" if {
+call_cleared contains "rows.exceeded" if {
 	is_number(input.request.customers)
 	is_number(input.agreement.rows_per_call)
 	input.request.customers <= input.agreement.rows_per_call
@@ -100,7 +115,7 @@ cleared contains "rows.exceeded" if {
 # The request: a query, or a step of a plan. A query that asks nothing, or about
 # nobody, is none; a step asks for nothing beside its plan.
 
-cleared contains "request.malformed" if {
+call_cleared contains "request.malformed" if {
 	input.request.plan == null
 	is_number(input.request.customers)
 	input.request.customers > 0
@@ -112,7 +127,7 @@ cleared contains "request.malformed" if {
 	}
 }
 
-cleared contains "request.malformed" if {
+call_cleared contains "request.malformed" if {
 	is_object(input.request.plan)
 	input.request.fields == []
 	input.request.predicates == []
@@ -149,11 +164,11 @@ releasable contains name if {
 	input.agreement.fields[name] in _floor[input.dataset.fields[name].grade]
 }
 
-cleared contains "field.not_granted" if _granted == _requested
+call_cleared contains "field.not_granted" if _granted == _requested
 
-cleared contains "field.mode" if _in_mode == _granted
+call_cleared contains "field.mode" if _in_mode == _granted
 
-cleared contains "field.grade" if {
+call_cleared contains "field.grade" if {
 	releasable == _in_mode
 	_in_floor == _provable
 	_countable == _usable
@@ -196,9 +211,9 @@ provable contains name if {
 	input.usage.probes[name] <= input.agreement.predicates[name].probes
 }
 
-cleared contains "predicate.not_granted" if _provable == _asked_about
+call_cleared contains "predicate.not_granted" if _provable == _asked_about
 
-cleared contains "predicate.exhausted" if provable == _in_floor
+call_cleared contains "predicate.exhausted" if provable == _in_floor
 
 # Whether bounds lie on the agreed grid is said of a predicate, not of a field; it is
 # known of those whose fields all came this far.
@@ -215,7 +230,7 @@ _on_grid := {predicate |
 	predicate.on_grid == true
 }
 
-cleared contains "predicate.granularity" if _on_grid == _agreed
+call_cleared contains "predicate.granularity" if _on_grid == _agreed
 
 _off_grid := {name |
 	some predicate in (_agreed - _on_grid)
@@ -231,7 +246,9 @@ personal contains name if {
 }
 
 # The plan of a step. What is true of a plan without one is nothing, so a query is
-# known to be clear of what can be wrong with plans by having none.
+# known to be clear of what can be wrong with plans by having none. Of a query, the
+# common call, nothing more is worked out here: `allow` asks for the whole set only
+# where there is a plan.
 
 plan_problems := {
 	"plan.signature", "plan.mismatch", "plan.expired", "plan.malformed",
@@ -239,18 +256,18 @@ plan_problems := {
 	"cohort.minimum", "parties.too_few", "plans.exceeded", "budget.exhausted",
 }
 
-cleared contains code if {
+plan_cleared contains code if {
 	input.request.plan == null
 	some code in plan_problems
 }
 
-cleared contains "plan.signature" if input.request.plan.signed == true
+plan_cleared contains "plan.signature" if input.request.plan.signed == true
 
-cleared contains "plan.mismatch" if input.request.plan.bound == true
+plan_cleared contains "plan.mismatch" if input.request.plan.bound == true
 
-cleared contains "plan.expired" if input.request.plan.current == true
+plan_cleared contains "plan.expired" if input.request.plan.current == true
 
-cleared contains "plan.malformed" if input.request.plan.well_formed == true
+plan_cleared contains "plan.malformed" if input.request.plan.well_formed == true
 
 # The fields that figures are made of. Again gates, one inside the other: agreed on for
 # each use that the plan makes of them, allowed by the floor, and cut off as agreed. A
@@ -291,18 +308,18 @@ _uncounted := _figured - countable
 
 # To count without naming a field, something must be agreed on all the same.
 
-cleared contains "aggregate.not_granted" if {
+plan_cleared contains "aggregate.not_granted" if {
 	_usable == _figured
 	_matching != "none"
 }
 
-cleared contains "aggregate.not_granted" if {
+plan_cleared contains "aggregate.not_granted" if {
 	is_object(input.request.plan)
 	_usable == _figured
 	input.agreement.allowance.counts == true
 }
 
-cleared contains "aggregate.bound" if {
+plan_cleared contains "aggregate.bound" if {
 	is_object(input.request.plan)
 	countable == _countable
 }
@@ -317,15 +334,15 @@ _matchable := {
 	"list": {"none", "count", "list"},
 }
 
-cleared contains "matching.not_granted" if _matching == "none"
+plan_cleared contains "matching.not_granted" if _matching == "none"
 
-cleared contains "matching.not_granted" if {
+plan_cleared contains "matching.not_granted" if {
 	_matching in _matchable[input.agreement.allowance.matching]
 }
 
-cleared contains "matching.size" if _matching == "none"
+plan_cleared contains "matching.size" if _matching == "none"
 
-cleared contains "matching.size" if {
+plan_cleared contains "matching.size" if {
 	is_number(input.request.plan.size)
 	is_number(input.agreement.allowance.match_size)
 	input.request.plan.size <= input.agreement.allowance.match_size
@@ -333,7 +350,7 @@ cleared contains "matching.size" if {
 
 # How many are hidden behind a figure, and what it costs.
 
-cleared contains "cohort.minimum" if {
+plan_cleared contains "cohort.minimum" if {
 	is_number(input.request.plan.k_min)
 	is_number(input.agreement.allowance.k_min)
 	input.request.plan.k_min >= input.agreement.allowance.k_min
@@ -344,21 +361,21 @@ _fewest := {
 	"heat-map": 1, "intersection": 1, "joint-sum": 1, "ring-count": 2, "federated-sum": 3,
 }
 
-cleared contains "parties.too_few" if {
+plan_cleared contains "parties.too_few" if {
 	is_number(input.request.plan.parties)
 	is_number(_fewest[input.request.plan.kind])
 	input.request.plan.parties >= _fewest[input.request.plan.kind]
 }
 
 # `plans_today` leaves this plan out, however many steps it has had.
-cleared contains "plans.exceeded" if {
+plan_cleared contains "plans.exceeded" if {
 	is_number(input.usage.plans_today)
 	is_number(input.agreement.allowance.plans_per_day)
 	input.usage.plans_today < input.agreement.allowance.plans_per_day
 }
 
 # `budget_left` is what this plan may take, with what it has taken already.
-cleared contains "budget.exhausted" if {
+plan_cleared contains "budget.exhausted" if {
 	is_number(input.request.plan.epsilon_micro)
 	is_number(input.usage.budget_left)
 	is_number(input.agreement.allowance.epsilon_micro)

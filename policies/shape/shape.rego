@@ -26,15 +26,16 @@ valid if {
 }
 
 _request if {
-	is_string(input.request.agreement)
-	is_string(input.request.dataset)
-	is_string(input.request.purpose)
-	_strings(input.request.fields)
-	is_array(input.request.predicates)
-	every predicate in input.request.predicates {
+	asked := input.request
+	is_string(asked.agreement)
+	is_string(asked.dataset)
+	is_string(asked.purpose)
+	_strings(asked.fields)
+	is_array(asked.predicates)
+	every predicate in asked.predicates {
 		_predicate(predicate)
 	}
-	_integer(input.request.customers)
+	_integer(asked.customers)
 	_plan
 }
 
@@ -42,23 +43,24 @@ _request if {
 _plan if input.request.plan == null
 
 _plan if {
-	input.request.plan.kind in _kinds
-	is_string(input.request.plan.mode)
-	is_string(input.request.plan.step)
-	is_array(input.request.plan.fields)
-	every used in input.request.plan.fields {
+	planned := input.request.plan
+	planned.kind in _kinds
+	is_string(planned.mode)
+	is_string(planned.step)
+	is_array(planned.fields)
+	every used in planned.fields {
 		_use(used)
 	}
-	is_boolean(input.request.plan.well_formed)
-	_integer(input.request.plan.epsilon_micro)
-	_integer(input.request.plan.k_min)
-	_integer(input.request.plan.cells)
-	_integer(input.request.plan.parties)
-	input.request.plan.matching in _matchings
-	_integer(input.request.plan.size)
-	is_boolean(input.request.plan.signed)
-	is_boolean(input.request.plan.current)
-	is_boolean(input.request.plan.bound)
+	is_boolean(planned.well_formed)
+	_integer(planned.epsilon_micro)
+	_integer(planned.k_min)
+	_integer(planned.cells)
+	_integer(planned.parties)
+	planned.matching in _matchings
+	_integer(planned.size)
+	is_boolean(planned.signed)
+	is_boolean(planned.current)
+	is_boolean(planned.bound)
 }
 
 _use(used) if {
@@ -79,20 +81,21 @@ _predicate(predicate) if {
 _agreement if input.agreement == {}
 
 _agreement if {
-	is_string(input.agreement.id)
-	input.agreement.status in {"active", "suspended", "revoked"}
-	is_string(input.agreement.provider)
-	is_string(input.agreement.consumer)
-	is_string(input.agreement.dataset)
-	_integer(input.agreement.valid_from)
-	_integer(input.agreement.valid_to)
-	_strings(input.agreement.purposes)
-	is_object(input.agreement.fields)
-	every way in input.agreement.fields {
+	terms := input.agreement
+	is_string(terms.id)
+	terms.status in {"active", "suspended", "revoked"}
+	is_string(terms.provider)
+	is_string(terms.consumer)
+	is_string(terms.dataset)
+	_integer(terms.valid_from)
+	_integer(terms.valid_to)
+	_strings(terms.purposes)
+	is_object(terms.fields)
+	every way in terms.fields {
 		way in _modes
 	}
-	is_object(input.agreement.predicates)
-	every grant in input.agreement.predicates {
+	is_object(terms.predicates)
+	every grant in terms.predicates {
 		is_array(grant.operators)
 		every word in grant.operators {
 			is_number(_arity[word])
@@ -100,27 +103,29 @@ _agreement if {
 		_integer(grant.probes)
 	}
 	_allowance
-	_integer(input.agreement.calls_per_hour)
-	_integer(input.agreement.rows_per_call)
+	_integer(terms.calls_per_hour)
+	_integer(terms.rows_per_call)
 }
 
 _allowance if input.agreement.allowance == {}
 
 _allowance if {
-	is_boolean(input.agreement.allowance.counts)
-	_integer(input.agreement.allowance.epsilon_micro)
-	_integer(input.agreement.allowance.k_min)
-	_integer(input.agreement.allowance.plans_per_day)
-	input.agreement.allowance.matching in _matchings
-	_integer(input.agreement.allowance.match_size)
+	most := input.agreement.allowance
+	is_boolean(most.counts)
+	_integer(most.epsilon_micro)
+	_integer(most.k_min)
+	_integer(most.plans_per_day)
+	most.matching in _matchings
+	_integer(most.match_size)
 }
 
 _dataset if input.dataset == {}
 
 _dataset if {
-	is_string(input.dataset.id)
-	is_object(input.dataset.fields)
-	every labels in input.dataset.fields {
+	told := input.dataset
+	is_string(told.id)
+	is_object(told.fields)
+	every labels in told.fields {
 		labels.grade in {"core", "important", "general"}
 		is_boolean(labels.personal)
 		is_array(labels.modes)
@@ -131,24 +136,26 @@ _dataset if {
 }
 
 _usage if {
-	_integer(input.usage.calls_this_hour)
-	is_boolean(input.usage.nonce_seen)
-	is_boolean(input.usage.stream.known)
-	is_boolean(input.usage.stream.signed)
-	_integer(input.usage.stream.unacknowledged)
-	is_object(input.usage.probes)
-	every number in input.usage.probes {
+	past := input.usage
+	_integer(past.calls_this_hour)
+	is_boolean(past.nonce_seen)
+	is_boolean(past.stream.known)
+	is_boolean(past.stream.signed)
+	_integer(past.stream.unacknowledged)
+	is_object(past.probes)
+	every number in past.probes {
 		_integer(number)
 	}
-	_integer(input.usage.budget_left)
-	_integer(input.usage.plans_today)
+	_integer(past.budget_left)
+	_integer(past.plans_today)
 }
 
 _company if {
-	_strings(input.company.denied_fields)
-	_strings(input.company.denied_partners)
-	_integer(input.company.max_rows)
-	_integer(input.company.max_unacknowledged)
+	own := input.company
+	_strings(own.denied_fields)
+	_strings(own.denied_partners)
+	_integer(own.max_rows)
+	_integer(own.max_unacknowledged)
 }
 
 _modes := {"plain", "predicate", "aggregate", "never"}

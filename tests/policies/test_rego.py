@@ -22,9 +22,11 @@ def test_the_rego_is_formatted() -> None:
 
 
 def test_every_rego_test_passes_and_every_line_is_covered() -> None:
-    done = opa.run("test", "--ignore", "schemas", POLICIES)
+    done = opa.run("test", "--timeout", "100s", "--ignore", "schemas", POLICIES)
     assert done.returncode == 0, done.stdout
-    done = opa.run("test", "--coverage", "--ignore", "schemas", POLICIES)
+    done = opa.run(
+        "test", "--timeout", "100s", "--coverage", "--ignore", "schemas", POLICIES
+    )
     report = json.loads(done.stdout)
     missed = {path: file.get("not_covered") for path, file in report["files"].items()}
     assert report["coverage"] == 100, missed

@@ -80,7 +80,7 @@ class EmbeddedEngine(PolicyEngine):
     async def _ask(self, question: Mapping[str, Any]) -> object:
         if self._compiled is None:
             raise PolicyFault("policy.unavailable")
-        text = json.dumps(question)
+        text = json.dumps(question, separators=(",", ":"))  # blanks take time to read
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._compiled.ask, text)
 
