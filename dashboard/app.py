@@ -5,8 +5,9 @@ the node, the chain, the clock. Tests and the screenshot command put others in
 their place.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any, Final
 
 import httpx
 from starlette.applications import Starlette
@@ -16,6 +17,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ExceptionHandler
 
 from dashboard.access import AccessKey, Sessions, Throttle
 from dashboard.assets import Assets, built_assets
@@ -43,6 +45,40 @@ from ledger.ports import ChainReader
 from ledger.registry import Registry as KeyRegistry
 from ledger.rpc_reader import RpcChainReader
 from ledger.rpc_registry import RpcRegistry
+
+
+async def _live(_: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+_PAGES: Final = (
+    Route("/", signed_in(overview)),
+    Route("/calls", signed_in(calls)),
+    Route("/budget", signed_in(budget)),
+    Route("/jobs", signed_in(jobs)),
+    Route("/jobs/live", signed_in(live, used=False)),
+    Route("/jobs/{job_id}", signed_in(job)),
+    Route("/jobs/{job_id}/live", signed_in(live, used=False)),
+    Route("/jobs/{job_id}/result.csv", signed_in(result_file)),
+    Route("/plans/{plan_hash}", signed_in(plan)),
+    Route("/receipts/{receipt_id}", signed_in(receipt)),
+    Route("/receipts/{receipt_id}/check.json", signed_in(check_material)),
+    Route("/receipts/{receipt_id}/anchor.json", signed_in(chain_answer)),
+    Route("/receipts/{receipt_id}/evidence.json", signed_in(evidence_file)),
+    Route("/ledger", signed_in(ledger)),
+    Route("/faults/{fault_id}.json", signed_in(fault_file)),
+    Route("/sign-in", sign_in_form),
+    Route("/sign-in", sign_in, methods=["POST"]),
+    Route("/sign-out", sign_out, methods=["POST"]),
+    Route("/health/live", _live),
+)
+_PROBLEMS: Final[Mapping[Any, ExceptionHandler]] = {
+    NodeError: problems.node_failed,
+    NotFound: problems.not_found,
+    Gone: problems.gone,
+    HTTPException: problems.refused,
+    Exception: problems.broken,
+}
 
 
 def create_app(
@@ -92,35 +128,8 @@ def create_app(
             yield
 
     app = Starlette(
-        routes=[
-            Route("/", signed_in(overview)),
-            Route("/calls", signed_in(calls)),
-            Route("/budget", signed_in(budget)),
-            Route("/jobs", signed_in(jobs)),
-            Route("/jobs/live", signed_in(live, used=False)),
-            Route("/jobs/{job_id}", signed_in(job)),
-            Route("/jobs/{job_id}/live", signed_in(live, used=False)),
-            Route("/jobs/{job_id}/result.csv", signed_in(result_file)),
-            Route("/plans/{plan_hash}", signed_in(plan)),
-            Route("/receipts/{receipt_id}", signed_in(receipt)),
-            Route("/receipts/{receipt_id}/check.json", signed_in(check_material)),
-            Route("/receipts/{receipt_id}/anchor.json", signed_in(chain_answer)),
-            Route("/receipts/{receipt_id}/evidence.json", signed_in(evidence_file)),
-            Route("/ledger", signed_in(ledger)),
-            Route("/faults/{fault_id}.json", signed_in(fault_file)),
-            Route("/sign-in", sign_in_form),
-            Route("/sign-in", sign_in, methods=["POST"]),
-            Route("/sign-out", sign_out, methods=["POST"]),
-            Route("/static/{name}", desk.assets.serve),
-            Route("/health/live", _live),
-        ],
-        exception_handlers={
-            NodeError: problems.node_failed,
-            NotFound: problems.not_found,
-            Gone: problems.gone,
-            HTTPException: problems.refused,
-            Exception: problems.broken,
-        },
+        routes=[*_PAGES, Route("/static/{name}", desk.assets.serve)],
+        exception_handlers=_PROBLEMS,
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(GZipMiddleware, minimum_size=1024, compresslevel=6),
@@ -161,7 +170,3 @@ def _keys(settings: Settings) -> KeyRegistry | None:
         settings.chain.registry,
         timeout_s=settings.chain.timeout_s,
     )
-
-
-async def _live(_: Request) -> Response:
-    return PlainTextResponse("ok")
