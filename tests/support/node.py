@@ -771,6 +771,18 @@ class World:
     chain: MemoryChain
     agreement: str = ""
 
+    async def ask(self, customer: str = SHARED[0]) -> str:
+        """Ask once, as the supplier's own node asks; return the receipt's id."""
+        question = {
+            "agreement": self.agreement,
+            "purpose": PURPOSE,
+            "fields": ["units"],
+            "customers": [customer],
+        }
+        answer = await self.supplier.manage("/management/ask", question)
+        receipt: str = answer["receipt"]
+        return receipt
+
     async def agree(self, *, align: bool = True, **terms: Any) -> str:
         """Offer, accept and align; return the agreement's id."""
         pid = (await self.maker.manage("/management/offers", self.offer(**terms)))[

@@ -21,7 +21,7 @@ from node.domain.agreement import render_instant
 from node.domain.pinned import Read
 from node.ports import Reply
 from node.services import give_bundle
-from tests.support.node import PURPOSE, SHARED, START, Node, World, open_world
+from tests.support.node import START, Node, World, open_world
 
 
 @pytest.fixture
@@ -49,19 +49,6 @@ def weak(steps: Sequence[Step]) -> dict[str, str]:
     return {s.name: s.state.value for s in steps if s.state is not State.CHECKED}
 
 
-async def call(world: World, customer: str = SHARED[0]) -> str:
-    """Ask once, as the supplier's own node asks."""
-    question = {
-        "agreement": world.agreement,
-        "purpose": PURPOSE,
-        "fields": ["units"],
-        "customers": [customer],
-    }
-    answer = await world.supplier.manage("/management/ask", question)
-    receipt: str = answer["receipt"]
-    return receipt
-
-
 async def anchor(world: World) -> None:
     await world.maker.services.keep_log.integrate()
     await world.maker.services.anchoring()
@@ -71,7 +58,7 @@ async def anchor(world: World) -> None:
 async def stream(world: World) -> World:
     """A world in which seven calls were made, under two anchors and none."""
     for number in range(7):
-        await call(world)
+        await world.ask()
         world.maker.clock.advance(seconds=60)
         world.supplier.clock.at = world.maker.clock.at
         if number in (2, 4):
@@ -159,7 +146,7 @@ async def test_what_is_added_meanwhile_is_not_in_the_file(
     await anchor(stream)
     coming = await stream.maker.services.bundle(stream.agreement)
     file = [render_line(await anext(coming))]
-    await call(stream)
+    await stream.ask()
     file += [render_line(line) async for line in coming]
     steps = check(stream, file)
     assert weak(steps).keys().isdisjoint({"complete", "manifest"})
@@ -182,7 +169,7 @@ async def test_an_agreement_that_is_not_here_has_no_stream(world: World) -> None
 async def test_a_refusal_is_in_the_stream_with_the_request_that_was_refused(
     world: World,
 ) -> None:
-    await call(world)
+    await world.ask()
     refused = (await world.query(purpose="nothing")).receipt
     assert refused.denials
     await anchor(world)

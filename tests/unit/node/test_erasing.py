@@ -14,7 +14,7 @@ from node.config import load
 from node.errors import BadRequest
 from node.ports import Alarm
 from node.services.erase import EXPIRED
-from tests.support.node import PURPOSE, SHARED, Node, World, open_world
+from tests.support.node import Node, World, open_world
 from tests.unit.node.sealing import ON_BOTH
 
 _STAYS = {
@@ -34,18 +34,6 @@ async def world(tmp_path: Path, database: str | None) -> AsyncIterator[World]:
         yield world
 
 
-async def ask(world: World, customer: str = SHARED[0]) -> str:
-    question = {
-        "agreement": world.agreement,
-        "purpose": PURPOSE,
-        "fields": ["units"],
-        "customers": [customer],
-    }
-    answer = await world.supplier.manage("/management/ask", question)
-    receipt: str = answer["receipt"]
-    return receipt
-
-
 async def erase(
     node: Node, receipt: str, why: str = "asked to", expect: int = 0
 ) -> Any:
@@ -55,7 +43,7 @@ async def erase(
 
 async def old(world: World, calls: int = 1) -> list[str]:
     """Make some calls, have them logged and anchored, and let half a year pass."""
-    made = [await ask(world) for _ in range(calls)]
+    made = [await world.ask() for _ in range(calls)]
     await world.maker.services.keep_log.integrate()
     await world.maker.services.anchoring()
     world.clock.advance(days=184)
@@ -153,7 +141,7 @@ async def test_the_stream_and_the_log_go_on_over_an_erased_receipt(
 ) -> None:
     [receipt] = await old(world)
     await erase(world.maker, receipt)
-    following = await ask(world)
+    following = await world.ask()
     core = (await world.maker.manage(f"/audit/receipts/{following}"))["receipt"]
     assert (core["sequence"], core["previous"]) == (1, receipt)
     assert core["previous"] != FIRST
@@ -163,7 +151,7 @@ async def test_the_stream_and_the_log_go_on_over_an_erased_receipt(
 
 
 async def test_young_receipts_are_kept(world: World) -> None:
-    receipt = await ask(world)
+    receipt = await world.ask()
     await world.maker.services.keep_log.integrate()
     world.clock.advance(days=183)
     answer = await erase(world.maker, receipt, expect=409)
@@ -174,7 +162,7 @@ async def test_young_receipts_are_kept(world: World) -> None:
 
 
 async def test_what_waits_for_the_tree_is_kept(world: World) -> None:
-    receipt = await ask(world)
+    receipt = await world.ask()
     world.clock.advance(days=200)
     answer = await erase(world.maker, receipt, expect=409)
     assert answer["code"] == "receipt.waiting"
@@ -211,7 +199,7 @@ async def test_what_is_older_than_it_has_to_be_kept_expires_in_batches(
     world: World,
 ) -> None:
     await old(world, 5)
-    young = await ask(world)
+    young = await world.ask()
     await world.maker.services.keep_log.integrate()
     path = "/management/receipts/expire"
     told = [await world.maker.manage(path, {"most": 2}) for _ in range(3)]
@@ -255,7 +243,7 @@ async def test_a_consumer_goes_on_asking_after_it_has_erased(world: World) -> No
     await old(world)
     told = await world.supplier.manage("/management/receipts/expire", {})
     assert told == {"erased": 1, "more": False}
-    following = await ask(world)
+    following = await world.ask()
     assert row(world.supplier, t.received, following)["verified"]
 
 

@@ -14,7 +14,7 @@ from ledger.receipts import SignedReceipt, parse_receipt, stream_id
 from ledger.request import verify_request
 from ledger.standing import verify_place
 from node.ports import Received, Reply
-from tests.support.node import PURPOSE, SHARED, START, World, open_world
+from tests.support.node import SHARED, START, World, open_world
 
 PLACE = {"salt", "index", "inclusion", "checkpoint", "anchor"}
 
@@ -25,20 +25,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield world
 
 
-async def _ask(world: World, customer: str = SHARED[0]) -> str:
-    question = {
-        "agreement": world.agreement,
-        "purpose": PURPOSE,
-        "fields": ["units"],
-        "customers": [customer],
-    }
-    answer = await world.supplier.manage("/management/ask", question)
-    receipt: str = answer["receipt"]
-    return receipt
-
-
 async def test_a_provider_cannot_replace_what_its_consumer_holds(world: World) -> None:
-    mine, other = await _ask(world), await _ask(world, SHARED[1])
+    mine, other = await world.ask(), await world.ask(SHARED[1])
     before: dict[str, Any] = await world.supplier.manage(f"/audit/receipts/{mine}")
     swapped = await world.supplier.manage(f"/audit/receipts/{other}")
     lie = {**swapped, "countersignature": None, "participants": []}
@@ -54,7 +42,7 @@ async def test_a_provider_cannot_replace_what_its_consumer_holds(world: World) -
 async def test_a_provider_that_talks_nonsense_leaves_its_proofs_pending(
     world: World, body: Any
 ) -> None:
-    receipt = await _ask(world)
+    receipt = await world.ask()
     world.wire.forge["/log/proof/"] = Reply(status=200, body=body)
     evidence = await world.supplier.manage(f"/audit/receipts/{receipt}")
     assert evidence["inclusion"] is None
@@ -62,7 +50,7 @@ async def test_a_provider_that_talks_nonsense_leaves_its_proofs_pending(
 
 
 async def test_a_proof_is_given_of_the_nodes_own_log_only(world: World) -> None:
-    receipt = await _ask(world)
+    receipt = await world.ask()
     world.wire.exchanges.clear()
     reply = await world.supplier.client.get(f"/log/proof/{receipt}")
     assert reply.status_code == 404
@@ -133,7 +121,7 @@ async def test_a_node_does_not_ask_itself_for_a_receipt_it_never_wrote(
 
 
 async def test_a_token_is_opened_for_whoever_reads_the_file(world: World) -> None:
-    receipt = await _ask(world)
+    receipt = await world.ask()
     before = await world.supplier.manage(f"/audit/receipts/{receipt}")
     path = f"/management/receipts/{receipt}/evidence"
 
@@ -152,7 +140,7 @@ async def test_a_token_is_opened_for_whoever_reads_the_file(world: World) -> Non
 async def test_only_customers_that_the_answer_is_about_are_opened(
     world: World,
 ) -> None:
-    path = f"/management/receipts/{await _ask(world)}/evidence"
+    path = f"/management/receipts/{await world.ask()}/evidence"
     for customers, code in (
         ([SHARED[1]], "opening.not_asked"),
         ([SHARED[0], "nobody's"], "opening.not_asked"),
@@ -166,7 +154,7 @@ async def test_only_customers_that_the_answer_is_about_are_opened(
 
 
 async def test_a_provider_holds_no_answer_to_open(world: World) -> None:
-    path = f"/management/receipts/{await _ask(world)}/evidence"
+    path = f"/management/receipts/{await world.ask()}/evidence"
     body = {"customers": [SHARED[0]]}
     answer = await world.maker.manage(path, body, expect=400)
     assert answer["code"] == "opening.no_answer"
@@ -180,7 +168,7 @@ async def test_nothing_is_opened_of_a_receipt_that_is_not_here(world: World) -> 
 
 
 async def test_auditors_open_nothing(world: World) -> None:
-    receipt = await _ask(world)
+    receipt = await world.ask()
     reply = await world.supplier.client.post(
         f"/management/receipts/{receipt}/evidence",
         json={"customers": [SHARED[0]]},
@@ -190,7 +178,7 @@ async def test_auditors_open_nothing(world: World) -> None:
 
 
 async def test_evidence_holds_the_request_on_either_side(world: World) -> None:
-    receipt = await _ask(world)
+    receipt = await world.ask()
     for node in (world.maker, world.supplier):
         found = await node.manage(f"/audit/receipts/{receipt}")
         core = parse_receipt(found["receipt"])
