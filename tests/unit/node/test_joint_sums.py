@@ -451,6 +451,32 @@ async def test_only_the_step_that_tells_the_sum_is_charged() -> None:
     ]
 
 
+@pytest.mark.parametrize("step", ["commit", "exchange", "finish"])
+async def test_an_answer_that_was_lost_is_asked_for_again_with_the_same_octets(
+    step: str,
+) -> None:
+    companies = Companies(THEIRS, noise=Drawn())
+    companies.serve(PLAN)
+    round_id, mine = await companies.prepared(OURS)
+    signed = plan_of(PLAN, mine, round_id)
+    lost: list[Answer] = []
+
+    async def call(*arguments: Any) -> Answer:
+        answer = await companies.calls(*arguments)
+        if arguments[2] == step and not lost:
+            lost.append(answer)
+            raise Unavailable("peer.unreachable", "Away.")
+        return answer
+
+    asking = companies.asking(PLAN, call)
+    with pytest.raises(Unavailable):
+        await asking(signed, mine.inputs, companies.run)
+    told = await asking(signed, mine.inputs, companies.run)
+    assert told["sum"] == EXACT + 3000
+    first, again = (it for it in companies.calls.sent if it[0].step == step)
+    assert first == again
+
+
 @pytest.mark.parametrize("side", ["asker", "provider"])
 async def test_who_goes_on_after_a_kill_draws_no_noise_twice(side: str) -> None:
     killed, lives = 0, 1
