@@ -133,7 +133,7 @@ async def own_list(
 
 
 async def own_order(run: Run, secrets: Secrets, count: int) -> bytes:
-    """Return, for each place of our list, which customer stands there.
+    """Return, for each place of our list, which customer stands there; drawn once.
 
     Args:
         count: Customers; or places, which is the same here.
@@ -142,7 +142,11 @@ async def own_order(run: Run, secrets: Secrets, count: int) -> bytes:
         Numbers; those from `count` on are dummies.
     """
     size = numbers([bucket(count)])
-    return await run.compute(kernels.order, size, secrets.order)
+
+    async def _draw() -> bytes:
+        return await run.compute(kernels.order, size, secrets.order)
+
+    return await run.once("own-order", _draw, secret=True)
 
 
 async def multiplied(
