@@ -49,6 +49,27 @@ def test_rows_longer_than_one_part_have_points_of_their_own() -> None:
     assert len(found) == len(places)
 
 
+@pytest.mark.parametrize(
+    ("row", "wanted"),
+    [
+        (
+            [1, 2, 3],
+            "870b7f38d79fddcc03f74e3204692b20c25d93bd12f9a620"
+            "dc9f186f78f7685cd06eb2af374e2922745aba9980c00530",
+        ),
+        (
+            [0] * 512 + [7],
+            "a11773b1c163a20b95982f50ff82abf636d31b8567209da3"
+            "36c444310abc9980b13c5daa8f8ddda6ddf777839fba4315",
+        ),
+    ],
+    ids=["one part", "a second part"],
+)
+def test_a_commitment_is_what_it_was(row: list[int], wanted: str) -> None:
+    """Made here, by both curve libraries: partners commit to the same points."""
+    assert vectors.commit(row, 5).hex() == wanted
+
+
 def test_the_blinding_hides() -> None:
     assert vectors.commit([1, 2], blinding()) != vectors.commit([1, 2], blinding())
 
