@@ -54,13 +54,17 @@ def test_rows_longer_than_one_part_have_points_of_their_own() -> None:
     [
         (
             [1, 2, 3],
-            "870b7f38d79fddcc03f74e3204692b20c25d93bd12f9a620"
-            "dc9f186f78f7685cd06eb2af374e2922745aba9980c00530",
+            (
+                "870b7f38d79fddcc03f74e3204692b20c25d93bd12f9a620"
+                "dc9f186f78f7685cd06eb2af374e2922745aba9980c00530"
+            ),
         ),
         (
             [0] * 512 + [7],
-            "a11773b1c163a20b95982f50ff82abf636d31b8567209da3"
-            "36c444310abc9980b13c5daa8f8ddda6ddf777839fba4315",
+            (
+                "a11773b1c163a20b95982f50ff82abf636d31b8567209da3"
+                "36c444310abc9980b13c5daa8f8ddda6ddf777839fba4315"
+            ),
         ),
     ],
     ids=["one part", "a second part"],
