@@ -89,6 +89,7 @@ from node.migrations import upgrade
 from node.ports import BytesReply, Reply, TextReply
 from node.ports.aggregates import Kernel, Shared
 from node.services import Services
+from tests.support.searching import occurring
 
 T = TypeVar("T")
 _END: Final = 16
@@ -407,7 +408,7 @@ class Node:
             path,
             json=body,
             headers=self.operator(),
-            timeout=60,
+            timeout=120,
         )
         wanted = {expect} if expect else {200, 201}
         assert response.status_code in wanted, response.text
@@ -854,7 +855,7 @@ class World:
             )
         headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
         response = await self.maker.client.post(
-            f"/views/{dataset}/query", json=body, headers=headers, timeout=60
+            f"/views/{dataset}/query", json=body, headers=headers, timeout=120
         )
         return Answer(
             status=response.status_code,
@@ -981,9 +982,8 @@ class World:
 
 
 def spilled_in(canaries: Iterable[str], octets: bytes) -> list[str]:
-    return [
-        value for value in canaries if any(form in octets for form in _forms(value))
-    ]
+    forms = {form: value for value in canaries for form in _forms(value)}
+    return sorted({forms[form] for form in occurring(forms, octets)})
 
 
 def secrets_of(engine: sa.Engine) -> dict[str, bytes]:
@@ -1014,13 +1014,9 @@ def secrets_of(engine: sa.Engine) -> dict[str, bytes]:
 
 def uncovered(kept: Mapping[str, bytes], octets: bytes) -> set[str]:
     """Return the names of secrets that occur: as octets, in hex or in base64url."""
-    ends = {value[-_END:]: name for name, value in kept.items()}
-    return {
-        ends[part[at : at + _END]]
-        for part in (octets, *_decoded(octets))
-        for at in range(len(part) - _END + 1)
-        if part[at : at + _END] in ends
-    }
+    ends = {value[-_END:]: name for name, value in kept.items() if len(value) >= _END}
+    told = b"\n".join((octets, *_decoded(octets)))
+    return {ends[end] for end in occurring(ends, told)}
 
 
 def _decoded(octets: bytes) -> Iterator[bytes]:
