@@ -57,7 +57,6 @@ def disclose(own: Adapters, situate: Situate, snapshots: KeepSnapshots) -> Discl
         clock=own.clock,
         randomness=own.randomness,
         signer=own.signer,
-        key_id=own.signer.key_id(own.settings.did),
         company=own.company,
     )
 

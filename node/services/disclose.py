@@ -21,9 +21,7 @@ from typing import Any
 
 from crypto.encoding import canonical
 from crypto.signing import Signer
-from ledger.receipts import PolicyReference, Receipt, SignedReceipt, sign_receipt
-from node.domain.agreement import render_instant
-from node.domain.decision import Decision
+from ledger.receipts import SignedReceipt
 from node.domain.disclosure import Caller, Company, Request
 from node.domain.question import question
 from node.errors import Unavailable
@@ -37,21 +35,17 @@ from node.ports import (
 )
 from node.services.prove import Prove
 from node.services.read import Draft, NotReadable, Read
-from node.services.situate import Outdated, Situate, Situated, refusal
+from node.services.situate import Outdated, Situate, refusal
+from node.services.write_receipt import Decided, write_receipt
 
 _ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Case:
+class _Case(Decided):
     """A query, what was decided about it, and what will be shown if it may."""
 
     request: Request
-    found: Situated
-    token: str | None
-    started_ms: float
-    question: str
-    decision: Decision
     draft: Draft | None
 
 
@@ -68,7 +62,6 @@ class Disclose:
     clock: Clock
     randomness: Randomness
     signer: Signer
-    key_id: str
     company: Company
 
     async def __call__(self, request: Request, token: str | None) -> Mapping[str, Any]:
@@ -154,48 +147,28 @@ class Disclose:
                 raise Outdated
         allowed = case.draft is not None
         self.situate.keep_signatures(work, case.found, allowed=allowed)
-        sequence, previous = work.receipts.head(case.found.stream)
-        receipt = self._receipt(case, sequence, previous)
-        signed = sign_receipt(receipt, self.signer)
-        work.receipts.append(
-            signed,
-            salt=self.randomness(32),
-            token=case.token if case.found.caller.did else None,
-            question=case.question,
-            took_ms=round(self.clock.elapsed_ms() - case.started_ms),
-        )
-        return signed
-
-    def _receipt(self, case: _Case, sequence: int, previous: str) -> Receipt:
-        request, found = case.request, case.found
-        shown = case.draft.disclosure if case.draft else None
-        return Receipt(
+        return write_receipt(
+            work,
+            case,
+            _members(case),
             provider=self.identity.me.did,
-            consumer=found.caller.did,
-            agreement=request.agreement,
-            agreement_hash=found.agreement_hash,
-            stream=found.stream,
-            sequence=sequence,
-            previous=previous,
-            at=render_instant(found.at),
-            request_hash=request.hash,
-            nonce=found.caller.nonce,
-            dataset=request.dataset,
-            purpose=request.purpose,
-            fields=request.fields,
-            where=request.where,
-            statement=case.draft.statement.digest.hex() if case.draft else None,
-            snapshot=shown.snapshot.snapshot.snapshot_id if shown else None,
-            decision="allow" if shown else "deny",
-            denials=case.decision.denials,
-            customers=len(request.customers),
-            records=shown.records if shown else 0,
-            withheld=shown.withheld if shown else 0,
-            response_hash=case.draft.response_hash if case.draft else None,
-            policy=PolicyReference(
-                revision=case.decision.revision,
-                input_hash=case.decision.input_hash,
-                engine=case.decision.engine,
-            ),
-            key_id=self.key_id,
+            signer=self.signer,
+            salt=self.randomness(32),
+            now_ms=self.clock.elapsed_ms(),
         )
+
+
+def _members(case: _Case) -> dict[str, Any]:
+    """Return what a query led to, as its receipt says it."""
+    draft, request = case.draft, case.request
+    shown = draft.disclosure if draft else None
+    return {
+        "where": request.where,
+        "statement": draft.statement.digest.hex() if draft else None,
+        "snapshot": shown.snapshot.snapshot.snapshot_id if shown else None,
+        "decision": "allow" if shown else "deny",
+        "customers": len(request.customers),
+        "records": shown.records if shown else 0,
+        "withheld": shown.withheld if shown else 0,
+        "response_hash": draft.response_hash if draft else None,
+    }

@@ -26,10 +26,10 @@ from crypto.errors import CryptoError
 from crypto.signing import Signer
 from ledger.errors import LedgerError
 from ledger.plans import Kind, Plan, SignedPlan, verify_plan
-from ledger.receipts import PolicyReference, Receipt, SignedReceipt, sign_receipt
+from ledger.receipts import SignedReceipt
 from ledger.step_answer import StepAnswer
-from node.domain.agreement import instant, render_instant
-from node.domain.decision import DENIALS, Decision
+from node.domain.agreement import instant
+from node.domain.decision import DENIALS
 from node.domain.disclosure import Company
 from node.domain.granted import matching_of, names_agreement
 from node.domain.question import StepFacts, question
@@ -41,13 +41,14 @@ from node.services.aggregates.jobs import Jobs
 from node.services.aggregates.readied import Readied
 from node.services.aggregates.steps import Answer, Handler, Refusal, StepCall
 from node.services.situate import Outdated, Situate, Situated, refusal
+from node.services.write_receipt import Decided, write_receipt
 
 _log = logging.getLogger("fieldpact")
 _ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Case:
+class _Case(Decided):
     """A step, what was decided about it, and what it will be answered.
 
     Attributes:
@@ -57,11 +58,6 @@ class _Case:
     """
 
     request: StepRequest
-    found: Situated
-    token: str | None
-    started_ms: float
-    question: str
-    decision: Decision
     answer: Answer | None = None
     response_hash: str | None = None
     charges: bool = False
@@ -244,18 +240,15 @@ class AnswerStep:
         if allowed:
             self.situate.hold(work, case.found)
         self.situate.keep_signatures(work, case.found, allowed=allowed)
-        spent = self._spend(case, work)
-        sequence, previous = work.receipts.head(case.found.stream)
-        receipt = self._receipt(case, spent, sequence, previous)
-        signed = sign_receipt(receipt, self.signer)
-        work.receipts.append(
-            signed,
+        return write_receipt(
+            work,
+            case,
+            _members(case, spent=self._spend(case, work)),
+            provider=self.did,
+            signer=self.signer,
             salt=self.randomness(32),
-            token=case.token if case.found.caller.did else None,
-            question=case.question,
-            took_ms=round(self.clock.elapsed_ms() - case.started_ms),
+            now_ms=self.clock.elapsed_ms(),
         )
-        return signed
 
     def _spend(self, case: _Case, work: UnitOfWork) -> int:
         """Make a charge final, or give it back where nothing was computed.
@@ -295,43 +288,19 @@ class AnswerStep:
         elif step == self.handlers[plan.kind].steps[-1] or plan.mode == "flip":
             await self.jobs.finished(plan.plan_hash)
 
-    def _receipt(
-        self, case: _Case, spent: int, sequence: int, previous: str
-    ) -> Receipt:
-        request, found = case.request, case.found
-        return Receipt(
-            provider=self.did,
-            consumer=found.caller.did,
-            agreement=request.agreement,
-            agreement_hash=found.agreement_hash,
-            stream=found.stream,
-            sequence=sequence,
-            previous=previous,
-            at=render_instant(found.at),
-            request_hash=request.hash,
-            nonce=found.caller.nonce,
-            dataset=request.dataset,
-            purpose=request.purpose,
-            fields=request.fields,
-            where=(),
-            statement=None,
-            snapshot=None,
-            decision="allow" if case.answer else "deny",
-            denials=case.decision.denials,
-            customers=0,
-            records=0,
-            withheld=0,
-            response_hash=case.response_hash,
-            policy=PolicyReference(
-                revision=case.decision.revision,
-                input_hash=case.decision.input_hash,
-                engine=case.decision.engine,
-            ),
-            key_id=self.signer.key_id(self.did),
-            plan=request.plan.plan.plan_hash,
-            step=request.step,
-            spent=spent,
-        )
+
+def _members(case: _Case, *, spent: int) -> dict[str, Any]:
+    """Return what a step led to, as its receipt says it."""
+    return {
+        **dict.fromkeys(("customers", "records", "withheld"), 0),
+        **dict.fromkeys(("statement", "snapshot")),
+        "where": (),
+        "decision": "allow" if case.answer else "deny",
+        "response_hash": case.response_hash,
+        "plan": case.request.plan.plan.plan_hash,
+        "step": case.request.step,
+        "spent": spent,
+    }
 
 
 def _refused(case: _Case, code: str, *, spent: int = 0) -> _Case:
