@@ -2,9 +2,12 @@
 
 import gc
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from node.adapters.policy.embedded import EmbeddedEngine
 
 # Time limits per example mean nothing there. Whatever else holds (on CI examples are
 # the same in each run) goes on holding.
@@ -15,6 +18,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")
+
+# A decision takes some milliseconds of the two seconds that a node gives it, but all of
+# them where one process waits for others, or for three nodes in it that compute.
+_defaults: Any = EmbeddedEngine.__init__.__kwdefaults__
+_defaults["timeout_s"] = 120.0
 
 
 @pytest.fixture
