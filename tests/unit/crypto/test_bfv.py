@@ -284,6 +284,14 @@ def test_what_was_computed_elsewhere_is_no_ciphertext_of_the_set(
             parse_ciphertext(MASKING.name, octets, bound=3)
 
 
+def test_a_ciphertext_of_a_lower_level_is_refused(masking: DecryptionKey) -> None:
+    lower = seal.Ciphertext()
+    inner = masking.public.encrypt([1], bound=1).inner
+    bfv._evaluator(MASKING).mod_switch_to_next(inner, lower)
+    with pytest.raises(Malformed):
+        parse_ciphertext(MASKING.name, bfv._saved(lower), bound=1)
+
+
 def test_the_secret_key_does_not_come_out(key: DecryptionKey) -> None:
     assert key.public.digest[:16] in repr(key)
     for escape in (pickle.dumps, copy.copy, copy.deepcopy):
