@@ -126,7 +126,9 @@ class _NoStore:
     """A store in which no plan was asked before."""
 
     async def read(self, _: Any) -> Known:
-        return Known(others=(), positions={}, size=0, declaration=None)
+        return Known(
+            others=(), positions={}, size=0, declaration=None, reservation=None
+        )
 
 
 class _Clock:

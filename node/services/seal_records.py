@@ -189,7 +189,7 @@ class SealRecords:
         dataset = publication.dataset.id
         keys = [row.record.key for row in rows]
 
-        def change(work: UnitOfWork) -> None:
+        def _change(work: UnitOfWork) -> None:
             held = work.datasets.hold(dataset)
             if held is None or held.schema != publication.schema:
                 raise Overtaken
@@ -207,7 +207,7 @@ class SealRecords:
             if changed or gone:
                 work.datasets.change(dataset, version, changed, gone)
 
-        await self.store.write(change)
+        await self.store.write(_change)
 
 
 def _check_steady(dataset: str, seen: Mapping[str, int]) -> None:

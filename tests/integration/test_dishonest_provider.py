@@ -35,9 +35,8 @@ from node.adapters.sql import tables as t
 from node.domain.decision import Decision
 from node.domain.disclosure import Request
 from node.ports import Publication, Record, Seal, UnitOfWork
-from node.services import read
+from node.services import disclose, read
 from node.services.commit import Commit
-from node.services.disclose import Disclose
 from node.services.draft_snapshot import DraftSnapshot
 from node.services.read import Draft
 from node.services.rows import Row
@@ -262,7 +261,7 @@ def watching(into: list[Draft]) -> Lie:
 async def test_an_answer_from_a_record_that_was_not_committed_to(
     world: World, commitment: str
 ) -> None:
-    commit = world.maker.services.snapshots.commit
+    commit = world.maker.services.snapshots.draft.commit
 
     def shown(
         request: Request,
@@ -358,7 +357,7 @@ async def test_a_second_leaf_of_one_customer(world: World) -> None:
     with answering(world, watching(drafts)):
         believed(world, await ask(world, ONE))
     (answer,), (sealed,) = drafts[0].disclosure.answers, drafts[0].records
-    commit = world.maker.services.snapshots.commit
+    commit = world.maker.services.snapshots.draft.commit
     publication = await world.maker.services.store.read(
         lambda view: view.datasets.get("projects")
     )
@@ -530,19 +529,17 @@ async def test_a_weaker_bound_under_the_name_of_the_one_asked_about(
 
 
 async def test_a_receipt_that_tells_another_condition(world: World) -> None:
-    honest = Disclose._receipt
+    honest = disclose._members
 
-    def receipt(self: Disclose, case: Any, *args: Any) -> Any:
-        lie = replace(case, request=replace(case.request, where=(LOW,)))
-        made = honest(self, lie, *args)
-        return replace(made, request_hash=case.request.hash)
+    def members(case: Any) -> dict[str, Any]:
+        return honest(case) | {"where": (LOW,)}
 
     def weaker(schema: Any, fields: Any, _: Any) -> Statement:
         return statement_of(schema, fields, [LOW])
 
     with (
         mock.patch.object(read, "statement_of", weaker),
-        mock.patch.object(Disclose, "_receipt", receipt),
+        mock.patch.object(disclose, "_members", members),
     ):
         answer = await ask(world, ONE, where=[HIGH])
     caught(world, answer, "another where", "request")

@@ -106,10 +106,10 @@ class PrepareList:
 async def keep_named(run: Run, customers: Sequence[str]) -> None:
     """Keep customers that a person has named with the run that compares them."""
 
-    async def read() -> Sequence[str]:
+    async def _read() -> Sequence[str]:
         return customers
 
-    await Customers.kept(run, read)
+    await Customers.kept(run, _read)
 
 
 async def prepare(
@@ -130,10 +130,10 @@ async def prepare(
         raise BadRequest("customers.malformed", "Name at least one customer.")
     secrets, session = await Secrets.drawn(run, randomness), bytes.fromhex(round_id)
 
-    async def make() -> bytes:
+    async def _make() -> bytes:
         return await own_list(run, secrets, session, wanted)
 
-    points = await run.once("own-list", make)
+    points = await run.once("own-list", _make)
     return Prepared(
         secrets=secrets,
         points=points,

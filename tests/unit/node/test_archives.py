@@ -16,7 +16,6 @@ from node.adapters.sql import tables as t
 from node.config import Settings, load
 from node.errors import BadRequest, Conflict
 from tests.support.node import World, open_world
-from tests.unit.node.test_erasing import ask
 
 
 @pytest.fixture
@@ -28,11 +27,11 @@ async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
         valid_to="2100-01-01T00:00:00Z",
     ) as world:
         for _ in range(3):
-            await ask(world)
+            await world.ask()
         await world.query(fields=["contact_phone"])
         await world.maker.services.keep_log.integrate()
         world.clock.advance(days=184)
-        await ask(world)
+        await world.ask()
         await world.maker.services.keep_log.integrate()
         yield world
 
