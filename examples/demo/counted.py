@@ -15,6 +15,7 @@ from examples.demo.calls import Call, Calls, Unexpected
 from examples.demo.consortium import Consortium
 from examples.demo.narration import Teller
 from examples.desk import Terms
+from ledger.plans import parse_signed_plan
 from node.cli.figures import amount, legend, tables
 
 WEIGHTS: Final = {
@@ -184,7 +185,8 @@ class Counted:
         begun = self.supplier.desk.post("/management/aggregates", draft)
         with self.tell.waiting("the two nodes compute"):
             job = self._ended(begun["job"])
-        steps = self._receipts(begun["plan"])
+        plan = parse_signed_plan(job["plan"]).plan.plan_hash
+        steps = self._receipts(plan)
         aside = (
             f"{_receipts(len(steps))} · {(time.perf_counter() - began) * 1000:.0f} ms"
         )
@@ -196,7 +198,7 @@ class Counted:
             self.tell.more(error["detail"].partition(": ")[2])
             return {}
         self.tell.good(f"answered in steps: {' '.join(steps)}", aside)
-        self.calls.plans.append(begun["plan"])
+        self.calls.plans.append(plan)
         result: dict[str, Any] = job["result"]
         return result
 
@@ -211,8 +213,8 @@ class Counted:
 
     def _receipts(self, plan: str) -> list[str]:
         """Keep the receipts of a plan's steps for the end; return their names."""
-        items = self.supplier.desk.get("/audit/received")["items"]
-        found = [each for each in reversed(items) if each["plan"] == plan]
+        items = self.supplier.desk.get(f"/audit/received?plan={plan}")["items"]
+        found = items[::-1]
         if not found or not all(each["verified"] for each in found):
             raise Unexpected(f"not all steps have receipts: {found}")
         for each in found:
