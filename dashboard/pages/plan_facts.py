@@ -62,8 +62,10 @@ def _measure(plan: Plan, speech: Speech, field: Name) -> Markup:
 
 
 def _cohort(plan: Plan, speech: Speech) -> Markup:
-    federated = plan.kind is Kind.FEDERATED_SUM
-    over = "federated" if federated else plan.cohort
+    if plan.kind is Kind.FEDERATED_SUM:
+        over = "federated"
+    else:
+        over = plan.cohort if plan.kind is Kind.HEAT_MAP else "shared"
     return speech.say(f"plan.cohort.{over}", k=plan.k_min)
 
 

@@ -128,6 +128,15 @@ def test_exact_counts_claim_no_noise_and_nothing_cut_off(world: World) -> None:
         assert found["decrypted"].startswith("Nobody")
 
 
+@pytest.mark.parametrize("kind", [Kind.INTERSECTION, Kind.JOINT_SUM, Kind.RING_COUNT])
+def test_a_figure_over_two_lists_is_over_those_on_both(
+    world: World, kind: Kind
+) -> None:
+    parties = (1, 2) if kind is Kind.RING_COUNT else (1,)
+    found = said(plan(world, kind, 0, parties, cohort="all"))
+    assert found["cohort"].startswith("Customers that all sides have")
+
+
 @pytest.mark.parametrize("speech", [ENGLISH, CHINESE], ids=["en", "zh"])
 @pytest.mark.parametrize("kind", Kind)
 def test_of_every_kind_and_mode_it_is_said_who_decrypted(
