@@ -110,7 +110,7 @@ async def test_without_budgets_the_page_says_so_and_the_overview_nothing(
     site.audit.aggregates.empty = True
     page = (await site.get("/budget")).text
     assert "No agreement has a privacy budget" in page
-    assert "No budget is near its end." in page
+    assert "Every budget has a tenth left or more." in page
     assert "All budgets" not in (await site.get("/")).text
 
 
