@@ -386,7 +386,7 @@ async def test_settings_choose_where_to_compute() -> None:
 
     async with compute_of(Chosen()) as compute:  # type: ignore[arg-type]
         assert isinstance(compute, Processes)
-        assert compute.width == 4
+        assert compute.width == 6
     Chosen.compute, Chosen.compute_workers = "tls://compute.example:8786", None
     async with compute_of(Chosen()) as compute:  # type: ignore[arg-type]
         assert type(compute).__name__ == "Cluster"

@@ -22,7 +22,7 @@ from node.adapters.compute.child import begin
 from node.errors import Unavailable
 
 _AHEAD: Final = 1
-"""Calls that wait beside those that run, so that no worker waits for its next."""
+"""Calls that wait for each worker beside its present one: it has its next at hand."""
 
 
 class Processes(Calls):
@@ -45,7 +45,7 @@ class Processes(Calls):
     @property
     def width(self) -> int:
         """How many calls are worth having under way at once."""
-        return self._workers + _AHEAD
+        return self._workers * (1 + _AHEAD)
 
     async def close(self) -> None:
         """End the workers, each after the call it is doing."""

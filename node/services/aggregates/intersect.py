@@ -105,17 +105,25 @@ class Intersect:
 
     async def exchange(self, call: StepCall, run: Run) -> tuple[OwnList, bytes]:
         """Multiply the asker's list; return ours, and what became of it."""
-        plan, points = call.plan, call.payload
+        own = await self.begin_exchange(call, run)
+        return own, await self.multiply(call, run, own)
+
+    async def begin_exchange(self, call: StepCall, run: Run) -> OwnList:
+        """Check that the lists may be exchanged now; return ours."""
         check_bare(call, payload=True)
-        await check_committed(plan, points)
-        await in_order(run, EXCHANGE, bytes.fromhex(plan.plan_hash), after=COMMIT)
-        own = await self.own(call, run)
-        seed = None if plan.mode == "list" else own.secrets.shuffle_of(plan.asker)
+        await check_committed(call.plan, call.payload)
+        digest = bytes.fromhex(call.plan.plan_hash)
+        await in_order(run, EXCHANGE, digest, after=COMMIT)
+        return await self.own(call, run)
+
+    async def multiply(self, call: StepCall, run: Run, own: OwnList) -> bytes:
+        """Multiply the asker's list, and shuffle it unless the plan is for a list."""
+        plan, secrets = call.plan, own.secrets
+        seed = None if plan.mode == "list" else secrets.shuffle_of(plan.asker)
         try:
-            theirs = await multiplied(run, "multiply", own.secrets, points, seed)
+            return await multiplied(run, "multiply", secrets, call.payload, seed)
         except CryptoError as error:
             raise refusal(error) from error
-        return own, theirs
 
     async def own(self, call: StepCall, run: Run) -> OwnList:
         """Return our list: made at the first step, and the same after."""

@@ -122,7 +122,7 @@ async def compare(
     if await committed(session(plan), theirs) != commitment:
         raise wrong("holds another list than it had committed to")
     try:
-        both = await multiplied(run, "multiply", mine.secrets, theirs)
+        both = await multiplied(run, "multiply", mine.secrets, theirs, matched=True)
     except CryptoError as error:
         raise wrong("holds what is no list of points") from error
     return Compared(ours=ours, theirs=both, rest=rest, fixed=fixed)

@@ -150,17 +150,26 @@ async def own_order(run: Run, secrets: Secrets, count: int) -> bytes:
 
 
 async def multiplied(
-    run: Run, stage: str, secrets: Secrets, points: bytes, shuffle: bytes | None = None
+    run: Run,
+    stage: str,
+    secrets: Secrets,
+    points: bytes,
+    shuffle: bytes | None = None,
+    *,
+    matched: bool = False,
 ) -> bytes:
     """Multiply another side's points with our scalar.
 
     Args:
         shuffle: Seed of the order in which they come back; None leaves theirs.
+        matched: Whether `places` is given them next, which finds those that come
+            twice.
 
     Raises:
         Malformed: Not a list of points, or one of them twice.
     """
-    await run.compute(kernels.check_distinct, points)
+    if not matched:
+        await run.compute(kernels.check_distinct, points)
     multiplying = run.map(
         stage, kernels.multiply, cut(points), secrets.scalar, size=PART
     )

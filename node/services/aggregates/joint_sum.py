@@ -97,17 +97,23 @@ class JointSum:
             _, public = await self._keys(call.plan, run)
             return replace(answer, payload=public)
         if call.step == EXCHANGE:
-            own, theirs = await self.lists.exchange(call, run)
-            blocks = await self._blocks(call, run, own)
+            own = await self.lists.begin_exchange(call, run)
+            # Values are read while points are multiplied.
+            theirs, rows = await asyncio.gather(
+                self.lists.multiply(call, run, own), self._rows(call, run, own)
+            )
+            blocks = await self._blocks(call.plan, rows, own.size, run)
             payload = await asyncio.to_thread(pack, theirs, own.points, *blocks)
             return Answer(members={}, payload=payload)
         if call.step == FINISH:
             return await self._finish(call, run)
         raise Refusal("round.order")
 
-    async def _blocks(self, call: StepCall, run: Run, own: OwnList) -> list[bytes]:
-        """Encrypt our values: block after block, of each block limb after limb."""
-        plan, cut_into = call.plan, self._cut(call.plan, own.size)
+    async def _rows(
+        self, call: StepCall, run: Run, own: OwnList
+    ) -> Sequence[Sequence[bytes]]:
+        """Return our values, as our list is ordered: of each limb rows of slots."""
+        plan = call.plan
 
         async def read() -> bytes:
             found, bound = await self.values(call, run), plan.measure.bound
@@ -118,8 +124,14 @@ class JointSum:
             run.once("listed-values", read, secret=True),
             own_order(run, own.secrets, own.size),
         )
-        slots = parameters(plan).slots
-        rows = await asyncio.to_thread(_rows, kept, order, cut_into, slots)
+        cut_into, slots = self._cut(plan, own.size), parameters(plan).slots
+        return await asyncio.to_thread(_rows, kept, order, cut_into, slots)
+
+    async def _blocks(
+        self, plan: Plan, rows: Sequence[Sequence[bytes]], size: int, run: Run
+    ) -> list[bytes]:
+        """Encrypt our values: block after block, of each block limb after limb."""
+        cut_into, slots = self._cut(plan, size), parameters(plan).slots
         _, public = await self._keys(plan, run)
         key = Shared(digest=sha256(public), octets=public)
         name, made = plan.parameters.encode(), []
