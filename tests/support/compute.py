@@ -30,7 +30,7 @@ async def local_cluster(workers: int = 2, **given: Any) -> AsyncIterator[Any]:
         n_workers=workers,
         threads_per_worker=1,
         processes=True,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # it is opened whatever is said here
         asynchronous=True,
         host="127.0.0.1",
         **given,
