@@ -22,6 +22,7 @@ from typing import Any
 from unittest import mock
 
 from node.adapters.compute.processes import Processes
+from node.background import SWITCH_S
 from tests.support import companies, node
 from tests.support.companies import REGIONS, Companies, Fault
 from tests.support.compute import Ticking
@@ -63,7 +64,8 @@ async def measured(customers: int) -> AsyncIterator[str]:
             companies.write_crm(file, ours)
             declared = companies.declaration(file)
             await world.asker.manage("/management/datasets", declared)
-            gc.freeze()  # as a node does when it has started
+            gc.freeze()  # as a node does when it has started, and the next
+            sys.setswitchinterval(SWITCH_S)
             for numbers, draft in _drafts():
                 yield await _asked(world, numbers, draft)
             gc.unfreeze()

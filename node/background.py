@@ -8,10 +8,11 @@ all of it, and the store lets one at a time do what must be done once.
 import asyncio
 import gc
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from crypto.errors import CryptoError
 from ledger.errors import LedgerError
@@ -25,6 +26,10 @@ _log = logging.getLogger("fieldpact")
 _POLICY_CHECK_S, _FORGET_S, _PUBLISH_S, _SNAPSHOTS_S = 10.0, 60.0, 10.0, 5.0
 _ANCHORING_S, _COMPARE_S, _DELIVER_S, _AGAIN_S = 2.0, 60.0, 3.0, 5.0
 _JOBS_S, _READIED_S, _OLD_JOBS_S = 10.0, 30.0, 3600.0
+SWITCH_S: Final = 0.001
+"""After what time a thread that computes lets others have Python's lock. The event loop
+waits for it as long, once for each such thread, where Python's own time is five times
+this."""
 Action: TypeAlias = Callable[[], Awaitable[object]]
 
 
@@ -42,9 +47,12 @@ async def background(
     # What was loaded by now stays as long as the process. Whoever collects garbage
     # need not look at it again, which would hold up all calls for a sixth of a second.
     gc.freeze()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
     try:
         await _all(services, settings, policy, load)
     finally:
+        sys.setswitchinterval(before)
         gc.unfreeze()
 
 
