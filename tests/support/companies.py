@@ -38,6 +38,18 @@ ALLOWANCE = {
     "matching": "list",
     "match_size": 1000,
 }
+HEAT_MAP: dict[str, Any] = {
+    "kind": "heat-map",
+    "mode": "C",
+    "groups": [
+        {"field": "region", "values": list(REGIONS)},
+        {"field": "code", "values": list(CODES)},
+    ],
+    "measure": {"what": "count"},
+    "contribution": 2,
+    "epsilon_micro": 4_000_000,
+}
+"""A draft: whose agreements and purpose it is under is still to be said."""
 _COLUMNS: dict[str, dict[str, Any]] = {
     "code": {"type": "text"},
     "cost": {"type": "money", "unit": "CNY", "scale": 2},

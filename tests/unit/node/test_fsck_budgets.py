@@ -23,22 +23,11 @@ from node.adapters.sql.erasure import SqlErasure
 from node.adapters.sql.fsck import Basis, Finding, check
 from node.domain.disclosure import Company
 from node.services.aggregates import budget
-from tests.support.companies import CODES, COMMON, REGIONS, Companies, open_companies
+from tests.support.companies import COMMON, HEAT_MAP, Companies, open_companies
 from tests.support.node import START
 from tests.unit.node.test_fsck import other
 
 _S, _B, _R = t.spendings.c, t.budgets.c, t.receipts.c
-HEAT = {
-    "kind": "heat-map",
-    "mode": "C",
-    "groups": [
-        {"field": "region", "values": list(REGIONS)},
-        {"field": "code", "values": list(CODES)},
-    ],
-    "measure": {"what": "count"},
-    "contribution": 2,
-    "epsilon_micro": 4_000_000,
-}
 FEW: dict[str, Any] = {
     # Noise of this epsilon makes twenty of none once in 10^17.
     "epsilon_micro": 20_000_000,
@@ -78,7 +67,7 @@ async def fill(world: Companies) -> dict[str, str]:
         "mode": "count",
         "customers": LISTED["customers"],
     }
-    asked = {"heat-map": HEAT, "refused": HEAT | FEW, "joint-sum": listed}
+    asked = {"heat-map": HEAT_MAP, "refused": HEAT_MAP | FEW, "joint-sum": listed}
     for name, draft in (asked | {"intersection": counted}).items():
         job = await world.ask(**draft)
         assert (job["state"] == "failed") is (name == "refused"), job["error"]

@@ -17,20 +17,8 @@ from node.adapters.sql import tables as t
 from node.adapters.sql.fsck import Basis, check
 from node.config import load
 from node.keeping import pinned
-from tests.support.companies import CODES, REGIONS, Companies, open_companies
+from tests.support.companies import HEAT_MAP, Companies, open_companies
 from tests.support.node import Node
-
-HEAT_MAP: dict[str, Any] = {
-    "kind": "heat-map",
-    "mode": "C",
-    "groups": [
-        {"field": "region", "values": list(REGIONS)},
-        {"field": "code", "values": list(CODES)},
-    ],
-    "measure": {"what": "count"},
-    "contribution": 2,
-    "epsilon_micro": 4_000_000,
-}
 
 
 @pytest.fixture
