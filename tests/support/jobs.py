@@ -56,15 +56,16 @@ class Counting:
 
 
 class Halting:
-    """Implements `Compute`: lets another one compute so often, and then never again."""
+    """Implements `Compute`: lets another one blind so often, and then never again."""
 
     def __init__(self, inner: Compute, calls: int) -> None:
         self._inner, self._left, self.width = inner, calls, inner.width
 
     async def __call__(self, kernel: Kernel, *arguments: bytes | Shared) -> bytes:
-        if not self._left:
-            await asyncio.Event().wait()
-        self._left -= 1
+        if kernel is psi.blind:
+            if not self._left:
+                await asyncio.Event().wait()
+            self._left -= 1
         return await self._inner(kernel, *arguments)
 
 
@@ -171,6 +172,12 @@ class Site:
 
     async def kept(self, job_id: str, stage: str) -> Mapping[int, bytes]:
         return await self.store.read(lambda view: view.jobs.kept(job_id, stage))
+
+    async def until_kept(self, job_id: str, stage: str, parts: int) -> None:
+        """Wait until so many parts of a stage are kept."""
+        async with asyncio.timeout(60):
+            while len(await self.kept(job_id, stage)) < parts:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
     async def running(self) -> list[str]:
         return [

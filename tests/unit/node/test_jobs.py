@@ -25,6 +25,7 @@ from tests.support.jobs import (
     SIZE,
     STORAGE,
     Counting,
+    Halting,
     Site,
     digest,
     opened,
@@ -85,14 +86,12 @@ async def test_a_plan_is_carried_out_once(site: Site) -> None:
 
 @ON_BOTH
 async def test_a_job_is_gone_on_with_by_whoever_starts_next(site: Site) -> None:
-    first = Counting()
-    jobs = site.jobs(first)
+    jobs = site.jobs(Halting(Counting(), 10))
     job_id = await jobs.start(signed(), {"weight": CANARY})
-    await until(lambda: len(first.calls) > 10)
-    first.hold.clear()
+    await site.until_kept(job_id, "blind", 10)
     await jobs.close()
     before = await site.kept(job_id, "blind")
-    assert 0 < len(before) < PARTS
+    assert len(before) == 10
     assert await site.running() == [job_id]
 
     again = Counting()
