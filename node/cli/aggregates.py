@@ -26,7 +26,7 @@ from node.cli.output import (
     reported,
 )
 from node.cli.progress import columns
-from node.domain.decision import DENIALS
+from node.domain.denials import DENIALS
 
 _FEW: Final = 6
 """Labels that are all written out."""

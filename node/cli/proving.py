@@ -34,7 +34,7 @@ from node.cli.output import (
     reported,
 )
 from node.config import load
-from node.domain.decision import AFTER_POLICY
+from node.domain.denials import AFTER_POLICY
 
 if TYPE_CHECKING:
     from crypto.conformance import Report

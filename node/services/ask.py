@@ -28,7 +28,7 @@ from ledger.response import Asked, Response, parse_response, verify_response
 from ledger.steps import Step, step, verdict
 from ledger.wording import State
 from node.domain.agreement import Agreement
-from node.domain.decision import explained
+from node.domain.denials import explained
 from node.domain.disclosure import Request
 from node.domain.negotiation import Role
 from node.errors import NotFound, Unavailable

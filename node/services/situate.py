@@ -13,7 +13,8 @@ from typing import Any
 from ledger.receipts import SignedReceipt, stream_id
 from node.domain.agreement import Agreement
 from node.domain.dataset import Dataset
-from node.domain.decision import DENIALS, Decision, explained
+from node.domain.decision import Decision
+from node.domain.denials import DENIALS, explained
 from node.domain.disclosure import Caller, Company, Situation
 from node.domain.steps import Call
 from node.errors import NodeError, Refused, Unauthenticated, Unavailable

@@ -16,7 +16,8 @@ import pytest_asyncio
 from node.adapters.policy.bundle import load_bundle
 from node.adapters.policy.opa_server import OpaServer
 from node.config import POLICIES
-from node.domain.decision import DENIALS, Decision
+from node.domain.decision import Decision
+from node.domain.denials import DENIALS
 from tests.support.node import (
     PREDICATES,
     SharedPolicy,

@@ -9,7 +9,8 @@ import pytest
 from node.adapters.policy.bundle import load_bundle
 from node.adapters.policy.embedded import EmbeddedEngine
 from node.config import POLICIES
-from node.domain.decision import AFTER_POLICY, Decision
+from node.domain.decision import Decision
+from node.domain.denials import AFTER_POLICY
 from tests.support.node import PREDICATES, Answer, World, open_world
 
 

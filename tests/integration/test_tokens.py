@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from crypto.encoding import b64u, canonical
 from crypto.keys import Ed25519Key
 from ledger.receipts import request_hash
-from node.domain.decision import DENIALS
+from node.domain.denials import DENIALS
 from tests.support.node import START, World, check_log, check_streams, open_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -12,7 +12,7 @@ from typing import Any
 
 from node.adapters.policy.answer import Answer
 from node.adapters.policy.question import Question
-from node.domain.decision import DENIALS
+from node.domain.denials import DENIALS
 from tests.policies.cases import corpus
 from tests.policies.questions import allowed
 

@@ -8,7 +8,7 @@ from node.adapters.policy.bundle import Bundle
 from node.adapters.policy.embedded import EmbeddedEngine
 from node.adapters.policy.question import check_question
 from node.adapters.policy.selftest import outcome
-from node.domain.decision import AFTER_POLICY, DENIALS
+from node.domain.denials import AFTER_POLICY, DENIALS
 from tests.policies import generate, model
 from tests.policies.questions import generated
 

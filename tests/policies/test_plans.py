@@ -17,7 +17,8 @@ from node.adapters.policy.opa_server import OpaServer
 from node.adapters.policy.question import check_question
 from node.domain.agreement import Agreement, Status, Terms
 from node.domain.dataset import Dataset, FieldType, Grade, Mode
-from node.domain.decision import DENIALS, Decision
+from node.domain.decision import Decision
+from node.domain.denials import DENIALS
 from node.domain.disclosure import (
     Caller,
     Company,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger.memory_chain import MemoryChain
-from node.domain.decision import DENIALS
+from node.domain.denials import DENIALS
 from tests.support.node import FixedClock, Node, Wire, found, start
 
 PURPOSE = "quality-analysis"

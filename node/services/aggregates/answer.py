@@ -29,7 +29,7 @@ from ledger.plans import Kind, Plan, SignedPlan, verify_plan
 from ledger.receipts import SignedReceipt
 from ledger.step_answer import StepAnswer
 from node.domain.agreement import instant
-from node.domain.decision import DENIALS
+from node.domain.denials import DENIALS
 from node.domain.disclosure import Company
 from node.domain.granted import matching_of, names_agreement
 from node.domain.question import StepFacts, question

@@ -27,7 +27,7 @@ from ledger.steps import verdict
 from ledger.wording import State
 from node.domain.acknowledged import Acknowledged
 from node.domain.agreement import Agreement
-from node.domain.decision import DENIALS
+from node.domain.denials import DENIALS
 from node.domain.negotiation import Role
 from node.domain.steps import StepRequest, framed, unframed
 from node.errors import Conflict, NodeError, NotFound, Refused, Unavailable

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.adapters.identity import RegistryIdentity
-from node.domain.decision import DENIALS
+from node.domain.denials import DENIALS
 from tests.support.node import FixedClock
 from tests.unit.node.test_identity import KEYS, ME, YOU, ask, claims, record, token
 

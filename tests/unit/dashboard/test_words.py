@@ -10,7 +10,7 @@ import pytest
 from dashboard import i18n
 from dashboard.i18n import catalogue
 from ledger.conditions import OPERATORS
-from node.domain.decision import DENIALS
+from node.domain.denials import DENIALS
 
 DASHBOARD = Path(i18n.__file__).parent
 HAN = re.compile(r"[\u2e80-\u2fdf\u3000-\u303f\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")

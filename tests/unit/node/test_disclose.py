@@ -16,7 +16,7 @@ import pytest_asyncio
 from crypto.encoding import b64u
 from ledger.receipts import request_hash
 from node.adapters.policy.question import input_hash
-from node.domain.decision import DENIALS
+from node.domain.denials import DENIALS
 from node.domain.disclosure import Caller, Company, Request, Situation
 from node.domain.question import question
 from tests.support.companies import OF_PLANS

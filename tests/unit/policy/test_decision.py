@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from node.domain.decision import DENIALS, Decision
+from node.domain.decision import Decision
+from node.domain.denials import DENIALS
 
 
 def decision(**changes: Any) -> Decision:
