@@ -20,6 +20,7 @@ from crypto.keys import X25519Key
 from ledger.plans import Kind, Plan, SignedPlan, sign_plan
 from node.adapters.sql.store import SqlStore, engine_for
 from node.ports.aggregates import Compute, JobState, KeptJob, Kernel, Shared
+from node.services.aggregates.carry_out import CarryOut
 from node.services.aggregates.job_run import Keeping
 from node.services.aggregates.jobs import Jobs
 from node.services.aggregates.steps import Asking, Preparing, Run
@@ -146,22 +147,22 @@ class Site:
         did: str = CONSUMER,
     ) -> Jobs:
         """Return jobs as a process has them that has just begun."""
-        made = Jobs(
-            keeping=Keeping(
-                store=self.store,
-                compute=compute or Counting(),
-                clock=self.clock,
-                randomness=secrets.token_bytes,
-                storage=storage,
-            ),
+        keeping = Keeping(
+            store=self.store,
+            compute=compute or Counting(),
+            clock=self.clock,
+            randomness=secrets.token_bytes,
+            storage=storage,
+        )
+        carry_out = CarryOut(
+            keeping=keeping,
             askings={kind: asking or self.asking},
             preparings={kind: preparing} if preparing else {},
             sign=lambda made: sign_plan(made, CONSUMER_KEY),
-            did=did,
-            process=process,
             ready=self.ready,
             pauses_s=(0.01, 0.01),
         )
+        made = Jobs(keeping=keeping, carry_out=carry_out, did=did, process=process)
         self.opened.append(made)
         return made
 

@@ -16,6 +16,7 @@ from node.ports import (
 from node.services.aggregates.align_by_intersection import AlignByIntersection
 from node.services.aggregates.answer import AnswerStep
 from node.services.aggregates.call import CallStep
+from node.services.aggregates.carry_out import CarryOut
 from node.services.aggregates.draw_up import DrawUp
 from node.services.aggregates.federate_asker import FederateAsker
 from node.services.aggregates.federate_provider import FederateProvider
@@ -87,12 +88,15 @@ def assembled(
     )
     jobs = Jobs(
         keeping=keeping,
-        askings=_askings(call, keeping, identity, align, signer),
-        preparings=_preparings(keeping),
-        sign=lambda plan: sign_plan(plan, signer),
+        carry_out=CarryOut(
+            keeping=keeping,
+            askings=_askings(call, keeping, identity, align, signer),
+            preparings=_preparings(keeping),
+            sign=lambda plan: sign_plan(plan, signer),
+            ready=readied.first,
+        ),
         did=did,
         process=process,
-        ready=readied.first,
     )
     return Aggregates(
         answer=AnswerStep(

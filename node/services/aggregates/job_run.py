@@ -10,8 +10,9 @@ something, it sees whether somebody cancelled the job.
 """
 
 import asyncio
+import datetime
 import functools
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
@@ -19,7 +20,7 @@ from crypto.encoding import canonical
 from crypto.errors import Invalid
 from crypto.keys import X25519Key
 from crypto.sealed import NONCE, open_sealed, seal
-from node.errors import Conflict
+from node.errors import Conflict, NotFound
 from node.ports import Clock, Randomness, Store, UnitOfWork
 from node.ports.aggregates import Compute, JobState, KeptJob, Kernel, Shared
 from node.services.aggregates.steps import Within
@@ -215,6 +216,35 @@ def check_not_cancelled(view: UnitOfWork, job_id: str) -> None:
     kept = view.jobs.get(job_id)
     if kept is not None and kept.state is JobState.CANCELLED:
         raise Cancelled
+
+
+def kept_job(view: UnitOfWork, job_id: str) -> KeptJob:
+    """Return a job.
+
+    Raises:
+        NotFound: There is none of that id.
+    """
+    job = view.jobs.get(job_id)
+    if job is None:
+        raise NotFound("job.unknown", "There is no such job.")
+    return job
+
+
+def ended(
+    job: KeptJob, state: JobState, at: datetime.datetime, told: Mapping[str, Any]
+) -> KeptJob:
+    """Return a job as it has ended, with its result or error."""
+    return replace(job, state=state, updated_at=at, told=told)
+
+
+async def end(
+    keeping: Keeping, job_id: str, state: JobState, told: Mapping[str, Any]
+) -> None:
+    """Write down how a job has ended."""
+    now = keeping.clock.now()
+    await keeping.store.write(
+        lambda work: work.jobs.tell(ended(kept_job(work, job_id), state, now, told))
+    )
 
 
 def _telling(job: KeptJob) -> Callable[[UnitOfWork], None]:

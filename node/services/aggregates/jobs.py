@@ -1,10 +1,10 @@
 """Jobs: plans that are being carried out, by us or for a partner.
 
 A plan may take minutes, and a node may be stopped or killed at any moment. So what
-is asked runs beside the calls as a task of its own, and is gone on with where it was
-when the node starts again: what its stages had made is kept (`job_run`), and so is
-what only we know of it, encrypted like the rest. Of several processes on one store one
-has the *turn* of a job, and keeps it as long as it lives.
+is asked runs beside the calls as a task of its own (`carry_out`), and is gone on with
+where it was when the node starts again: what its stages had made is kept (`job_run`),
+and so is what only we know of it, encrypted like the rest. Of several processes on
+one store one has the *turn* of a job, and keeps it as long as it lives.
 
 Of plans that partners ask us there are jobs too: they run only while a step is being
 answered, and are there so that both sides can see how far it is, and end it.
@@ -14,71 +14,53 @@ import asyncio
 import datetime
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
-from crypto.errors import CryptoError
-from ledger.errors import LedgerError
-from ledger.plans import Kind, Plan, SignedPlan
-from node.domain.agreement import instant, render_instant
+from ledger.plans import SignedPlan
+from node.domain.agreement import instant
 from node.domain.negotiation import Role
-from node.errors import Conflict, NodeError, NotFound, Unavailable
+from node.errors import Conflict
 from node.ports import UnitOfWork
 from node.ports.aggregates import JobState, KeptJob
+from node.services.aggregates.carry_out import CarryOut, keep_inputs
 from node.services.aggregates.job_run import (
     Cancelled,
     Keeping,
     KeptRun,
     check_not_cancelled,
+    end,
+    ended,
+    kept_job,
 )
-from node.services.aggregates.job_told import listed, plan_json, signed_plan, whole
-from node.services.aggregates.steps import Asking, Preparing, Refusal, Run
+from node.services.aggregates.job_told import listed, plan_json, whole
+from node.services.aggregates.steps import Run
 
-Ready: TypeAlias = Callable[[], Awaitable[None]]
-Sign: TypeAlias = Callable[[Plan], SignedPlan]
 Begin: TypeAlias = Callable[[Run], Awaitable[None]]
 
 _log = logging.getLogger("fieldpact")
 _TURN_S: Final = 30
 _RENEW_S: Final = 10.0
-_PAUSES_S: Final = (1.0, 4.0, 15.0)
 _KEPT: Final = datetime.timedelta(days=7)
 _MOST: Final = 200
-_INPUTS: Final = "job/inputs"
-_UNFORESEEN: Final = {"code": "job.failed", "detail": "The node's own log tells more."}
 
 
 class Jobs:
     """Carries plans out; shows, ends and forgets them."""
 
     def __init__(
-        self,
-        *,
-        keeping: Keeping,
-        askings: Mapping[Kind, Asking],
-        preparings: Mapping[Kind, Preparing],
-        sign: Sign,
-        did: str,
-        process: str,
-        ready: Ready,
-        pauses_s: Sequence[float] = _PAUSES_S,
+        self, *, keeping: Keeping, carry_out: CarryOut, did: str, process: str
     ) -> None:
-        """Take what each kind of plan is carried out by.
+        """Take where jobs are kept, and what carries one out.
 
         Args:
-            preparings: Of kinds whose plans are signed only when something is done.
-            sign: Signs a plan of ours.
             did: This node's.
             process: Names this process among those on the same store.
-            ready: Is awaited before a plan is begun or gone on with; raises
-                `Unavailable` where what is computed here cannot be trusted.
-            pauses_s: How long to wait before trying again what was not available.
         """
-        self._keeping, self._askings, self._did = keeping, askings, did
-        self._preparings, self._sign = preparings, sign
-        self._process, self._pauses_s, self._ready = process, pauses_s, ready
+        self._keeping, self._carry_out = keeping, carry_out
+        self._did, self._process = did, process
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._starting: set[str] = set()
 
@@ -111,10 +93,9 @@ class Jobs:
     ) -> str:
         job = await self._open(signed, Role.CONSUMER, signed.plan.parties[0].did)
         run = KeptRun(self._keeping, job)
-        octets = json.dumps(dict(inputs), ensure_ascii=False).encode()
         if begin is not None:
             await begin(run)
-        await run.once(_INPUTS, lambda: _given(octets), secret=True)
+        await keep_inputs(run, inputs)
         if job.state is not JobState.DONE:
             await self._begin(job)
         return job.id
@@ -186,7 +167,7 @@ class Jobs:
             NotFound: There is none of that id.
         """
         return await self._keeping.store.read(
-            lambda view: whole(view, _found(view, job_id), self._did)
+            lambda view: whole(view, kept_job(view, job_id), self._did)
         )
 
     async def cancel(self, job_id: str) -> dict[str, Any]:
@@ -199,7 +180,7 @@ class Jobs:
         now = self._keeping.clock.now()
 
         def _cancel(work: UnitOfWork) -> None:
-            job = _found(work, job_id)
+            job = kept_job(work, job_id)
             ended = replace(job, state=JobState.CANCELLED, updated_at=now, told={})
             if job.state is JobState.CANCELLED:
                 return
@@ -223,7 +204,7 @@ class Jobs:
             for job in work.jobs.running():
                 if job.role is Role.PROVIDER and _expired(job, now):
                     error = {"code": "plan.expired", "detail": "Nothing more came."}
-                    work.jobs.tell(_ended(job, JobState.FAILED, now, {"error": error}))
+                    work.jobs.tell(ended(job, JobState.FAILED, now, {"error": error}))
             return work.jobs.forget(now - _KEPT)
 
         return await self._keeping.store.write(_forget)
@@ -273,7 +254,7 @@ class Jobs:
             if not work.turns.take(_turn(job), self._process, now, _TURN_S):
                 return None
             # Who had the turn before may have ended it since we looked.
-            kept = _found(work, job.id)
+            kept = kept_job(work, job.id)
             if found and kept.state is not JobState.RUNNING:
                 work.turns.give_back(_turn(job), self._process)
                 return None
@@ -293,7 +274,7 @@ class Jobs:
 
     async def _work(self, job: KeptJob) -> None:
         """Carry a job out while this process has its turn."""
-        working = asyncio.ensure_future(self._carried_out(job))
+        working = asyncio.ensure_future(self._carry_out(job))
         renewing = asyncio.ensure_future(self._renew(job))
         try:
             await asyncio.wait({working, renewing}, return_when=asyncio.FIRST_COMPLETED)
@@ -320,65 +301,6 @@ class Jobs:
                 held = await self._keeping.store.write(renew)
             _log.warning("job %s: another process goes on with it", job.id)
 
-    async def _carried_out(self, job: KeptJob) -> None:
-        """Ask, and write down what came of it."""
-        try:
-            told = {"result": await self._asked(job)}
-            state = JobState.DONE
-        except Cancelled:
-            return
-        except (NodeError, LedgerError, CryptoError, Refusal) as error:
-            told, state = {"error": _said(error)}, JobState.FAILED
-        except Exception:  # noqa: BLE001  # a bug must not leave it running for ever
-            _log.exception("job %s failed", job.id)
-            told, state = {"error": _UNFORESEEN}, JobState.FAILED
-        await self._end(job.id, state, told)
-
-    async def _asked(self, job: KeptJob) -> Mapping[str, Any]:
-        """Return the result; what is not available is tried some times more."""
-        for pause_s in self._pauses_s:
-            try:
-                return await self._asked_once(job)
-            except Unavailable as error:
-                _log.warning("job %s waits: %s", job.id, error)
-                await asyncio.sleep(pause_s)
-        return await self._asked_once(job)
-
-    async def _asked_once(self, job: KeptJob) -> Mapping[str, Any]:
-        run, signed = KeptRun(self._keeping, job), signed_plan(job)
-        inputs = json.loads(await run.once(_INPUTS, _missing, secret=True))
-        await self._ready()
-        if (prepare := self._preparings.get(signed.plan.kind)) is not None:
-            plan, inputs = await prepare(signed.plan, inputs, run)
-            signed = await self._fixed(job.id, signed, plan)
-        return await self._askings[signed.plan.kind](signed, inputs, run)
-
-    async def _fixed(self, job_id: str, signed: SignedPlan, plan: Plan) -> SignedPlan:
-        """Sign what a plan has become, once; what holds for some time holds from now.
-
-        Raises:
-            Cancelled: The job was cancelled.
-        """
-        if plan == signed.plan:
-            return signed
-        now, holds = self._keeping.clock.now(), instant(plan.expires)
-        until = render_instant(now + (holds - instant(plan.created)))
-        made = self._sign(replace(plan, created=render_instant(now), expires=until))
-        core = json.dumps(made.to_json(), ensure_ascii=False)
-
-        def fix(work: UnitOfWork) -> KeptJob:
-            check_not_cancelled(work, job_id)
-            work.jobs.fix(job_id, signed.plan.plan_hash, made.plan.plan_hash, core)
-            return _found(work, job_id)
-
-        return signed_plan(await self._keeping.store.write(fix))
-
-    async def _end(self, job_id: str, state: JobState, told: Mapping[str, Any]) -> None:
-        now = self._keeping.clock.now()
-        await self._keeping.store.write(
-            lambda work: work.jobs.tell(_ended(_found(work, job_id), state, now, told))
-        )
-
     async def _end_provider(
         self, plan: str, state: JobState, told: Mapping[str, Any]
     ) -> None:
@@ -386,20 +308,7 @@ class Jobs:
             lambda view: view.jobs.of(plan, Role.PROVIDER)
         )
         if job is not None and job.state is JobState.RUNNING:
-            await self._end(job.id, state, told)
-
-
-def _found(view: UnitOfWork, job_id: str) -> KeptJob:
-    job = view.jobs.get(job_id)
-    if job is None:
-        raise NotFound("job.unknown", "There is no such job.")
-    return job
-
-
-def _ended(
-    job: KeptJob, state: JobState, at: datetime.datetime, told: Mapping[str, Any]
-) -> KeptJob:
-    return replace(job, state=state, updated_at=at, told=told)
+            await end(self._keeping, job.id, state, told)
 
 
 def _expired(job: KeptJob, now: datetime.datetime) -> bool:
@@ -408,20 +317,3 @@ def _expired(job: KeptJob, now: datetime.datetime) -> bool:
 
 def _turn(job: KeptJob) -> str:
     return f"job:{job.id}"
-
-
-def _said(error: Exception) -> dict[str, str]:
-    """Return what people are told of an error: its code, and a sentence."""
-    if isinstance(error, NodeError):
-        return {"code": error.code, "detail": error.detail}
-    if isinstance(error, Refusal):
-        return {"code": str(error), "detail": ""}
-    return {"code": "job.failed", "detail": f"{error}."}
-
-
-async def _given(octets: bytes) -> bytes:
-    return octets
-
-
-async def _missing() -> bytes:
-    raise Conflict("job.unreadable", "What this job was begun with is not kept.")
