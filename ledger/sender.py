@@ -8,8 +8,8 @@ asks what became of it. `transact` does all three and waits, for whoever stands 
 An account numbers its transactions without a gap (*nonces*). A node that anchors and
 a command that somebody runs beside it may use one account, and then one key: `nonce`
 counts what waits at the chain's node too, so that the second comes after the first
-and does not replace it. Should both take the same number after all, the chain
-carries out one of the two, and says so of the other.
+and does not replace it. Should both take the same number after all, the chain's node
+takes one of the two and refuses the other, which `transact` signs again with the next.
 
 Before it is sent, a call is tried (`eth_call`): a contract then tells why it would
 refuse, which a transaction that failed in a block does not.
@@ -244,8 +244,7 @@ class Sender:
             ChainUnavailable: No answer in time. It may still be carried out.
         """
         self.try_out(call, to=to, gas=gas)
-        signed = self.sign(call, to=to, gas=gas, nonce=self.nonce())
-        self.send(signed)
+        signed = self._sent(call, to=to, gas=gas)
         until = time.monotonic() + self._wait_s
         while (found := self.look(signed.transaction)) is None:
             if time.monotonic() > until:
@@ -255,6 +254,18 @@ class Sender:
         if not found.ok:
             raise Refused(f"{signed.transaction} failed in block {found.block}")
         return found
+
+    def _sent(self, call: bytes, *, to: str | None, gas: int, tries: int = 5) -> Signed:
+        """Sign a call and send it, with a number that nobody else took meanwhile."""
+        signed = self.sign(call, to=to, gas=gas, nonce=self.nonce())
+        try:
+            self.send(signed)
+        except Refused:
+            # What the node refuses and does not know is never carried out.
+            if tries == 1 or self.nonce() == signed.nonce:
+                raise
+            return self._sent(call, to=to, gas=gas, tries=tries - 1)
+        return signed
 
     def try_out(self, call: bytes, *, to: str | None, gas: int) -> None:
         """Have the node try a call without sending it. Args as for `sign`.

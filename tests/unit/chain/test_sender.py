@@ -82,6 +82,40 @@ def test_a_transaction_is_seen_into_a_block(consortium: Consortium) -> None:
         assert sender.nonce() == 1
 
 
+class Beside:
+    """Another sender of the same account: sends when ours has asked for its number."""
+
+    def __init__(self, consortium: Consortium, times: int) -> None:
+        self.consortium, self.left, self.sent = consortium, times, 0
+
+    def __call__(self, asked: str, said: Any) -> Any:
+        if asked == "eth_getBlockByNumber" and self.left:
+            self.left -= 1
+            self.sent += 1
+            account = "0x" + f"{self.sent:040x}"
+            with sender_of(self.consortium) as other:
+                vote = calls.vote(did=BOB, account=account)
+                other.transact(vote, to=self.consortium.contract, gas=GAS)
+        return said
+
+
+def test_a_number_that_another_took_meanwhile_is_not_used(
+    consortium: Consortium,
+) -> None:
+    with sender_of(consortium, Beside(consortium, 4)) as sender:
+        found = sender.transact(VOTE, to=consortium.contract, gas=GAS)
+        assert found.ok
+        assert sender.nonce() == 5
+
+
+def test_who_never_gets_a_number_is_told(consortium: Consortium) -> None:
+    with (
+        sender_of(consortium, Beside(consortium, 99)) as sender,
+        pytest.raises(Refused, match="nonce too low"),
+    ):
+        sender.transact(VOTE, to=consortium.contract, gas=GAS)
+
+
 def test_a_contract_is_created_and_its_address_told(consortium: Consortium) -> None:
     code = calls.create_participants([(ANNE, "0x" + "ab" * 20)], majority=50)
     with sender_of(consortium) as sender:
