@@ -71,7 +71,8 @@ class Liar:
         self.world = world
         services = world.asker.services.aggregates
         self.draw_up = services.draw_up
-        self.call = services.jobs._askings[Kind.HEAT_MAP].call  # type: ignore[attr-defined]
+        askings = services.jobs._carry_out.askings
+        self.call = askings[Kind.HEAT_MAP].call  # type: ignore[attr-defined]
 
     async def plan(self, draft: Mapping[str, Any], **changes: Any) -> SignedPlan:
         """Draw a plan up; then change it, and sign what it has become."""
@@ -358,7 +359,8 @@ async def test_nor_is_a_plan_of_ours_carried_out_there_that_was_begun_before(
     signed, services = await liar.plan(HEAT), world.asker.services.aggregates
     monkeypatch.setattr(services.readied, "_why", "Workers do not compute as they do.")
     monkeypatch.setattr(services.readied, "_wrong", True)
-    monkeypatch.setattr(services.jobs, "_pauses_s", ())
+    hasty = dataclasses.replace(services.jobs._carry_out, pauses_s=())
+    monkeypatch.setattr(services.jobs, "_carry_out", hasty)
     before = len(world.providers[0].receipts())
 
     job = await services.jobs.start(signed, liar.inputs)
