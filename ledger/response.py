@@ -110,7 +110,7 @@ def verify_response(
         declaration: Hash of what it declared under the agreement, if it knows it.
         agreed: Fields as the agreement defines them, by name, if it does.
     """
-    signed, disclosure = response.signed, response.disclosure
+    signed = response.signed
 
     def provider_signature() -> Outcome:
         verify_receipt(signed, provider)
@@ -121,13 +121,8 @@ def verify_response(
         return "checked", signed.receipt.request_hash
 
     def disclosed() -> Outcome:
-        if disclosure is None:
-            raise InvalidProof("allowed, and nothing disclosed")
-        tokens = [b64u(answer.customer) for answer in disclosure.answers]
-        if tokens != list(asked.body["customers"]):
-            raise InvalidProof("not the customers that were asked for, in order")
         verify_disclosure(
-            disclosure,
+            _of_those_asked(response.disclosure, asked),
             signed.receipt,
             provider,
             rank=rank,
@@ -160,3 +155,12 @@ def _check_request(receipt: Receipt, asked: Asked, provider: str) -> None:
         "customers": len(body["customers"]),
     }
     check_told(receipt, told)
+
+
+def _of_those_asked(disclosure: Disclosure | None, asked: Asked) -> Disclosure:
+    if disclosure is None:
+        raise InvalidProof("allowed, and nothing disclosed")
+    tokens = [b64u(answer.customer) for answer in disclosure.answers]
+    if tokens != list(asked.body["customers"]):
+        raise InvalidProof("not the customers that were asked for, in order")
+    return disclosure

@@ -59,27 +59,7 @@ def verify_evidence(
     trust_embedded: bool = False,
     random_bytes: RandomBytes | None = None,
 ) -> tuple[Step, ...]:
-    """Check evidence for one call.
-
-    1. `receipt`: it parses, and has the id it was asked for by.
-    2. `provider_signature`: under the provider's pinned key.
-    3. `countersignature`: under the consumer's pinned key.
-    4. `inclusion`: the receipt's leaf is under the checkpoint's root.
-    5. `checkpoint`: signed by the provider's log.
-    6. `consistency`: the anchored checkpoint is signed too, and continues it.
-    7. `anchor`: the commitment opens to the anchored checkpoint.
-    8. `chain`: the chain holds that commitment, by the provider's account.
-    9. `request_signature`, only where the request is embedded: the consumer signed
-       for this call.
-    10. `witnesses`, only where there are cosignatures or a quorum: how many pinned
-       participants beside the provider cosigned the checkpoint.
-    11. `keys`, only where histories are embedded or a registry is given: every key
-       held, by the chain's registry, when the receipt was anchored.
-    12. `disclosure`, only where it is embedded: it is what the receipt says, of
-       records in the snapshot, and every presentation verifies.
-    13. `snapshot`, with the disclosure: the snapshot is in the log, and anchored.
-    14. `openings`, only where tokens are opened: each to the customer it is said
-       to mean.
+    """Check evidence for one call, by every step of `checks_of`, in its order.
 
     A step that fails does not keep later ones from being looked at. A file that
     does not parse has only the first.
@@ -88,13 +68,13 @@ def verify_evidence(
         evidence: The file, or what was parsed from it.
         pins: Pinned participants by DID, from the consortium's registry.
         chain: Reads the consortium's anchor contract; None to check offline,
-            which leaves step 8 `not_checked`.
+            which leaves steps 8, 11 and 13 `not_checked`.
         registry: Reads the consortium's registry of keys; None not to ask it,
             which leaves step 11 `not_checked`.
         quorum: How many witnesses there must be; None to only tell.
         receipt_id: The id that was asked for, if one was.
         trust_embedded: Use the file's own participant records for parties that
-            are not pinned. Steps 2, 3 and 9 then say so, as `not_checked`.
+            are not pinned. Steps 2, 3, 9 and 15 then say so, as `not_checked`.
         random_bytes: The verifier's own, for checking all presentations of a
             disclosure together; None checks them one by one, which is slower.
     """
@@ -118,7 +98,31 @@ def verify_evidence(
 def checks_of(
     evidence: Evidence, trust: Trust, *, receipt_id: str | None = None
 ) -> Mapping[str, Check]:
-    """Return the checks of `verify_evidence` by name, in order, none of them run."""
+    """Return what is checked of evidence, by name and in order, none of it run.
+
+    1. `receipt`: it parses, and has the id it was asked for by.
+    2. `provider_signature`: under the provider's pinned key.
+    3. `countersignature`: under the consumer's pinned key.
+    4. `inclusion`: the receipt's leaf is under the checkpoint's root.
+    5. `checkpoint`: signed by the provider's log.
+    6. `consistency`: the anchored checkpoint is signed too, and continues it.
+    7. `anchor`: the commitment opens to the anchored checkpoint.
+    8. `chain`: the chain holds that commitment, by the provider's account.
+    9. `request_signature`, only where the request is embedded: the consumer signed
+       for this call.
+    10. `witnesses`, only where there are cosignatures or a quorum: how many pinned
+       participants beside the provider cosigned the checkpoint.
+    11. `keys`, only where histories are embedded or a registry is given: every key
+       held, by the chain's registry, when the receipt was anchored.
+    12. `disclosure`, only where it is embedded: it is what the receipt says, of
+       records in the snapshot, and every presentation verifies.
+    13. `snapshot`, with the disclosure: the snapshot is in the log, and anchored.
+    14. `openings`, only where tokens are opened: each to the customer it is said
+       to mean.
+    15. `plan`, only where it is embedded: the consumer signed it, and the receipt
+       names it and keeps within it.
+    16. `answer`, only of a step that was allowed: it is what the receipt says.
+    """
     case = _Case(evidence=evidence, receipt_id=receipt_id, trust=trust)
     always = {
         "receipt": case.receipt,
