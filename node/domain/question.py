@@ -117,23 +117,7 @@ def question(
         "agreement": _agreement_facts(situation, named, planned=planned),
         "dataset": _dataset_facts(dataset, named),
         "node": {"did": node},
-        "usage": {
-            "calls_this_hour": situation.calls_this_hour,
-            "nonce_seen": situation.nonce_seen,
-            "stream": {
-                "known": situation.known,
-                "signed": situation.signed,
-                "unacknowledged": situation.unacknowledged,
-            },
-            # What nobody counted is not told, and so not allowed.
-            "probes": {
-                name: situation.probes[name]
-                for name in hidden
-                if name in situation.probes
-            },
-            "budget_left": found.budget_left,
-            "plans_today": found.plans_today,
-        },
+        "usage": _usage(situation, found, hidden),
         "company": {
             "denied_fields": list(company.denied_fields),
             "denied_partners": list(company.denied_partners),
@@ -238,4 +222,23 @@ def _dataset_facts(dataset: Dataset | None, asked: Sequence[str]) -> Mapping[str
             for field in dataset.fields
             if field.name in asked
         },
+    }
+
+
+def _usage(
+    situation: Situation, found: StepFacts, hidden: Sequence[str]
+) -> Mapping[str, Any]:
+    counted = situation.probes
+    return {
+        "calls_this_hour": situation.calls_this_hour,
+        "nonce_seen": situation.nonce_seen,
+        "stream": {
+            "known": situation.known,
+            "signed": situation.signed,
+            "unacknowledged": situation.unacknowledged,
+        },
+        # What nobody counted is not told, and so not allowed.
+        "probes": {name: counted[name] for name in hidden if name in counted},
+        "budget_left": found.budget_left,
+        "plans_today": found.plans_today,
     }
