@@ -10,21 +10,30 @@ States, message names and ids are those of the Dataspace Protocol. `accept` may
 be called again after a lost connection: both sides resume where they stand.
 """
 
-import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
-from crypto.encoding import b64u, unb64u
-from crypto.errors import CryptoError
-from crypto.keys import Ed25519Key, key_id, verify_ed25519
-from ledger.participants import Participant
+from crypto.encoding import b64u
+from crypto.keys import Ed25519Key, key_id
 from node.domain.aggregates import AggregateOffer, Allowance
-from node.domain.agreement import CONTEXT, Agreement, Offer, Status, Terms
+from node.domain.agreement import Agreement, Offer, Status, Terms
 from node.domain.dataset import Dataset
 from node.domain.negotiation import Negotiation, Role, State
+from node.domain.negotiation_messages import (
+    acceptance_message,
+    agreement_message,
+    check_is_offered,
+    check_names,
+    member,
+    offer_message,
+    signature_in,
+    urn_in,
+    verification_message,
+    verify_signature,
+)
 from node.domain.predicates import PredicateOffer, schema_of
 from node.errors import BadRequest, Conflict, NotFound
 from node.ports import (
@@ -39,7 +48,6 @@ from node.services.send import Send
 
 _C, _P = Role.CONSUMER, Role.PROVIDER
 _AGREED = frozenset({State.AGREED, State.VERIFIED, State.FINALIZED})
-_URN = re.compile(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _Step: TypeAlias = Callable[[UnitOfWork, Negotiation], Negotiation]
 
 
@@ -95,21 +103,12 @@ class Negotiate:
             terms=terms,
         )
         pid = self._urn()
-        reply = await self.send(
-            consumer,
-            "/negotiations/offers",
-            {
-                "@context": [CONTEXT],
-                "@type": "ContractOfferMessage",
-                "providerPid": pid,
-                "callbackAddress": self.identity.me.url,
-                "offer": offer.to_odrl(),
-            },
-        )
+        message = offer_message(offer, pid=pid, url=self.identity.me.url)
+        reply = await self.send(consumer, "/negotiations/offers", message)
         return await self._keep(
             Negotiation(
                 provider_pid=pid,
-                consumer_pid=_urn_in(reply, "consumerPid"),
+                consumer_pid=urn_in(reply, "consumerPid"),
                 role=_P,
                 partner=partner,
                 state=State.OFFERED,
@@ -124,13 +123,13 @@ class Negotiate:
             BadRequest: The offer is not from its assigner, not to us, or not
                 exactly one that this node could enforce.
         """
-        offer = Offer.from_odrl(_member(message, "offer"))
+        offer = Offer.from_odrl(member(message, "offer"))
         if offer.assigner != sender or offer.assignee != self.identity.me.did:
             detail = "The offer's parties are not its sender and this node."
             raise BadRequest("offer.parties", detail)
         return await self._keep(
             Negotiation(
-                provider_pid=_urn_in(message, "providerPid"),
+                provider_pid=urn_in(message, "providerPid"),
                 consumer_pid=self._urn(),
                 role=_C,
                 partner=sender,
@@ -152,28 +151,16 @@ class Negotiate:
         if negotiation.state is State.FINALIZED:
             return await self._agreed_before(negotiation)
         provider = self.send.partner(negotiation.partner)
-        pids = {
-            "consumerPid": negotiation.consumer_pid,
-            "providerPid": negotiation.provider_pid,
-        }
         base = f"/negotiations/{negotiation.provider_pid}"
-        event = pids | {
-            "@context": [CONTEXT],
-            "@type": "ContractNegotiationEventMessage",
-            "eventType": "ACCEPTED",
-        }
+        event = acceptance_message(negotiation)
         answer = await self.send(provider, f"{base}/events", event)
-        agreement = Agreement.from_odrl(_member(answer, "agreement"))
-        _check_is_offered(agreement, negotiation.offer)
-        theirs = _signature(answer)
-        _verify(provider, agreement, theirs)
+        agreement = Agreement.from_odrl(member(answer, "agreement"))
+        check_is_offered(agreement, negotiation.offer)
+        theirs = signature_in(answer)
+        verify_signature(provider, agreement, theirs)
         await self._move(pid, _C, None, partial(_agree_on, agreement))
         ours = self._sign(agreement)
-        verification = pids | {
-            "@context": [CONTEXT],
-            "@type": "ContractAgreementVerificationMessage",
-            "signature": ours,
-        }
+        verification = verification_message(negotiation, ours)
         await self.send(provider, f"{base}/agreement/verification", verification)
         kept = KeptAgreement(
             agreement=agreement,
@@ -203,11 +190,11 @@ class Negotiate:
             BadRequest: The message names another one.
             Conflict: It is not on offer (any more).
         """
-        if _member(message, "eventType") != "ACCEPTED":
+        if member(message, "eventType") != "ACCEPTED":
             raise BadRequest("event.unknown", "A consumer can only send ACCEPTED.")
 
         def _agree(_: UnitOfWork, found: Negotiation) -> Negotiation:
-            _check_names(message, found)
+            check_names(message, found)
             if found.state in _AGREED:
                 return found
             accepted = found.advance(State.ACCEPTED, sender=_C)
@@ -216,14 +203,7 @@ class Negotiate:
 
         negotiation = await self._move(pid, _P, sender, _agree)
         agreement = _agreed(negotiation)
-        return {
-            "@context": [CONTEXT],
-            "@type": "ContractAgreementMessage",
-            "consumerPid": negotiation.consumer_pid,
-            "providerPid": negotiation.provider_pid,
-            "agreement": agreement.to_odrl(),
-            "signature": self._sign(agreement),
-        }
+        return agreement_message(negotiation, agreement, self._sign(agreement))
 
     def _draw_up(self, offer: Offer) -> Agreement:
         return Agreement(
@@ -246,16 +226,16 @@ class Negotiate:
             BadRequest: The message names another negotiation, or the signature is
                 not the consumer's over the agreement.
         """
-        theirs = _signature(message)
+        theirs = signature_in(message)
         consumer = self.send.partner(sender)
 
         def _finish(work: UnitOfWork, found: Negotiation) -> Negotiation:
-            _check_names(message, found)
+            check_names(message, found)
             if found.state not in _AGREED:
                 detail = "There is no agreement to verify yet."
                 raise Conflict("negotiation.state", detail)
             agreement = _agreed(found)
-            _verify(consumer, agreement, theirs)
+            verify_signature(consumer, agreement, theirs)
             kept = KeptAgreement(
                 agreement=agreement,
                 role=_P,
@@ -369,50 +349,3 @@ def _agreed(negotiation: Negotiation) -> Agreement:
         detail = "The negotiation has not come to an agreement."
         raise Conflict("negotiation.state", detail)
     return negotiation.agreement
-
-
-def _check_is_offered(agreement: Agreement, offer: Offer) -> None:
-    for name in ("dataset", "assigner", "assignee", "terms"):
-        if getattr(agreement, name) != getattr(offer, name):
-            detail = f"The agreement's {name} is not what was offered."
-            raise BadRequest("agreement.not_offered", detail)
-
-
-def _verify(
-    signer: Participant, agreement: Agreement, signature: Mapping[str, str]
-) -> None:
-    try:
-        if signature["key_id"] != key_id(signer.did, "ed25519", signer.keys["ed25519"]):
-            raise BadRequest("agreement.signature", "Signed with a key not pinned.")
-        raw = unb64u(signature["signature"], 64)
-        verify_ed25519(signer.keys["ed25519"], agreement.signed_bytes, raw)
-    except (CryptoError, KeyError, TypeError) as error:
-        detail = f"The agreement is not signed by {signer.did}."
-        raise BadRequest("agreement.signature", detail) from error
-
-
-def _member(message: Any, name: str) -> Any:
-    if not isinstance(message, dict) or name not in message:
-        raise BadRequest("message.malformed", f"The message lacks `{name}`.")
-    return message[name]
-
-
-def _signature(message: Any) -> dict[str, str]:
-    value = _member(message, "signature")
-    if not isinstance(value, dict) or set(value) != {"key_id", "signature"}:
-        raise BadRequest("message.malformed", "`signature` is key_id and signature.")
-    return value
-
-
-def _urn_in(message: Any, name: str) -> str:
-    value = _member(message, name)
-    if not isinstance(value, str) or not _URN.fullmatch(value):
-        raise BadRequest("message.malformed", f"`{name}` must be a urn:uuid.")
-    return value
-
-
-def _check_names(message: Any, negotiation: Negotiation) -> None:
-    """Check that a message speaks of the negotiation that it was sent to."""
-    named = _member(message, "consumerPid"), _member(message, "providerPid")
-    if named != (negotiation.consumer_pid, negotiation.provider_pid):
-        raise BadRequest("message.pids", "The message names another negotiation.")
