@@ -108,7 +108,7 @@ class Desk:
     def is_ready(self) -> bool:
         """Tell whether the node answers that it is."""
         try:
-            return self._client.get("/health/ready", timeout=5).status_code == 200
+            return self._client.get("/health/ready", timeout=30).status_code == 200
         except httpx.HTTPError:
             return False
 

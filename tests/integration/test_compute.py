@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import distributed
 import psutil
@@ -31,7 +30,8 @@ from node.config import load
 from node.errors import BadRequest, Unavailable
 from node.ports.aggregates import Kernel, Shared
 from node.services.aggregates.readied import Readied
-from tests.support.compute import Ticking, dask, local_cluster, processes
+from tests.support.compute import Ticking, dask, local_cluster, processes, slowness
+from tests.support.servers import free_port
 
 SESSION = bytes(range(32))
 NAME = b"bfv-8192-41"
@@ -173,20 +173,19 @@ async def test_a_cluster_that_went_away_is_used_again_when_it_is_back(
 ) -> None:
     from node.adapters.compute import dask as adapter
 
-    expected = psi.key(bytes(range(64)))
-    async with local_cluster(1) as cluster:
-        address = cluster.scheduler_address
-        compute = adapter.Cluster(address)
+    expected, port = psi.key(bytes(range(64))), free_port()
+    async with local_cluster(1, scheduler_port=port) as cluster:
+        compute = adapter.Cluster(cluster.scheduler_address)
         assert await compute(psi.key, bytes(range(64))) == expected
         call = asyncio.ensure_future(
-            compute(psi.blind, expected, SESSION, identifiers(20_000))
+            compute(psi.blind, expected, SESSION, identifiers(200_000))
         )
         await asyncio.sleep(0.3)
         monkeypatch.setattr(adapter, "_CONNECT_S", 0.5)
     with pytest.raises(Unavailable):
         await call
     monkeypatch.undo()
-    async with local_cluster(1, scheduler_port=urlsplit(address).port):
+    async with local_cluster(1, scheduler_port=port):
         assert await compute(psi.key, bytes(range(64))) == expected
         await compute.close()
 
@@ -329,7 +328,7 @@ async def test_the_event_loop_does_not_wait_for_arithmetic(place: Place) -> None
         )
     # Twenty milliseconds is what is promised. A machine that runs other tests beside
     # this one is late by itself: `benchmarks.compute` tells by how much.
-    assert ticking.worked_ms < 20
+    assert ticking.worked_ms < 20 * slowness()
 
 
 # --- known answers ----------------------------------------------------------

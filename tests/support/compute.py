@@ -11,6 +11,9 @@ import distributed
 from node.adapters.compute.dask import Cluster
 from node.adapters.compute.processes import Processes
 
+_USUAL_MS = 10.0
+"""Processor time that `slowness` takes on a usual machine."""
+
 
 @contextlib.asynccontextmanager
 async def processes(workers: int = 2) -> AsyncIterator[Processes]:
@@ -46,6 +49,19 @@ async def dask(cluster: Any) -> AsyncIterator[Cluster]:
         yield compute
     finally:
         await compute.close()
+
+
+def slowness() -> float:
+    """Return how many times longer this machine takes than a usual one; at least 1.
+
+    A bound on processor time is to be multiplied with it.
+    """
+    took_ms = []
+    for _ in range(5):
+        began = time.thread_time()
+        sum(map(hash, map(str, range(100_000))))
+        took_ms.append((time.thread_time() - began) * 1000)
+    return max(1.0, max(took_ms) / _USUAL_MS)
 
 
 class Ticking:

@@ -176,7 +176,7 @@ class Site:
 
     async def until_kept(self, job_id: str, stage: str, parts: int) -> None:
         """Wait until so many parts of a stage are kept."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while len(await self.kept(job_id, stage)) < parts:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 

@@ -24,9 +24,10 @@ import httpx
 
 from examples import processes
 from examples.desk import Desk
-from examples.federation import Federation, configure, federation, free_ports
+from examples.federation import Federation, configure, federation
+from tests.support.servers import free_port
 
-START_S = 120.0
+START_S = 240.0
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _CONNECTION = re.compile(rb"\r\nconnection: [^\r]*", re.IGNORECASE)
 
@@ -208,10 +209,10 @@ def several(
     """
     with federation(folder) as made, contextlib.ExitStack() as stack:
         if chain:
-            made.start_chain(*free_ports(0))
+            made.start_chain(free_port())
         found = Several(made, _stack=stack)
         for key, place in places.items():
-            address, port, *ports = free_ports(*[0] * (2 + place.processes))
+            address, port, *ports = (free_port() for _ in range(2 + place.processes))
             made.add(
                 key, {"en": key, "zh": key}, address=address, port=port, environment={}
             )

@@ -46,7 +46,7 @@ def anchors_of(
                 key=member_key(2),
                 contract="0x" + contract.address.hex(),
                 finality=finality,
-                timeout_s=2,
+                timeout_s=120,
             )
         ) as anchors,
     ):

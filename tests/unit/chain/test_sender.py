@@ -36,7 +36,7 @@ def sender_of(
     """A member's sender, over a node that may do as it likes."""
     key = member_key(NUMBERS[did])
     with node(consortium.chain, tamper) as url:
-        made = Sender(url, key, chain_id=chain_id, timeout_s=2, wait_s=0.2)
+        made = Sender(url, key, chain_id=chain_id, timeout_s=120, wait_s=0.2)
         with closing(made) as sender:
             yield sender
 
