@@ -119,14 +119,13 @@ def noised(
     counts = laplace(raised, sensitivity=reach, epsilon_micro=shares.counts)
     margin = spread(reach, shares.counts, 2 / _ONE_IN)
     suppressed = [count < k_min + margin for count in counts]
-    figures, reach_of, share = counts, reach, shares.counts
+    figures = counts
     if plan.measure.what == "sum":
-        reach_of, share = reach * plan.measure.bound, shares.sums
         # What is larger is refused for its bound, under noise like everything.
         figures = laplace(
             [min(each, _MOST) for each in sums],
-            sensitivity=reach_of,
-            epsilon_micro=share,
+            sensitivity=reach * plan.measure.bound,
+            epsilon_micro=shares.sums,
         )
     cells = [
         0 if hidden else max(figure, 0)
@@ -136,8 +135,21 @@ def noised(
         cells=tuple(cells),
         suppressed=tuple(suppressed),
         bound=1 << (max(max(cells, default=1), 1) - 1).bit_length(),
-        spread=spread(reach_of, share, _BEYOND / max(len(cells), 1)),
+        spread=spread_of(plan, len(cells), spread),
     )
+
+
+def spread_of(plan: Plan, cells: int, spread: Spread) -> int:
+    """Return how far the noise of so many cells of a plan is from zero at most.
+
+    Raises:
+        Malformed: The plan spends too little, or its noise does not fit 64 bits.
+    """
+    shares, reach = Shares.of(plan), plan.contribution
+    beyond = _BEYOND / max(cells, 1)
+    if plan.measure.what == "sum":
+        return spread(reach * plan.measure.bound, shares.sums, beyond)
+    return spread(reach, shares.counts, beyond)
 
 
 def shown(cells: Sequence[int], suppressed: Sequence[bool]) -> list[int | None]:

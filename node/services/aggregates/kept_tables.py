@@ -1,7 +1,7 @@
 """How a noised table is kept between the steps of a plan, or that it was refused."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from crypto.encoding import canonical
 from crypto.kernels.packing import numbers, pack, parse_numbers, unpack
@@ -10,10 +10,18 @@ from ledger.plans import Plan
 from node.domain.noised import Noised, bitmap, parse_bitmap
 from node.services.aggregates.steps import Refusal
 
+_MOST: Final = 2**52
+"""A bound that JSON still holds, and no slot: whatever is larger is refused alike."""
 
-def refused(code: str, spent: int) -> bytes:
-    """Return what is kept of a refusal that has cost something."""
-    return pack(canonical({"code": code, "spent": spent}))
+
+def refused(code: str, spent: int, *, instead_of: bytes) -> bytes:
+    """Return what is kept of a refusal that has cost something.
+
+    Args:
+        instead_of: The table that was made and is not told: what is kept is as long,
+            so that keeping it takes as long.
+    """
+    return pack(canonical({"code": code, "spent": spent}), bytes(len(instead_of)))
 
 
 def price_of_refusal(kept: bytes) -> int | None:
@@ -24,7 +32,8 @@ def price_of_refusal(kept: bytes) -> int | None:
 
 def write(table: Noised, matrix: bytes = b"") -> bytes:
     """Return what is kept of a table, and of the matrix that it was made from."""
-    head = canonical({"bound": table.bound, "spread": table.spread})
+    bound = min(table.bound, _MOST)
+    head = canonical({"bound": bound, "spread": table.spread})
     return pack(head, bitmap(table.suppressed), numbers(table.cells), matrix)
 
 

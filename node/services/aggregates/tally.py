@@ -23,6 +23,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 from crypto import noise
 from crypto.encoding import canonical
@@ -37,6 +38,7 @@ from node.domain.noised import (
     Shares,
     Spread,
     noised,
+    spread_of,
 )
 from node.ports import Clock, Publication, Randomness, Sources, Store, UnitOfWork
 from node.services.aggregates import budget
@@ -44,6 +46,9 @@ from node.services.aggregates.earlier import Known, look
 from node.services.aggregates.kept_tables import price_of_refusal, read, refused, write
 from node.services.aggregates.scan import scan
 from node.services.aggregates.steps import Refusal, Run
+
+_MOST_TOLD: Final = 2**53 - 1
+"""No spread is larger: it is told as a number of JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,16 +179,26 @@ class Tally:
     async def _known(self, plan: Plan, party: Party, agreement: Agreement) -> Known:
         if (party.agreement, party.dataset) != (agreement.id, agreement.dataset):
             raise Refusal("plan.mismatch")
+        self._check_noise(plan)
+        now = self.clock.now()
+        return await self.store.read(partial(look, plan, agreement, now))
+
+    def _check_noise(self, plan: Plan) -> None:
+        """See that noise can be drawn, and what is told of it be written as JSON.
+
+        Before anything is drawn: what cannot be kept then would have been had for
+        nothing.
+        """
         shares = Shares.of(plan)
+        cells = plan.cell_count * max(len(plan.segment_labels), 1)
         try:
             for share in (shares.test, shares.counts):
                 self.spread(plan.contribution, share, 0.5)
-            if shares.sums:
-                self.spread(plan.contribution * plan.measure.bound, shares.sums, 0.5)
+            told = spread_of(plan, cells, self.spread)
         except Malformed:
             raise Refusal("plan.malformed") from None
-        now = self.clock.now()
-        return await self.store.read(partial(look, plan, agreement, now))
+        if told > _MOST_TOLD:
+            raise Refusal("plan.malformed")
 
     async def _drawn(
         self,
@@ -236,11 +251,9 @@ class Tally:
         return await asyncio.to_thread(gathering.amounts, self.randomness(32))
 
     def _cells(self, plan: Plan, amounts: Amounts) -> bytes:
-        if (refused := self._tested(plan, amounts.smallest)) is not None:
-            return refused
         count = plan.cell_count
-        table = self._noised(plan, amounts.customers(count), amounts.sums(count))
-        return write(table)
+        customers, sums = amounts.customers(count), amounts.sums(count)
+        return self._made(plan, amounts.smallest, customers, sums)
 
     def _rows(
         self, plan: Plan, amounts: Amounts, known: Known, masks: Sequence[int]
@@ -265,22 +278,32 @@ class Tally:
         for name in amounts.members & segment.keys():
             matched[segment[name]] += 1
         sides = [min(count, amounts.cohort - count) for count in matched]
-        refused = self._tested(plan, min(amounts.smallest, *sides))
-        if refused is not None:
-            return refused
-        return write(self._noised(plan, customers, sums), numbers(matrix))
+        smallest = min(amounts.smallest, *sides)
+        return self._made(plan, smallest, customers, sums, numbers(matrix))
 
-    def _tested(self, plan: Plan, smallest: int) -> bytes | None:
+    def _made(
+        self,
+        plan: Plan,
+        smallest: int,
+        customers: Sequence[int],
+        sums: Sequence[int],
+        matrix: bytes = b"",
+    ) -> bytes:
         """Test the least number of customers that figures could be about, noised.
 
+        The table is made whichever way that ends. Else time would tell: of a plan whose
+        price is given back meanwhile, for another call about it that is refused, what
+        was drawn is drawn again, and this would be found out for nothing.
+
         Returns:
-            What is kept of a refusal; None where there are enough.
+            What is kept: the table, or of a refusal as much.
         """
         share = Shares.of(plan).test
         (found,) = self.laplace([smallest], sensitivity=1, epsilon_micro=share)
+        table = write(self._noised(plan, customers, sums), matrix)
         if found >= plan.k_min:
-            return None
-        return refused("cohort.too_small", share)
+            return table
+        return refused("cohort.too_small", share, instead_of=table)
 
     def _noised(
         self, plan: Plan, customers: Sequence[int], sums: Sequence[int]

@@ -368,6 +368,84 @@ async def test_what_is_larger_than_a_slot_is_refused_and_not_told_wrong(
     assert (str(told), told.spent) == ("aggregate.bound", 1_000_000)
 
 
+async def test_what_is_larger_than_json_holds_is_paid_for_like_everything(
+    tmp_path: Path,
+) -> None:
+    """It was drawn: what is not kept would be drawn again, and told for nothing."""
+
+    def _huge(
+        values: Sequence[int], *, sensitivity: int, epsilon_micro: int
+    ) -> list[int]:
+        return [each + 2**60 * (sensitivity > 10) for each in values]
+
+    world, run = World(tmp_path, faults(), laplace=_huge), MemoryRun()
+    plan = world.plan(measure=Measure(what="sum", field="cost", bound=1000)).plan
+    told = await refused(world, plan, run)
+    assert (str(told), told.spent) == ("aggregate.bound", 1_000_000)
+    assert run.kept
+
+
+async def test_noise_that_is_told_as_no_number_is_refused_before_it_is_drawn(
+    tmp_path: Path,
+) -> None:
+    drawn: list[int] = []
+
+    def _seen(
+        values: Sequence[int], *, sensitivity: int, epsilon_micro: int
+    ) -> list[int]:
+        drawn.append(epsilon_micro)
+        return list(values)
+
+    world = World(tmp_path, faults(), laplace=_seen, spread=noise.spread)
+    measure = Measure(what="sum", field="cost", bound=2**40)
+    plan = world.plan(measure=measure, contribution=50, epsilon_micro=50_000).plan
+    told = await refused(world, plan)
+    assert (str(told), told.spent, drawn) == ("plan.malformed", 0, [])
+
+
+@pytest.mark.parametrize("segments", [False, True])
+async def test_a_refusal_takes_as_much_work_as_a_table(
+    tmp_path: Path, *, segments: bool
+) -> None:
+    """Else time would tell, also where the price is given back by another call."""
+    drawn: list[list[int]] = []
+
+    def _seen(
+        values: Sequence[int], *, sensitivity: int, epsilon_micro: int
+    ) -> list[int]:
+        drawn[-1].append(len(values))
+        return list(values)
+
+    world = World(tmp_path, faults(), laplace=_seen)
+    names = sorted({row["vin"] for row in world.rows})
+    world.declare(names)
+    known = world.shelf.declaration("")
+    assert known is not None
+    kept: list[int] = []
+    for filters in ((), (above(199_500),)):
+        run = MemoryRun()
+        drawn.append([])
+        plan = world.plan(cohort="shared", filters=filters).plan
+        if segments:
+            size = len(known.tokens) // 32
+            rows = world.tally.rows(
+                plan,
+                plan.parties[0],
+                agreement(),
+                world.publication,
+                run,
+                masks=[(2**size - 1) // 3],  # every other position
+                size=size,
+                declaration=known.hash,
+            )
+            await asyncio.gather(rows, return_exceptions=True)
+        else:
+            await asyncio.gather(cells(world, plan, run), return_exceptions=True)
+        kept.append(*map(len, run.kept.values()))
+    assert drawn[0] == drawn[1]
+    assert abs(kept[0] - kept[1]) < 100
+
+
 @pytest.mark.parametrize(
     "changes",
     [
