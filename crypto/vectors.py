@@ -90,8 +90,6 @@ def _committed(numbers: Sequence[int], blinding: int, backend: Backend) -> G1:
     header, points = _points(backend, -(-len(numbers) // _STEP))
     # Apart from the blinding, which has 255 bits: beside it small numbers cost as much.
     hidden = backend.msm([header], [blinding])
-    if not numbers:
-        return hidden
     return backend.add(hidden, backend.msm(points[: len(numbers)], list(numbers)))
 
 

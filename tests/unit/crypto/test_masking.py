@@ -1,6 +1,7 @@
 """Masks cancel out over a roster, in one round, and look like nothing alone."""
 
 import secrets
+from typing import Any
 
 import pytest
 
@@ -139,6 +140,31 @@ def test_masks_of_twenty_parties_cancel_out_modulo_anything(modulus: int) -> Non
         )
         rows.append(row)
     assert all(sum(each) % modulus == 0 for each in zip(*rows, strict=True))
+
+
+@pytest.mark.parametrize("me", ["a", "z"])
+def test_masks_with_as_many_as_may_be_are_those_of_a_plain_computation(
+    me: str,
+) -> None:
+    # All are added, or all are taken off: no lane carries into another.
+    key = X25519Key.from_bytes(bytes([1] * 32))
+    others = {
+        f"p{at:02}": X25519Key.from_bytes(bytes([at] * 32)).public_bytes
+        for at in range(2, 66)
+    }
+    row, total, sign = [0] * 3, 0, 1 if me == "a" else -1
+    for name, public in others.items():
+        low, high = sorted((me, name))
+        drawn = stream(key.mask_key(public, ROUND, ROSTER, low, high))
+        words = [int.from_bytes(drawn(16)[:15], "little") for _ in row]
+        row = [cell + sign * word for cell, word in zip(row, words, strict=True)]
+        total += sign * int.from_bytes(drawn(64), "little")
+    given: dict[str, Any] = {"round_id": ROUND, "roster": ROSTER, "modulus": T}
+    found = masks(key, me, others, count=3, **given)
+    assert found == ([number % T for number in row], total % ORDER)
+    others["one more"] = X25519Key.from_bytes(bytes([66] * 32)).public_bytes
+    with pytest.raises(Malformed, match="others of its roster"):
+        masks(key, me, others, count=3, **given)
 
 
 @pytest.mark.parametrize("modulus", [0, 1, 2**41 + 1])

@@ -8,6 +8,7 @@ from crypto import vectors
 from crypto.bbs.backends.pyecc import PYECC
 from crypto.bbs.suite import ORDER
 from crypto.errors import InvalidProof, Malformed
+from ledger.plan_laws import MOST_CELLS
 
 ROWS = [[1, 2, 3, 0], [10, 0, 2**40, 7], [5, 5, 5, 5]]
 
@@ -83,6 +84,13 @@ def test_both_curve_libraries_commit_alike() -> None:
     assert vectors.commit([3, 2**41], r) == vectors.commit([3, 2**41], r, backend=PYECC)
 
 
+@pytest.mark.parametrize(("most", "hidden"), [(2**48 - 1, 0), (0, ORDER - 1)])
+def test_the_largest_numbers_and_the_ends_of_blindings_are_taken(
+    most: int, hidden: int
+) -> None:
+    vectors.check_sum([vectors.commit([most], hidden)], [most], hidden)
+
+
 @pytest.mark.parametrize("wrong", [[-1], [2**48], [0, 2**60]])
 def test_numbers_out_of_range_are_refused(wrong: list[int]) -> None:
     with pytest.raises(Malformed):
@@ -97,12 +105,22 @@ def test_a_blinding_out_of_range_is_refused(wrong: int) -> None:
         vectors.commit([1], wrong)
 
 
-def test_a_row_that_is_too_long_is_refused() -> None:
-    with pytest.raises(Malformed):
+def test_a_row_is_as_long_as_a_plan_has_cells_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert vectors.MOST == MOST_CELLS == 65_536
+    with pytest.raises(Malformed, match="too long"):
         vectors.commit([0] * (vectors.MOST + 1), 1)
+    monkeypatch.setattr(vectors, "MOST", 3)  # of so many there are points at once
+    assert vectors.commit([0] * 3, 1)
+    with pytest.raises(Malformed, match="too long"):
+        vectors.commit([0] * 4, 1)
 
 
 @pytest.mark.parametrize("wrong", [b"", bytes(48), b"\xc0" + bytes(47), b"\xff" * 48])
 def test_what_is_no_commitment_is_refused(wrong: bytes) -> None:
+    vectors.check_commitment(vectors.commit([1], 1))
+    with pytest.raises(Malformed):
+        vectors.check_commitment(wrong)
     with pytest.raises(Malformed):
         vectors.check_sum([wrong], [1], 1)
