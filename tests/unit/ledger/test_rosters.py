@@ -1,5 +1,6 @@
 """Rosters: who takes part is who has signed that it does, for this plan alone."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -82,6 +83,59 @@ def test_the_hash_is_of_what_was_accepted_and_not_of_signatures() -> None:
     assert roster(other).roster_hash == made.roster_hash
     fresh = accepted(DIDS[0], mask_key=b64u(seed("fresh")))
     assert roster(fresh).roster_hash != made.roster_hash
+
+
+def written(each: Acceptance) -> bytes:
+    """The canonical JSON of an acceptance, letter by letter."""
+    return (
+        f'{{"expires":"2026-11-23T18:00:00Z","key_id":"{each.key_id}",'
+        f'"mask_key":"{each.mask_key}","party":"{each.party}",'
+        f'"plan":"{PLAN.plan_hash}","typ":"fieldpact/acceptance/1"}}'
+    ).encode()
+
+
+def test_what_is_signed_says_what_it_is() -> None:
+    one = accepted(DIDS[0])
+    wanted = b"fieldpact/acceptance/1\x00" + written(one.acceptance)
+    assert one.acceptance.signed_bytes() == wanted
+    assert one.signature == KEYS[DIDS[0]].sign(wanted)
+
+
+def test_the_hash_of_a_roster_says_what_it_is() -> None:
+    made = roster()
+    cores = b",".join(written(each.acceptance) for each in made.acceptances)
+    wanted = hashlib.sha256(b"fieldpact/roster/1\x00[" + cores + b"]")
+    assert made.roster_hash == wanted.hexdigest()
+
+
+def test_a_roster_says_what_it_is() -> None:
+    told = roster().to_json()
+    assert told["typ"] == "fieldpact/roster/1"
+    for wrong in ("fieldpact/roster/2", "fieldpact/acceptance/1", None):
+        with pytest.raises(Malformed):
+            parse_roster(told | {"typ": wrong})
+
+
+def test_a_roster_has_twenty_parties_at_most() -> None:
+    dids = [f"did:web:party{at:02}" for at in range(MOST + 1)]
+    every = tuple(
+        SignedAcceptance(
+            acceptance=replace(
+                accepted(DIDS[0]).acceptance,
+                party=did,
+                mask_key=b64u(seed(did)),
+                key_id=f"{did}#key",
+            ),
+            signature=bytes(64),
+        )
+        for did in dids
+    )
+    whole = Roster(every[:20])
+    assert parse_roster(whole.to_json()) == whole
+    with pytest.raises(Malformed, match="3 to 20"):
+        Roster(every)
+    with pytest.raises(Malformed, match="at most 20"):
+        parse_roster({**whole.to_json(), "acceptances": [e.to_json() for e in every]})
 
 
 def test_keys_are_told_by_party() -> None:
