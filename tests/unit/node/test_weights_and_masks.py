@@ -1,6 +1,8 @@
 """Weights and masks: what an asker puts into a heat map."""
 
+import hashlib
 import secrets
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from crypto.errors import Malformed
 from crypto.kernels.packing import parse_numbers
 from ledger.plans import Group
 from node.domain.cells import Amounts
-from node.domain.masks import parse_masks, selection, united, write_masks
+from node.domain.masks import masks_hash, parse_masks, selection, united, write_masks
 from node.domain.noised import Noised
 from node.domain.weights import Weights, totals_of
 from node.errors import BadRequest
@@ -112,10 +114,29 @@ def test_masks_are_read_as_they_were_written(segments: list[set[int]]) -> None:
 
 
 def test_nobody_is_in_two_segments() -> None:
-    with pytest.raises(Malformed):
-        write_masks(64, [[1, 2], [2, 3]])
+    for apart in ([], [[7]]):  # whatever segment is between them
+        with pytest.raises(Malformed):
+            write_masks(64, [[1, 2], *apart, [2, 3]])
     with pytest.raises(Malformed, match="two segments"):
         parse_masks(write_masks(64, [[1]]) + write_masks(64, [[1]]), 64, 2)
+
+
+def test_masks_are_a_bit_for_each_position_the_first_lowest() -> None:
+    octets = write_masks(64, [[0, 9], [63]])
+    assert octets == b"\x01\x02" + bytes(13) + b"\x80"
+    assert masks_hash(octets) == hashlib.sha256(octets).hexdigest()
+    assert selection(0b1001, 64) == [1, 0, 0, 1] + [0] * 60
+
+
+@pytest.mark.parametrize("size", [64, 2**20])
+def test_the_least_and_the_largest_declaration_have_masks(size: int) -> None:
+    assert parse_masks(bytes(size // 8), size, 1) == [0]
+
+
+@pytest.mark.parametrize("size", [0, 32, 63, 65, 96, 2**20 + 64, 2**21, 64.0, "64"])
+def test_a_declaration_is_as_long_as_a_power_of_two_within_bounds(size: Any) -> None:
+    with pytest.raises(Malformed, match="power of two"):
+        parse_masks(bytes(int(size) // 8), size, 1)
 
 
 @pytest.mark.parametrize("position", [-1, 64])
