@@ -1,5 +1,6 @@
 """Answers to steps: what an asker countersigns, and what it does not."""
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -104,7 +105,15 @@ def test_an_allowed_step_without_members_does_not_parse() -> None:
         parse_step_response(told().signed.to_json())
 
 
-@pytest.mark.parametrize("value", [[], 1, None, {}, {"members": {}}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *([], 1, None, {}, {"members": {}}, {"payload": HEX}),
+        {"members": {}, "payload": HEX, "note": 1},
+        *({"members": {}, "payload": wrong} for wrong in (None, "", "AB" * 32, 7)),
+        *({"members": wrong, "payload": HEX} for wrong in (None, [], [["a", 1]], "")),
+    ],
+)
 def test_what_holds_no_answer_does_not_parse(value: object) -> None:
     with pytest.raises(Malformed):
         parse_step_answer(value)
@@ -164,6 +173,13 @@ def test_a_member_or_an_octet_that_is_changed_is_not_the_answer() -> None:
         assert failed(told(), ASKED, payload) == ["answer"]
     assert failed(replace(told(), members=None)) == ["answer"]
     assert failed(replace(told(), members={"x": 0.5})) == ["answer"]
+
+
+def test_an_answer_is_called_by_the_hash_of_its_members_and_its_octets() -> None:
+    payload = hashlib.sha256(b"a").hexdigest()
+    told = b'fieldpact/step-answer/1\x00{"members":{"x":1},"payload":"%b"}'
+    digest = hashlib.sha256(told % payload.encode()).hexdigest()
+    assert StepAnswer.of({"x": 1}, b"a").response_hash == digest
 
 
 def test_no_octet_of_an_answer_can_be_taken_for_a_member() -> None:
