@@ -12,7 +12,7 @@ itself is one of its own.
 import importlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from types import FunctionType
 from typing import Any, Final, TypeAlias
@@ -42,11 +42,12 @@ class Named:
 
     Attributes:
         digest: Their SHA-256.
-        octets: None where the worker is thought to have them.
+        octets: None where the worker is thought to have them. They may be a key, and
+            stand in no log of whatever carries the call.
     """
 
     digest: bytes
-    octets: bytes | None
+    octets: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Outcome:
         fault: Name and message of the `CryptoError` that the kernel raised.
     """
 
-    octets: bytes | None = None
+    octets: bytes | None = field(default=None, repr=False)
     lacking: tuple[bytes, ...] = ()
     fault: tuple[str, str] | None = None
 

@@ -7,7 +7,7 @@ is granted, or the least that is asked for.
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
 from crypto.errors import Malformed
@@ -55,10 +55,10 @@ class Draft:
     epsilon_micro: int = 0
     k_min: int | None = None
     totals: tuple[str, ...] = ()
-    customers: tuple[str, ...] = ()
+    customers: tuple[str, ...] = field(default=(), repr=False)
     ours: str | None = None
-    weights: Any = None
-    segments: Mapping[str, Sequence[str]] | None = None
+    weights: Any = field(default=None, repr=False)
+    segments: Mapping[str, Sequence[str]] | None = field(default=None, repr=False)
 
     @property
     def matches(self) -> bool:

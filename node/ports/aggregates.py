@@ -23,7 +23,7 @@ class Shared:
     """
 
     digest: bytes
-    octets: bytes
+    octets: bytes = field(repr=False)
 
 
 class Compute(Protocol):

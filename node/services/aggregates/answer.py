@@ -191,6 +191,10 @@ class AnswerStep:
         try:
             await self.readied.first()
             answer = await self._answer(handler, case, payload)
+            told = await asyncio.to_thread(
+                StepAnswer.of, answer.members, answer.payload
+            )
+            response_hash = told.response_hash
         except Refusal as problem:
             return _refused(case, str(problem), spent=problem.spent)
         except NodeError as error:
@@ -200,8 +204,7 @@ class AnswerStep:
             # What a partner sends is checked by its protocol. This is ours.
             _log.error("%s %s: %s", plan.kind, request.step, error)
             return _refused(case, "aggregate.unavailable")
-        told = await asyncio.to_thread(StepAnswer.of, answer.members, answer.payload)
-        return replace(case, answer=answer, response_hash=told.response_hash)
+        return replace(case, answer=answer, response_hash=response_hash)
 
     def _charge(self, plan: Plan, found: Situated, work: UnitOfWork) -> str:
         """Reserve what a plan costs; return why not, or nothing."""

@@ -6,7 +6,7 @@ by the plan; what we compute can therefore be checked, and nothing of it may be 
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from crypto.encoding import b64u, unb64u
@@ -38,7 +38,7 @@ class Segments:
 
     hash: str
     labels: tuple[str, ...]
-    inputs: Mapping[str, Any]
+    inputs: Mapping[str, Any] = field(repr=False)
 
 
 async def prepare_segments(

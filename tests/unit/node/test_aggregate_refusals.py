@@ -402,11 +402,16 @@ async def test_every_code_of_plans_is_met_here_or_named() -> None:
     assert met | elsewhere == OF_PLANS
 
 
+@pytest.mark.parametrize("answered", [None, {"spread": 2**53}])
 async def test_an_error_of_ours_is_a_refusal_with_a_receipt(
-    world: Companies, liar: Liar, monkeypatch: pytest.MonkeyPatch
+    world: Companies,
+    liar: Liar,
+    monkeypatch: pytest.MonkeyPatch,
+    answered: dict[str, Any] | None,
 ) -> None:
     handlers: Any = world.providers[0].services.aggregates.answer.handlers
-    monkeypatch.setitem(handlers, Kind.HEAT_MAP, Broken(handlers[Kind.HEAT_MAP]))
+    broken = Broken(handlers[Kind.HEAT_MAP], answered)
+    monkeypatch.setitem(handlers, Kind.HEAT_MAP, broken)
     before = await left(world)
 
     await liar.refused("aggregate.unavailable", await liar.plan(HEAT), "table")
@@ -414,13 +419,15 @@ async def test_an_error_of_ours_is_a_refusal_with_a_receipt(
 
 
 class Broken:
-    """A handler that fails where nobody thought it could."""
+    """A handler that fails where nobody thought it could, or answers no JSON."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, answered: dict[str, Any] | None) -> None:
         self.steps, self.reserves = handler.steps, handler.reserves
-        self.charges = handler.charges
+        self.charges, self.answered = handler.charges, answered
 
     async def __call__(self, *_: Any) -> Answer:
+        if self.answered is not None:
+            return Answer(members=self.answered)
         raise Invalid("a table that cannot be")
 
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from crypto.encoding import b64u
 from crypto.errors import Malformed
+from ledger.plans import Kind
 from node import bootstrap, offline
 from node.adapters.keyring import (
     SECRETS,
@@ -29,7 +30,9 @@ from node.adapters.system import system_randomness
 from node.bootstrap.operators import operators_of
 from node.cli.app import app
 from node.config import Settings, load
+from node.domain.draft import Draft
 from node.errors import BadRequest, Conflict, NodeError
+from node.ports.aggregates import Shared
 from tests.support import REPOSITORY
 
 SUITES = ("ed25519", "x25519", "secp256k1", "bls12381g2")
@@ -172,6 +175,21 @@ def node(tmp_path: Path) -> Path:
         url="http://127.0.0.1:9",
         listen="127.0.0.1:9",
     )
+
+
+def test_what_only_we_know_of_a_plan_shows_in_no_repr() -> None:
+    """Keys of plans on their way to workers; our customers and our weights."""
+    draft = Draft(
+        kind=Kind.HEAT_MAP,
+        mode="R",
+        agreements=("agreement-1",),
+        purpose="service",
+        customers=(SECRET,),
+        weights={"fault": {SECRET: 3}},
+        segments={"good": [SECRET]},
+    )
+    key = Shared(digest=bytes(32), octets=SECRET.encode())
+    assert SECRET not in f"{draft} {key} {[draft, key]!r}"
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o644, 0o602])

@@ -42,6 +42,13 @@ def test_shared_octets_are_brought_once() -> None:
     assert run(name, [scalar, Named(named.digest, None), part]) == brought
 
 
+def test_what_a_call_brings_and_returns_shows_in_no_repr() -> None:
+    """What carries calls may log them; the octets may be keys, or exact figures."""
+    secret = b"a secret key"
+    for each in (Named(sha256(secret), secret), Outcome(octets=secret)):
+        assert "secret" not in repr(each)
+
+
 def test_the_oldest_shared_octets_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = worker._Shelf()
     monkeypatch.setattr(worker, "MOST", 8)
