@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -11,7 +10,7 @@ import typer
 from rich.progress import Progress
 
 from node.cli.asking import Rule
-from node.cli.budget import tell_cost
+from node.cli.budget import epsilon, tell_cost
 from node.cli.drafts import read_draft
 from node.cli.figures import show_result
 from node.cli.jobs import watch
@@ -98,7 +97,9 @@ def _show_look(found: Mapping[str, Any]) -> None:
     for name, each in _members(plan):
         out.print(f"  {name} {each}", markup=False)
     for did, codes in _in_the_way(found).items():
-        out.print(f"✗ {did}: {', '.join(codes)}", markup=False)
+        for code in codes:
+            said = f": {DENIALS[code].message.en}" if code in DENIALS else ""
+            out.print(f"✗ {did}: {code}{said}", markup=False)
     if not _in_the_way(found):
         out.print("✓ granted, as far as the agreements say")
 
@@ -115,7 +116,7 @@ def _in_words(plan: Mapping[str, Any]) -> Iterator[str]:
     else:
         cells = prod(len(group["values"]) for group in plan["groups"])
         yield f"{cells:,} cell{'s' if cells != 1 else ''}"
-    yield f"epsilon {_epsilon(plan['epsilon_micro'])}"
+    yield f"epsilon {epsilon(plan['epsilon_micro'])}"
     yield f"at least {plan['k_min']:,} customers"
 
 
@@ -129,7 +130,8 @@ def _members(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield measure["what"], measure["field"] + bound
     for condition in plan["filters"]:
         values = ", ".join(map(str, condition["values"]))
-        yield "where", f"{' '.join(condition['fields'])} {condition['is']} {values}"
+        how = condition["is"].replace("_", " ")
+        yield "where", f"{' '.join(condition['fields'])} {how} {values}"
     if plan["cohort"] != "all":
         yield "over", f"{plan['cohort']} customers"
 
@@ -148,9 +150,5 @@ def _show(job: Mapping[str, Any]) -> None:
         said = job["error"] or {"code": job["state"], "detail": ""}
         out.print(f"✗ {said['code']} {said['detail']}".rstrip(), markup=False)
     if job["spent"]:
-        out.print(f"epsilon {_epsilon(job['spent'])} spent", style="dim")
+        out.print(f"epsilon {epsilon(job['spent'])} spent", style="dim")
     out.print(f"job {job['id']}", style="dim")
-
-
-def _epsilon(micro: int) -> str:
-    return f"{(Decimal(micro) / 1_000_000).normalize():f}"

@@ -68,8 +68,9 @@ def _read(file: Path) -> Any:
 
 
 def epsilon(micro: int) -> str:
-    """Return micro-epsilon as people read epsilon: `0.500000`."""
-    return f"{micro // _MICRO}.{micro % _MICRO:06}"
+    """Return micro-epsilon as people read epsilon: `0.5`."""
+    whole, rest = divmod(micro, _MICRO)
+    return f"{whole}.{rest:06}".rstrip("0").rstrip(".")
 
 
 _AMOUNTS = ("period", "from", "until (UTC)", "epsilon", "spent", "left")

@@ -7,6 +7,7 @@ Where nobody looks on, rows are written with tabs between cells, and no shades.
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import product
 from typing import Any, Final
 
@@ -178,7 +179,8 @@ def _sentences(result: Mapping[str, Any]) -> Iterator[str]:
         total = amount(result, result["sum"])
         spread = amount(result, result["spread"])
         field, unit = _measure(result), _unit(result)
-        yield f"sum of {field}: {total} ± {spread}{unit} · {result['mean']}{unit} each"
+        each = f"{Decimal(result['mean']):,.{max(2, result.get('scale') or 0)}f}"
+        yield f"sum of {field}: {total} ± {spread}{unit} · {each}{unit} each"
     for pair in result.get("pairs", ()):
         told = "too few to say" if pair["count"] is None else f"{pair['count']:,}"
         yield f"{' and '.join(pair['between'])}: {told}"
@@ -192,7 +194,7 @@ def _shared(result: Mapping[str, Any]) -> Iterator[str]:
     if result.get("count") is None:
         yield f"fewer than {result['fewer_than']:,} {asked} are shared: no more is told"
     else:
-        yield f"{result['count']:,} {asked} are shared · {result['rate']}"
+        yield f"{result['count']:,} {asked} are shared · {Decimal(result['rate']):.1%}"
 
 
 def _unit(result: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.progress import Progress, TaskID
 
+from node.cli.budget import epsilon
 from node.cli.figures import show_result
 from node.cli.output import (
     AsJson,
@@ -127,7 +128,7 @@ def _show(found: Mapping[str, Any]) -> None:
         said = f"{found['error']['code']} {found['error']['detail']}"
         out.print(f"  {said}".rstrip(), markup=False)
     if found["spent"]:
-        out.print(f"  {found['spent'] / 1e6:g} of epsilon spent", markup=False)
+        out.print(f"  epsilon {epsilon(found['spent'])} spent", markup=False)
     if found["result"] is not None:
         show_result(found["result"])
     _show_receipts(found)
@@ -149,7 +150,7 @@ def _receipt(each: Mapping[str, Any]) -> tuple[str, ...]:
         each["step"],
         each["party"],
         denied[0] if denied else each["decision"],
-        f"{each['spent'] / 1e6:g}" if each["spent"] else "",
+        epsilon(each["spent"]) if each["spent"] else "",
         each["state"],
         each["id"],
     )

@@ -13,6 +13,7 @@ from typer.testing import Result
 from node.cli import figures
 from node.cli.figures import legend, tables, written
 from node.cli.output import Management
+from node.domain.denials import DENIALS
 from tests.unit.node.test_asking import Node, fieldpact
 
 PROVIDER, AGREEMENT, JOB = "did:web:maker.test", "urn:uuid:1", "ab" * 16
@@ -295,10 +296,10 @@ def test_looking_shows_the_plan_and_what_it_costs(node: Node, tmp_path: Path) ->
         "  by code: P0A80, U0100",
         "  by seen_on, a day each: 2026-10-01, 2026-10-02 … 2026-10-08 (8)",
         "  sum cost, 50,000 smallest units of each customer at most",
-        "  where region one_of a, b",
+        "  where region one of a, b",
         "  over shared customers",
         "✓ granted, as far as the agreements say",
-        f"✓ {AGREEMENT}: costs 0.500000, 0.750000 is left",
+        f"✓ {AGREEMENT}: costs 0.5, 0.75 is left",
     ]
     paths = [path for path, _ in node.sent]
     assert paths == ["/management/aggregates/look", "/management/budget"]
@@ -310,8 +311,9 @@ def test_looking_tells_what_is_not_granted(node: Node, tmp_path: Path) -> None:
     result = aggregate(tmp_path, HEAT, "--look")
 
     assert result.exit_code == 3
-    told = f"✗ {PROVIDER}: aggregate.not_granted, cohort.minimum"
-    assert told in result.stdout
+    for code in ("aggregate.not_granted", "cohort.minimum"):
+        told = f"✗ {PROVIDER}: {code}: {DENIALS[code].message.en}"
+        assert told in result.stdout.splitlines()
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
@@ -467,7 +469,7 @@ def test_weighted_cells_are_said_to_have_spreads_from_which_to_which() -> None:
     [
         (
             {"asked": 75, "count": 60, "rate": "0.8000"},
-            ["60 of 75 customers are shared · 0.8000"],
+            ["60 of 75 customers are shared · 80.0%"],
         ),
         (
             {"asked": 75, "count": None, "rate": None, "fewer_than": 10},
@@ -480,8 +482,8 @@ def test_weighted_cells_are_said_to_have_spreads_from_which_to_which() -> None:
                 "measure": {"what": "sum", "field": "cost"},
             },
             [
-                "60 of 75 customers are shared · 0.8000",
-                "sum of cost: 60.00 ± 1.50 EUR · 1.0000 EUR each",
+                "60 of 75 customers are shared · 80.0%",
+                "sum of cost: 60.00 ± 1.50 EUR · 1.00 EUR each",
             ],
         ),
         (
@@ -493,7 +495,7 @@ def test_weighted_cells_are_said_to_have_spreads_from_which_to_which() -> None:
                 ],
             },
             [
-                "60 of 75 customers are shared · 0.8000",
+                "60 of 75 customers are shared · 80.0%",
                 "a and b: 61",
                 "b and c: too few to say",
             ],
@@ -501,7 +503,7 @@ def test_weighted_cells_are_said_to_have_spreads_from_which_to_which() -> None:
         (
             {"asked": 75, "count": 60, "rate": "0.8000", "declared": 60, "tokens": 64},
             [
-                "60 of 75 customers are shared · 0.8000",
+                "60 of 75 customers are shared · 80.0%",
                 "60 customers declared, as 64 tokens",
             ],
         ),

@@ -185,7 +185,7 @@ def test_a_job_that_is_done_is_shown_with_its_result(node: Node) -> None:
     node.answers[f"/management/jobs/{JOB}"] = DONE
     result = fieldpact("job", "show", JOB)
     assert "✓ heat-map C: done" in result.stdout
-    assert "0.5 of epsilon spent" in result.stdout
+    assert "epsilon 0.5 spent" in result.stdout
     assert "North\t12\nSouth\t···\n" in result.stdout
 
 
