@@ -111,18 +111,7 @@ class Ask:
         response, asked = await self._send(agreement, request, provider, stream)
         steps, snapshot = await self._check(response, asked, agreement, provider)
         steps = await self.receive(response, steps, request, provider)
-        verified = verdict(steps) is State.CHECKED
-        return {
-            "receipt": response.signed.receipt.receipt_id,
-            "allowed": response.disclosure is not None,
-            "verified": verified,
-            "denials": explained(response.signed.receipt.denials),
-            "where": [each.to_json() for each in request.where],
-            "customers": _by_name(response, tokens) if verified else {},
-            "schema": _told(response) if verified else {},
-            "snapshot": snapshot,
-            "checks": [step.to_json() for step in steps],
-        }
+        return _answer(request, response, tokens, snapshot, steps)
 
     async def _check(
         self,
@@ -239,7 +228,29 @@ def _beyond(
     return None
 
 
-def _told(response: Response) -> dict[str, dict[str, Any]]:
+def _answer(
+    request: Request,
+    response: Response,
+    tokens: Mapping[bytes, str],
+    snapshot: Mapping[str, Any] | None,
+    steps: Sequence[Step],
+) -> dict[str, Any]:
+    """Return what an answer says; of customers nothing, unless every check passed."""
+    receipt, verified = response.signed.receipt, verdict(steps) is State.CHECKED
+    return {
+        "receipt": receipt.receipt_id,
+        "allowed": response.disclosure is not None,
+        "verified": verified,
+        "denials": explained(receipt.denials),
+        "where": [each.to_json() for each in request.where],
+        "customers": _by_name(response, tokens) if verified else {},
+        "schema": _schema(response) if verified else {},
+        "snapshot": snapshot,
+        "checks": [step.to_json() for step in steps],
+    }
+
+
+def _schema(response: Response) -> dict[str, dict[str, Any]]:
     """Return what each field of an answer means: type, unit and scale."""
     schema = response.disclosure.schema if response.disclosure else ()
     return {

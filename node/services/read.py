@@ -156,28 +156,17 @@ def _look(
     aligned = view.agreements.aligned(request.agreement, request.customers)
     if not aligned:
         raise NotReadable("customer.not_shared")
-    current = view.snapshots.current(request.agreement)
-    if current is None or not stands(view, request.agreement, current, key_id):
-        raise NotReadable("snapshot.pending")
-    snapshot = current.signed.snapshot
-    if snapshot.schema_hash != typed.schema_hash(publication.schema).hex():
-        raise NotReadable("snapshot.pending")
+    current = _snapshot(view, publication, request.agreement, key_id)
     positions = sorted(position for position, _ in aligned.values())
-    seals: dict[int, list[Seal]] = {}
     found = view.snapshots.seals(request.agreement, positions, most + 1)
     if len(found) > most:
         raise NotReadable("rows.exceeded")
+    if not found:
+        raise NotReadable("customer.not_shared")
+    seals: dict[int, list[Seal]] = {}
     for seal in found:
         seals.setdefault(seal.position, []).append(seal)
-    if not seals:
-        raise NotReadable("customer.not_shared")
-    published = {
-        each.key: each
-        for each in view.datasets.records(
-            publication.dataset.id, [seal.record.key for seal in found]
-        )
-    }
-    size = snapshot.customers
+    size = current.signed.snapshot.customers
     stored = view.snapshots.tiles(request.agreement, tiles.needed(size, seals))
     read = tiles.Reader(stored)
     return _Standing(
@@ -192,11 +181,31 @@ def _look(
             position: tuple(merkle.inclusion_proof(position, size, read))
             for position in seals
         },
-        replaced=frozenset(
-            seal.record.key
-            for seal in found
-            if published.get(seal.record.key) != seal.record
-        ),
+        replaced=_replaced(view, publication.dataset.id, found),
+    )
+
+
+def _snapshot(
+    view: UnitOfWork, publication: Publication, agreement: str, key_id: str
+) -> KeptSnapshot:
+    """Return the newest snapshot, if it is of what is declared and published now."""
+    current = view.snapshots.current(agreement)
+    if current is None or not stands(view, agreement, current, key_id):
+        raise NotReadable("snapshot.pending")
+    schema_hash = typed.schema_hash(publication.schema).hex()
+    if current.signed.snapshot.schema_hash != schema_hash:
+        raise NotReadable("snapshot.pending")
+    return current
+
+
+def _replaced(view: UnitOfWork, dataset: str, seals: Sequence[Seal]) -> frozenset[str]:
+    """Return the keys of records that are published otherwise than they were sealed."""
+    keys = [seal.record.key for seal in seals]
+    published = {each.key: each for each in view.datasets.records(dataset, keys)}
+    return frozenset(
+        seal.record.key
+        for seal in seals
+        if published.get(seal.record.key) != seal.record
     )
 
 
