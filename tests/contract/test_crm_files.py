@@ -2,6 +2,7 @@
 
 import datetime
 import itertools
+import time
 from pathlib import Path
 
 import duckdb
@@ -103,6 +104,22 @@ def test_a_slow_file_is_given_up_in_time(tmp_path: Path) -> None:
     source = csv_source(tmp_path, content, timeout_s=0.01)
     with pytest.raises(Unavailable, match=r"source\.timeout"):
         source.read(["none"], ["b"])
+    source.close()
+
+
+def test_a_reading_that_begins_when_its_time_is_over_is_given_up(
+    tmp_path: Path,
+) -> None:
+    source = csv_source(tmp_path, b"a,b\n", timeout_s=0.01)
+    endless = "SELECT count(*) FROM range(1_000_000_000_000) WHERE range % 7 = 3"
+
+    def begin_late() -> None:
+        with source._cursor() as cursor, source._in_time(cursor):
+            time.sleep(0.2)
+            cursor.execute(endless).fetchall()
+
+    with pytest.raises(Unavailable, match=r"source\.timeout"):
+        begin_late()
     source.close()
 
 

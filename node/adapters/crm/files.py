@@ -37,6 +37,8 @@ _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "threads": "1",
 }
 _SEPARATORS: Final = ",;\t|"
+_AGAIN_S: Final = 0.05
+"""Between two interruptions of a statement that does not end."""
 
 
 class FileSource:
@@ -147,12 +149,25 @@ class FileSource:
 
     @contextlib.contextmanager
     def _in_time(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        timer = threading.Timer(self._source.timeout_s, cursor.interrupt)
-        timer.start()
+        """Interrupt a statement that takes too long, until it has ended.
+
+        Once is not enough: of one that has not begun yet, DuckDB takes no notice.
+        """
+        ended = threading.Event()
+
+        def watch() -> None:
+            pause_s = self._source.timeout_s
+            while not ended.wait(pause_s):
+                cursor.interrupt()
+                pause_s = _AGAIN_S
+
+        watcher = threading.Thread(target=watch, name="files", daemon=True)
+        watcher.start()
         try:
             yield
         finally:
-            timer.cancel()
+            ended.set()
+            watcher.join()
 
 
 def _attach(
