@@ -595,6 +595,7 @@ class Crm:
                 "url": f"sqlite:///{self.file}",
                 "table": "projects",
                 "record": "project_id",
+                "timeout_s": 60,
             },
             "customer": {"column": "customer", "rule": "exact"},
             "fields": {

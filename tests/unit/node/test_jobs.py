@@ -46,7 +46,7 @@ async def site(tmp_path: Path, database: str | None) -> AsyncIterator[Site]:
 async def until(condition: Any) -> None:
     async with asyncio.timeout(120):
         while not condition():  # noqa: ASYNC110  # what it waits for is no event
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.001)
 
 
 def octets(folder: Path) -> bytes:
