@@ -64,7 +64,8 @@ def combine(
 ) -> bytes:
     """Multiply rows with factors, add them up and the blinding, and release the sum.
 
-    A term whose factors are all zero adds nothing, which cannot be seen in the result.
+    A term whose factors are all zero adds nothing, which cannot be seen in the result,
+    nor in how long that takes.
 
     Args:
         public: Key of whoever will decrypt.
@@ -137,7 +138,11 @@ def _term(name: bytes, bound: int, octets: bytes) -> bfv.Computation | None:
     parsed = bfv.parse_ciphertext(parse_text(name), parts[0], bound=bound)
     if not row:
         return parsed.computation()
-    return parsed.computation().times(row, bound=most) if any(row) else None
+    # SEAL multiplies with no row of zeros: with another then, for nothing.
+    if not any(row):
+        parsed.computation().times([1], bound=1)
+        return None
+    return parsed.computation().times(row, bound=most)
 
 
 def _at_least(count: int, parts: list[bytes]) -> list[bytes]:

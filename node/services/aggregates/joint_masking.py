@@ -87,7 +87,7 @@ class Mask:
         slots, modulus = self.parameters.slots, self.parameters.plain_modulus
         row = await blinding(self.randomness, added, slots, modulus)
         pairs = zip(given.blocks[limb :: self.limbs.count], masks, strict=True)
-        terms = [bfv.term(each, mask, 1) for each, mask in pairs if mask]
+        terms = [bfv.term(each, mask, 1) for each, mask in pairs]
         return await run.compute(
             bfv.combine,
             self.parameters.name.encode(),
@@ -112,8 +112,11 @@ async def blinding(
 
 
 def _masks(found: Sequence[int], blocks: int, slots: int) -> list[bytes]:
-    """Return ones at the places: of each block a row, empty where there are none."""
+    """Return ones at the places: of each block a row, of which some may be zeros.
+
+    Those are multiplied like the others: how many there are is not to be timed.
+    """
     rows = [[0] * slots for _ in range(blocks)]
     for place in found:
         rows[place // slots][place % slots] = 1
-    return [numbers(row) if any(row) else b"" for row in rows]
+    return [numbers(row) for row in rows]

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 
 from crypto import bfv
-from crypto.kernels.packing import pack, unpack
+from crypto.kernels import bfv as kernels
+from crypto.kernels.packing import numbers, pack, unpack
 from crypto.noise import laplace, spread
 from crypto.parameters import parameter_set
 from ledger.plans import Kind, Measure, SignedPlan
 from node.domain.aggregates import AggregateGrant
 from node.domain.dataset import FieldType, Mode
+from node.domain.joint import Limbs
 from node.errors import Unavailable
-from node.services.aggregates.joint_masking import blinding
+from node.services.aggregates.joint_masking import Encrypted, Mask, blinding
 from node.services.aggregates.joint_rules import cut, ranges, total
 from node.services.aggregates.steps import Answer, Refusal
 from tests.support.elgamal import joint_sum
@@ -27,7 +29,7 @@ from tests.support.matching import (
     plan_of,
     silent,
 )
-from tests.support.runs import Killed, MortalRun
+from tests.support.runs import Killed, MemoryRun, MortalRun
 
 PLAN = Kind.JOINT_SUM
 SET = parameter_set("bfv-8192-41")
@@ -74,6 +76,34 @@ async def test_lists_of_several_blocks_add_up() -> None:
     ours = [f"c{number}" for number in range(0, 18000, 3)]
     told = await Companies(held).ask(PLAN, ours)
     assert (told["count"], told["sum"]) == (3000, sum(range(0, 9000, 3)))
+
+
+async def test_every_block_is_multiplied_wherever_matches_stand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else time would tell the provider in how many blocks there are any: of a long
+    list about how many customers are shared, with no noise on it."""
+    name, size = SET.name.encode(), 2 * SET.slots
+    private, public = unpack(kernels.key_pair(name))
+    row = kernels.encrypt(name, public, numbers([9]), numbers([3] * 5))
+    combine, terms = kernels.combine, []
+
+    def counted(*arguments: bytes) -> bytes:
+        terms.append(len(arguments[5:]))
+        return combine(*arguments)
+
+    monkeypatch.setattr(kernels, "combine", counted)
+    mask = Mask(
+        parameters=SET,
+        limbs=Limbs(bound=9, count=1, width=4),
+        randomness=secrets.token_bytes,
+    )
+    given = Encrypted(public=public, blocks=[row, row], size=size)
+    for places in ([0, 4], [0, SET.slots + 4]):
+        sent = await mask(given, places, [0], MemoryRun())
+        opened = kernels.decrypt(name, private, numbers([SET.most]), unpack(sent)[0])
+        assert total(opened, SET.plain_modulus) == 6
+    assert terms == [2, 2]
 
 
 async def test_what_one_customer_adds_is_cut_off_at_the_bound() -> None:

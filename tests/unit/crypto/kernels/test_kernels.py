@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from crypto import psi as plain_psi
 from crypto import vectors
 from crypto.bbs.suite import ORDER
-from crypto.bfv import DecryptionKey, Exhausted, masked_sum, parse_decryption_key
+from crypto.bfv import (
+    Computation,
+    DecryptionKey,
+    Exhausted,
+    masked_sum,
+    parse_decryption_key,
+)
 from crypto.errors import CryptoError, Invalid, InvalidProof, Malformed
 from crypto.kernels import bfv, psi, rows
 from crypto.kernels.packing import (
@@ -107,6 +113,24 @@ def test_rows_are_combined_and_decrypted(key: tuple[bytes, bytes]) -> None:
     part = pack(b"", SEED, *terms)
     again = bfv.combine_part(NAME, public, numbers([100]), part)
     assert decrypted(secret, 400, again)[:4] == [8, 1, 105, 0]
+
+
+def test_a_term_of_zeros_is_as_much_work_as_any(
+    key: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else how long it takes would tell how many rows are in a sum."""
+    secret, public = key
+    row = bfv.encrypt(NAME, public, numbers([100]), numbers([5, 5]))
+    times, work = Computation.times, []
+
+    def counted(self: Computation, factors: list[int], *, bound: int) -> Computation:
+        work.append(bound)
+        return times(self, factors, bound=bound)
+
+    monkeypatch.setattr(Computation, "times", counted)
+    terms = [bfv.term(row, numbers(each), 9) for each in ([1, 2], [0, 0])]
+    out = bfv.combine(NAME, public, numbers([100]), b"", SEED, *terms)
+    assert (decrypted(secret, 900, out)[:2], len(work)) == ([5, 10], 2)
 
 
 def test_a_sum_of_masked_rows_is_modulo_t(key: tuple[bytes, bytes]) -> None:
