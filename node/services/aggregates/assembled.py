@@ -86,18 +86,14 @@ def assembled(
         clock=clock,
         randomness=randomness,
     )
-    jobs = Jobs(
+    carry_out = CarryOut(
         keeping=keeping,
-        carry_out=CarryOut(
-            keeping=keeping,
-            askings=_askings(call, keeping, identity, align, signer),
-            preparings=_preparings(keeping),
-            sign=lambda plan: sign_plan(plan, signer),
-            ready=readied.first,
-        ),
-        did=did,
-        process=process,
+        askings=_askings(call, keeping, identity, align, signer),
+        preparings=_preparings(keeping),
+        sign=lambda plan: sign_plan(plan, signer),
+        ready=readied.first,
     )
+    jobs = Jobs(keeping=keeping, carry_out=carry_out, did=did, process=process)
     return Aggregates(
         answer=AnswerStep(
             store=store,
