@@ -123,7 +123,7 @@ class Calls:
         url = f"{provider.desk.settings.url}/views/{provider.company.dataset}/query"
         headers = {"Authorization": token, "Content-Type": "application/json"}
         began = time.perf_counter()
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(timeout=120, trust_env=False) as client:
             response = client.post(url, content=body, headers=headers)
         took_ms = (time.perf_counter() - began) * 1000
         answer: dict[str, Any] = response.json()

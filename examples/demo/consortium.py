@@ -55,7 +55,9 @@ class Dashboard:
 
     def _client(self) -> httpx.Client:
         headers = {"Origin": self.url}
-        return httpx.Client(base_url=self.url, headers=headers, trust_env=False)
+        return httpx.Client(
+            base_url=self.url, headers=headers, timeout=120, trust_env=False
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,7 +86,8 @@ def _evidence(call: Call) -> dict[str, Any]:
     signed = parse_signed_receipt(call.body)
     held = Evidence(signed=signed, salt=bytes(32), participants=()).to_json()
     url = f"{call.provider.desk.settings.url}/log/proof/{call.receipt}"
-    proof: dict[str, Any] = httpx.get(url, trust_env=False).raise_for_status().json()
+    answer = httpx.get(url, timeout=120, trust_env=False)
+    proof: dict[str, Any] = answer.raise_for_status().json()
     return held | proof
 
 

@@ -59,7 +59,7 @@ class Trial:
     def get(self, address: str) -> httpx.Response:
         authorities = self.folder / "maker" / "node" / "authorities.pem"
         context = ssl.create_default_context(cafile=authorities)
-        return httpx.get(address, verify=context, timeout=5, trust_env=False)
+        return httpx.get(address, verify=context, timeout=120, trust_env=False)
 
     def fieldpact(self, company: compose.Company, *words: str) -> str:
         done = subprocess.run(

@@ -55,7 +55,7 @@ async def site_on(
         key=member_key(number),
         contract=contract,
         finality=parse_finality(finality),
-        timeout_s=5,
+        timeout_s=120,
     )
     with closing(made) as anchors:
         async with opened(folder, anchors=anchors) as site:
@@ -68,7 +68,7 @@ def contract_on(url: str) -> str:
 
 async def done(site: Site, epochs: int) -> None:
     """Go on until the chain holds so many epochs; a block may take a moment."""
-    for _ in range(100):
+    for _ in range(2000):
         await site.anchoring(epoch_s=1e9).keep()
         held = {"mined", "final"}.issuperset(await site.states())
         if held and len(await site.rows()) == epochs:

@@ -163,6 +163,7 @@ def test_a_signing_key_is_rotated_and_all_receipts_verify(pair: Pair) -> None:
         f"{pair.maker.desk.settings.url}/views/projects/query",
         json=body,
         headers={"Authorization": f"Bearer {token}"},
+        timeout=120,
         trust_env=False,
     )
     assert answer.status_code == 401

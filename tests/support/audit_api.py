@@ -550,6 +550,7 @@ time_zone = "Asia/Shanghai"
 [node]
 url = "{node}"
 token_file = "audit.token"
+timeout_s = 60
 
 [listen]
 port = {port}

@@ -128,7 +128,7 @@ class OnRealNode:
         # The next block is to be later by more than a second, as those of a consortium.
         self._ask("evm_increaseTime", 2)
         sent = self._ask("eth_sendRawTransaction", "0x" + raw.hex())
-        for _ in range(500):
+        for _ in range(12_000):
             if (mined := self._ask("eth_getTransactionReceipt", sent)) is not None:
                 return mined
             time.sleep(0.01)

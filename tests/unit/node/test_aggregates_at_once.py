@@ -50,7 +50,7 @@ def first_reading_held() -> Iterator[Held]:
     def slow(*arguments: Any) -> None:
         if not held.reading.is_set():
             held.reading.set()
-            assert held.go_on.wait(60)
+            assert held.go_on.wait(600)
         scan(*arguments)
 
     with mock.patch.object(tally, "scan", slow):
