@@ -8,12 +8,10 @@ is what somebody on the line would have: tokens to steal, calls to send again.
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+
+from examples.listener import Listener
 
 
 @dataclass(slots=True)
@@ -33,31 +31,13 @@ class Heard:
     body: bytes
 
 
-class Tap:
+class Tap(Listener):
     """Listens on a loopback port, and relays to another, in a thread of its own."""
 
     def __init__(self, port: int, target: int) -> None:
-        self._port, self._target = port, target
+        super().__init__(port)
+        self._target = target
         self._talks: list[Talk] = []
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._call(self._listen()).result()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop listening. Open connections are dropped."""
-        self._call(self._stop()).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
     def asked(self) -> list[bytes]:
         """Return what partners sent, by connection."""
@@ -83,12 +63,6 @@ class Tap:
                 body, left = left[:size], left[size:]
                 yield Heard(first.split()[1], headers.get("authorization", ""), body)
 
-    def _call(self, work: Any) -> Future[Any]:
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._relay, "127.0.0.1", self._port)
-
     async def _relay(
         self, partner: asyncio.StreamReader, to_partner: asyncio.StreamWriter
     ) -> None:
@@ -104,13 +78,6 @@ class Tap:
                 _pump(partner, to_node, talk.asked),
                 _pump(node, to_partner, talk.answered),
             )
-
-    async def _stop(self) -> None:
-        self._server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
 
 
 async def _pump(

@@ -12,19 +12,18 @@ another process with each call; `desk` meets a certain one.
 import asyncio
 import contextlib
 import re
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Self
 
 import httpx
 
 from examples import processes
 from examples.desk import Desk
 from examples.federation import Federation, configure, federation
+from examples.listener import Listener
 from tests.support.servers import free_port
 
 START_S = 240.0
@@ -32,7 +31,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _CONNECTION = re.compile(rb"\r\nconnection: [^\r]*", re.IGNORECASE)
 
 
-class Front:
+class Front(Listener):
     """Hands one request after the other to the next of some ports that answers.
 
     Whoever was handed a request and dies has it: it is not sent to a second one.
@@ -42,42 +41,10 @@ class Front:
     """
 
     def __init__(self, port: int, targets: list[int]) -> None:
-        self._port, self._targets = port, targets
+        super().__init__(port, limit=1 << 20)
+        self._targets = targets
         self.served = dict.fromkeys(targets, 0)
         self._turn = count()
-        self._relaying: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    async def _listen(self) -> None:
-        self._server = await asyncio.start_server(
-            self._reach, "127.0.0.1", self._port, limit=1 << 20
-        )
-
-    def _reach(
-        self, caller: asyncio.StreamReader, to_caller: asyncio.StreamWriter
-    ) -> None:
-        task = asyncio.create_task(self._relay(caller, to_caller))
-        self._relaying.add(task)  # nobody else holds it
-        task.add_done_callback(self._relaying.discard)
-
-    async def _stop(self) -> None:
-        self._server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
 
     async def _relay(
         self, caller: asyncio.StreamReader, to_caller: asyncio.StreamWriter
