@@ -151,16 +151,17 @@ class Gathering:
             cells = self._cells[customer]
             cells[cell] = cells.get(cell, 0) + amount
 
-    def amounts(self, seed: bytes) -> Amounts:
+    def amounts(self, seed: bytes, least: int = 0) -> Amounts:
         """Return what was found, limited as the plan says.
 
         Args:
             seed: 32 random bytes, secret, for this plan only.
+            least: No amount is lower: 0, as tables are told, or minus the plan's bound.
         """
         plan = self._plan
         limited = {
             customer: {
-                cell: min(max(cells[cell], 0), plan.measure.bound)
+                cell: min(max(cells[cell], least), plan.measure.bound)
                 for cell in _chosen(customer, cells, plan.contribution, seed)
             }
             for customer, cells in self._cells.items()

@@ -157,7 +157,8 @@ class Tally:
         which of them count.
 
         Returns:
-            By normalised key, of the customers who pass the filters and have a value.
+            By normalised key, of the customers who pass the filters and have a value:
+            from minus the plan's bound up to it.
 
         Raises:
             Refusal: `plan.malformed` or `plan.narrowing`.
@@ -165,8 +166,8 @@ class Tally:
         """
 
         async def _make() -> bytes:
-            known = await self._known(plan, party, agreement)
-            amounts = await self._gather(plan, publication, known, run)
+            known, bound = await self._known(plan, party, agreement), plan.measure.bound
+            amounts = await self._gather(plan, publication, known, run, least=-bound)
             found = amounts.by_customer
             return await asyncio.to_thread(
                 lambda: canonical({name: cells[0] for name, cells in found.items()})
@@ -227,7 +228,13 @@ class Tally:
         return await run.once(stage, _make, secret=True, within=_final)
 
     async def _gather(
-        self, plan: Plan, publication: Publication, known: Known, run: Run
+        self,
+        plan: Plan,
+        publication: Publication,
+        known: Known,
+        run: Run,
+        *,
+        least: int = 0,
     ) -> Amounts:
         """Read every row once. Progress is told, and whether to go on asked."""
         try:
@@ -248,7 +255,7 @@ class Tally:
         await asyncio.to_thread(
             lambda: scan(self.sources(dataset), dataset, gathering, self.clock, _tell)
         )
-        return await asyncio.to_thread(gathering.amounts, self.randomness(32))
+        return await asyncio.to_thread(gathering.amounts, self.randomness(32), least)
 
     def _cells(self, plan: Plan, amounts: Amounts) -> bytes:
         count = plan.cell_count

@@ -532,6 +532,22 @@ async def test_values_by_customer_are_clipped_sums(world: World) -> None:
     assert set(run.kept) == {("values", 0)}
 
 
+async def test_values_by_customer_below_zero_are_kept_down_to_the_bound(
+    tmp_path: Path,
+) -> None:
+    """Refunds count in a joint sum, whose limbs have a sign; cells have none."""
+    rows = faults(3)
+    for row, cost in zip(rows, ("-5.00", "-9000.00", "7.00"), strict=False):
+        row["cost"] = cost
+    rows = [{**row, "vin": f"VIN{at}"} for at, row in enumerate(rows[:3])]
+    world, measure = World(tmp_path, rows), Measure(what="sum", field="cost", bound=900)
+    plan = world.plan(groups=(), measure=measure).plan
+    found = await world.tally.customer_values(
+        plan, plan.parties[0], agreement(), world.publication, MemoryRun()
+    )
+    assert found == {"VIN0": -500, "VIN1": -900, "VIN2": 700}
+
+
 async def test_values_by_customer_are_not_given_to_a_plan_that_narrows(
     world: World,
 ) -> None:
