@@ -17,8 +17,8 @@ from ledger.plan_parts import (
     parse_replaced,
     period,
 )
-from ledger.plans import Group, Kind, Measure, Replaced, parse_plan
-from tests.unit.ledger.planned import party, plan
+from ledger.plans import Group, Kind, Measure, Plan, Replaced, parse_plan
+from tests.unit.ledger.planned import flipped, party, plan, rows
 
 LISTS = (Kind.INTERSECTION, Kind.JOINT_SUM, Kind.RING_COUNT)
 HEX = "ab" * 32
@@ -52,6 +52,11 @@ def test_a_group_has_as_much_as_it_may_have(values: tuple[str, ...]) -> None:
     assert parse_group(made.to_json()) == made
 
 
+def test_a_group_has_no_more_values_than_it_may_have() -> None:
+    with pytest.raises(Malformed, match="at most 4096"):
+        Group(field="region", grain="value", values=tuple(map(str, range(4097))))
+
+
 @pytest.mark.parametrize(
     ("day", "first"),
     [
@@ -72,6 +77,12 @@ def test_quarters_begin_in_january_april_july_and_october(day: str, first: str) 
 def test_weeks_begin_on_monday() -> None:
     assert period("week", "2026-11-15") == "2026-11-09"
     assert period("week", "2026-11-16") == "2026-11-16"
+
+
+@pytest.mark.parametrize("day", ["20261118", "2026-W47-3", "2026-11-31", "", "soon"])
+@pytest.mark.parametrize("grain", ["day", "week", "month", "quarter", "year"])
+def test_a_day_that_is_written_otherwise_is_in_no_period(grain: str, day: str) -> None:
+    assert period(grain, day) is None
 
 
 @pytest.mark.parametrize("bound", [1, 2**40])
@@ -163,6 +174,46 @@ def test_a_sum_of_many_is_of_three_to_twenty_under_either_parameters() -> None:
         assert len(made.parties) == MOST_PARTIES
     with pytest.raises(Malformed, match="20"):
         plan(Kind.FEDERATED_SUM, parties=many)
+
+
+@pytest.mark.parametrize(
+    ("member", "least", "most"),
+    [
+        ("contribution", 1, 50),
+        ("epsilon_micro", 1, 20_000_000),
+        ("k_min", 5, 1_000_000),
+    ],
+)
+def test_numbers_of_a_plan_have_both_ends(member: str, least: int, most: int) -> None:
+    def made(value: int) -> Plan:
+        changes: dict[str, Any] = {member: value}
+        return plan(**changes)
+
+    for value in (least, most):
+        assert made(value).to_json()[member] == value
+    for value in (least - 1, most + 1):
+        with pytest.raises(Malformed):
+            made(value)
+
+
+@pytest.mark.parametrize(
+    ("most", "member"), [(8, "groups"), (8, "totals"), (256, "segment_labels")]
+)
+def test_lists_of_a_plan_have_an_end(most: int, member: str) -> None:
+    names = tuple(f"n{at}" for at in range(most + 1))
+    groups = tuple(Group(field=n, grain="value", values=("a",)) for n in names)
+
+    def made(count: int) -> Plan:
+        if member == "segment_labels":
+            return rows(segment_labels=names[:count])
+        totals = names[:count] if member == "totals" else ()
+        return flipped(
+            groups=groups[: count if member == "groups" else 8], totals=totals
+        )
+
+    assert len(getattr(made(most), member)) == most
+    with pytest.raises(Malformed, match=f"{member} must be an array of at most {most}"):
+        made(most + 1)
 
 
 def test_a_plan_has_so_many_octets_and_no_more() -> None:
