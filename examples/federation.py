@@ -31,7 +31,7 @@ from ledger.rpc_registry import RpcRegistry
 from node import offline
 from node.config import Settings, load
 
-START_S: Final = 120.0
+START_S: Final = 300.0
 TIMES: Final = {"epoch_s": 2.0, "integrate_every_s": 0.2}
 COMPARED: Final = {"registry_every_s": 2.0}
 """Far more often than a company would: nobody wants to wait here."""

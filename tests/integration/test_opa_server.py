@@ -32,6 +32,12 @@ YES = {
 real_opa = [pytest.mark.opa, opa.needs_opa]
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine takes longer than the two seconds that a node gives a server."""
+    monkeypatch.setitem(OpaServer.__init__.__kwdefaults__, "timeout_s", 120.0)
+
+
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with opa.server() as address:
@@ -70,7 +76,7 @@ async def answering(answer: bytes, *, status: str = "200 OK") -> AsyncIterator[s
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def denials(address: str, *, timeout_s: float = 5) -> tuple[str, ...]:
+async def denials(address: str, *, timeout_s: float = 120) -> tuple[str, ...]:
     async with OpaServer(BUNDLE, url=address, timeout_s=timeout_s) as pdp:
         decision = await pdp.decide(allowed())
     assert not decision.allow

@@ -41,7 +41,7 @@ from types import FrameType
 
 from examples import processes
 
-START_S = 120
+START_S = 300
 STOP_S = 30
 _PORTS = range(10_240, 32_768)
 _taken: set[int] = set()
