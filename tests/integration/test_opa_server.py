@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opa_client.opa_async import AsyncOpaClient
@@ -35,7 +36,8 @@ real_opa = [pytest.mark.opa, opa.needs_opa]
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine takes longer than the two seconds that a node gives a server."""
-    monkeypatch.setitem(OpaServer.__init__.__kwdefaults__, "timeout_s", 120.0)
+    defaults: Any = OpaServer.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, "timeout_s", 120.0)
 
 
 @pytest.fixture(scope="module")
