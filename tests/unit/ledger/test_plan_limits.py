@@ -1,6 +1,7 @@
 """Plans at their limits: as large as they may be, and all that they can say."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,20 @@ def test_a_group_has_as_much_as_it_may_have(values: tuple[str, ...]) -> None:
 def test_a_group_has_no_more_values_than_it_may_have() -> None:
     with pytest.raises(Malformed, match="at most 4096"):
         Group(field="region", grain="value", values=tuple(map(str, range(4097))))
+
+
+def test_no_value_counts_nowhere_whatever_a_group_names() -> None:
+    of = Group(field="region", grain="value", values=("None", "null", "0", "1"))
+    assert of.label(None) is None
+    assert of.place(None) is None
+    assert of.label(False) is None
+    assert of.place(True) is None
+
+
+def test_booleans_count_under_true_and_false() -> None:
+    of = Group(field="member", grain="value", values=("false", "true"))
+    assert (of.label(False), of.label(True)) == ("false", "true")
+    assert (of.place(False), of.place(True)) == (0, 1)
 
 
 @pytest.mark.parametrize(

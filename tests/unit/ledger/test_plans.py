@@ -220,6 +220,7 @@ def test_values_of_every_type_have_one_label() -> None:
         {"what": "count", "field": None, "bound": 2},
         {"what": "count", "field": "units", "bound": 0},
         {"what": "sum", "field": "units", "bound": 2**40 + 1},
+        {"what": "sum", "field": "units", "bound": 0},
         {"what": "sum", "field": "units", "bound": True},
         {"what": "mean", "field": "units", "bound": 1},
         {"what": "sum", "field": "Units", "bound": 1},
