@@ -4,6 +4,11 @@ import secrets
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import x25519
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from crypto.bbs.suite import ORDER
 from crypto.errors import Malformed
@@ -13,6 +18,7 @@ from crypto.stream import stream
 
 T = 1099511480321
 ROUND, ROSTER = bytes(range(32)), b"r" * 32
+SMALL = (b"\x01", b"\x02")
 NAMES = ["did:web:a", "did:web:b", "did:web:c", "did:web:d"]
 
 
@@ -121,6 +127,28 @@ def test_masks_are_those_of_a_plain_computation(keys: dict[str, X25519Key]) -> N
             row[at] += sign * int.from_bytes(drawn[16 * at : 16 * at + 15], "little")
         total += sign * int.from_bytes(drawn[800:], "little")
     assert mask(keys, me) == ([number % T for number in row], total % ORDER)
+
+
+def test_masks_are_those_of_the_protocol() -> None:
+    """`docs/protocols/fp-agg-1.md`, "A party contributes", 7: partners do the same."""
+    secret, other = (x25519.X25519PrivateKey.from_private_bytes(k * 32) for k in SMALL)
+    theirs = other.public_key().public_bytes_raw()
+    both = sorted((secret.public_key().public_bytes_raw(), theirs))
+    names = f'["{ROUND.hex()}","{ROSTER.hex()}","{NAMES[0]}","{NAMES[1]}"]'
+    info = b"fieldpact/mask-key/1\x00" + b"".join(both) + names.encode()
+    expand = HKDF(hashes.SHA256(), 32, salt=None, info=info)
+    seed = expand.derive(secret.exchange(other.public_key()))
+    drawn = Cipher(ChaCha20(seed, bytes(16)), mode=None).encryptor().update(bytes(96))
+    words = [int.from_bytes(drawn[at : at + 15], "little") % T for at in (0, 16)]
+    blinding = int.from_bytes(drawn[32:], "little") % ORDER
+    pair = {
+        name: X25519Key.from_bytes(each * 32)
+        for name, each in zip(NAMES[:2], SMALL, strict=True)
+    }
+    assert mask(pair, NAMES[0], count=2) == (words, blinding)
+    taken = ([-word % T for word in words], -blinding % ORDER)
+    assert mask(pair, NAMES[1], count=2) == taken
+    assert words == [29414348401, 825791659026]
 
 
 @pytest.mark.parametrize("modulus", [2, 97, 2**41])
