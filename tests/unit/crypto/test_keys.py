@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from eth_keys import datatypes as eth_keys
 
 from crypto import keys
@@ -226,6 +227,27 @@ def test_customer_keys_of_other_agreements_directions_and_parties_differ() -> No
         for direction in ("x", "y", "")
     }
     assert len(derived) == 18
+
+
+def test_derived_keys_are_what_they_were() -> None:
+    """Computed here with HKDF alone: partners, and later releases, derive the same."""
+    ours, theirs = (keys.X25519Key.from_bytes(bytes([n]) * 32) for n in (1, 2))
+    shared_key = ours.customer_token_key(theirs.public_bytes, "agreement-1", "did:a")
+    secret = x25519.X25519PrivateKey.from_private_bytes(b"\x01" * 32)
+    peer = x25519.X25519PublicKey.from_public_bytes(theirs.public_bytes)
+    both = b"".join(sorted((ours.public_bytes, theirs.public_bytes)))
+
+    def derived(thing: bytes, agreed: bytes) -> bytes:
+        info = b"fieldpact/" + thing
+        return HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(agreed)
+
+    names = b'["agreement-1","did:a"]'
+    assert shared_key == derived(
+        b"customer-token-key/1\x00" + both + names, secret.exchange(peer)
+    )
+    assert ours.storage_key("job/1") == derived(
+        b'storage-key/1\x00["job/1"]', b"\x01" * 32
+    )
 
 
 @pytest.mark.parametrize(
