@@ -11,9 +11,11 @@ import pytest
 from crypto.encoding import b64u, unb64u
 from crypto.kernels.packing import unpack
 from crypto.keys import X25519Key
-from ledger.plans import Group, Plan, Replaced, SignedPlan
+from crypto.parameters import parameter_set
+from ledger.conditions import Condition
+from ledger.plans import Group, Measure, Plan, Replaced, SignedPlan
 from ledger.rosters import Acceptance, Roster, parse_acceptance, sign_acceptance
-from node.services.aggregates.federate_rules import may_contribute
+from node.services.aggregates.federate_rules import Shape, may_contribute
 from node.services.aggregates.steps import Answer, Refusal
 from tests.support.federated import ASKER, REGIONS, World, agreement, did
 from tests.support.runs import MemoryRun
@@ -301,6 +303,79 @@ async def test_another_label_does_not_hide_that_the_question_is_the_same(
         await other.contribute(roster)
 
 
+WEEKS = Group(field="seen_on", grain="week", values=("2026-10-05", "2026-10-12"))
+DAYS = Group(field="seen_on", grain="value", values=WEEKS.values)
+PLACES = Group(field="region", grain="value", values=("North", "South"))
+SPEND = Measure(what="sum", field="spend", bound=7)
+BASE: dict[str, Any] = {"groups": (PLACES, WEEKS), "measure": SPEND}
+
+
+def judge(**changes: Any) -> None:
+    """Have four companies answer a question; ask three of them a changed one."""
+    world = World(4)
+    budgets, before = world.stores[ME].budgets, world.plan(**BASE)
+    budgets.spend(before, world.under[ME])
+    budgets.commit(before.plan_hash, [each.did for each in before.parties])
+    asked = world.plan(**(BASE | {"parties": before.parties[:3]} | changes))
+    may_contribute(asked, budgets.spendings.values())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cohort": "shared"},
+        {"measure": replace(SPEND, what="count", bound=1)},
+        {"measure": replace(SPEND, field="cost")},
+        {"filters": (Condition.of("one_of", ["region"], ["North", "South"]),)},
+        {"groups": (PLACES, DAYS)},
+        {"groups": (replace(PLACES, field="place"), WEEKS)},
+        {"groups": (PLACES,)},
+        {"groups": (Group(field="a", grain="value", values=("b",)), PLACES, WEEKS)},
+        {"groups": (replace(PLACES, values=("East",)), WEEKS)},
+        {"groups": (PLACES, replace(WEEKS, values=("2026-10-19",)))},
+    ],
+)
+def test_each_member_of_a_question_makes_it_another(changes: dict[str, Any]) -> None:
+    with pytest.raises(Refusal, match=r"roster\.differencing"):
+        judge()
+    judge(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"measure": replace(SPEND, bound=8)},
+        {"k_min": 11},
+        {"contribution": 2},
+        {"epsilon_micro": 1},
+        {"purpose": "other"},
+    ],
+)
+def test_how_a_question_is_answered_makes_it_no_other(changes: dict[str, Any]) -> None:
+    with pytest.raises(Refusal, match=r"roster\.differencing"):
+        judge(**changes)
+
+
+def test_a_row_fills_whole_ciphertexts_and_the_rest_of_one() -> None:
+    parameters = parameter_set("bfv-4096-40")
+    slots, most = parameters.slots, parameters.most
+    for cells, wanted in (
+        (1, [1]),
+        (slots, [slots]),
+        (slots + 1, [slots, 1]),
+        (2 * slots, [slots] * 2),
+    ):
+        shape = Shape(parameters, cells, 3)
+        row = range(cells)
+        assert shape.ciphertexts == len(wanted)
+        assert [len(piece) for piece in shape.pieces(row)] == wanted
+        assert [each for piece in shape.pieces(row) for each in piece] == list(row)
+    centred = Shape(parameters, 1, 3).centred(
+        [0, most, most + 1, -most, -1, 2 * most + 1]
+    )
+    assert centred == [0, most, -most, -most, -1, 0]
+
+
 async def test_who_says_what_was_missing_is_answered_anew_and_charged_anew() -> None:
     world = World(4)
     desk = await of_parties(world, 1, 2, 3, 4)
@@ -400,8 +475,6 @@ async def test_a_table_that_no_sum_can_hold_was_paid_for() -> None:
 
 
 def test_a_bound_beyond_what_a_sum_can_hold_is_refused_at_once() -> None:
-    from ledger.plans import Measure
-
     world = World(3)
     most = 1099511480321 // 2 // 3
     for bound, fits in ((most, True), (most + 1, False)):
