@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto.errors import Malformed
+from crypto.noise import spread
 from crypto.parameters import parameter_set
+from ledger.plans import Kind, Measure, Plan
 from node.domain.joint import (
     MOST,
     Figure,
@@ -17,6 +19,8 @@ from node.domain.joint import (
     limbs,
     written,
 )
+from node.services.aggregates.joint_rules import cut, for_count, for_sum, ranges
+from tests.unit.ledger import planned
 
 SLOT = parameter_set("bfv-8192-41").most
 
@@ -60,6 +64,45 @@ def test_what_fits_no_slot_is_refused(bound: int, rows: int, noise: int) -> None
 
 FIRST = Figure(sum=123_456, count=40, asked=100, spread=400, scale=2)
 SECOND = Figure(sum=-23_456, count=10, asked=100, spread=100, scale=2)
+
+
+def joint(bound: int, size: int, epsilon_micro: int = 1_000_000) -> Plan:
+    measure = Measure(what="sum", field="order_total", bound=bound)
+    changes = {"measure": measure, "size": size, "epsilon_micro": epsilon_micro}
+    return planned.plan(Kind.JOINT_SUM, **changes)
+
+
+def test_no_more_values_are_added_up_than_the_shorter_list_has() -> None:
+    bound, short, long = 2**30, 128, 8192
+    wanted = cut(joint(bound, short), short)
+    for ours, theirs in ((short, long), (long, short)):
+        found = cut(joint(bound, ours), theirs)
+        assert found == wanted
+        most = ranges(joint(bound, ours), theirs, found)
+        assert most == ranges(joint(bound, short), short, found)
+    assert cut(joint(bound, long), long) != wanted
+
+
+def test_what_the_asker_adds_to_hide_itself_has_room_too() -> None:
+    dear, cheap = (joint(2**30, 128, epsilon) for epsilon in (10**6, 10**5))
+    assert (cut(dear, 128).count, cut(cheap, 128).count) == (1, 2)
+    for plan in (dear, cheap):
+        found = cut(plan, 128)
+        noise = spread(found.sensitivity, for_sum(plan), 2.0**-40)
+        assert ranges(plan, 128, found) == tuple(
+            128 * bound + noise for bound in found.bounds
+        )
+        assert max(ranges(plan, 128, found)) <= SLOT
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "apart"), [(1, (1, 1)), (9, (1, 8)), (10, (1, 9)), (1000, (100, 900))]
+)
+def test_what_the_asker_spends_on_hiding_itself_is_never_nothing(
+    epsilon: int, apart: tuple[int, int]
+) -> None:
+    plan = joint(1, 64, epsilon)
+    assert (for_sum(plan), for_count(plan)) == apart
 
 
 def test_mean_and_rate_follow_from_sum_and_count() -> None:
