@@ -223,6 +223,7 @@ def test_the_receipt_of_a_query_has_no_answer_of_a_step() -> None:
 )
 def test_a_receipt_that_is_not_within_its_plan_is_found(lie: dict[str, Any]) -> None:
     check_plan(planned.step_receipt(PLAN), PLAN.plan)
+    check_plan(planned.step_receipt(PLAN, at=PLAN.plan.created), PLAN.plan)
     with pytest.raises(InvalidProof):
         check_plan(planned.step_receipt(PLAN, **lie), PLAN.plan)
 
