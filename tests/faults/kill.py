@@ -119,7 +119,8 @@ async def answered(load: Load, asking: "asyncio.Task[None]", count: int) -> None
 def check_end(load: Load, left: Left, url: str) -> None:
     """Check what must be true once nothing is under way any more."""
     assert load.lost == []
-    assert load.failed == []
+    # Who meets others' changes five times over may be told to come again.
+    assert {body["code"] for _, body in load.failed} <= {"store.contended"}
     assert left.places.keys() == left.receipts.keys()  # all are in the log
     assert load.spilled() == []
     with at_rest(url) as engine:

@@ -16,9 +16,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import sqlalchemy as sa
 
 from crypto.encoding import b64u
 from ledger.receipts import SignedReceipt, parse_signed_receipt
+from node.adapters.sql import tables as t
+from node.adapters.sql.store import engine_for
+from node.config import load as settings_of
 from tests.faults.provider import Provider
 from tests.support.node import SHARED, RealClock, World, open_world
 from tests.support.servers import free_port
@@ -209,19 +213,35 @@ class Load:
                 assert codes <= {"nonce.replayed", "token.expired"}
 
     async def settled(self) -> None:
-        """Wait until the log holds every receipt."""
-        size, before = 0, -1
-        async with self.client() as client:
-            while size != before:
-                await asyncio.sleep(0.5)
-                note = (await client.get(f"{self.provider.url}/log/checkpoint")).text
-                before, size = size, int(note.splitlines()[1])
+        """Wait until the log holds every receipt and every snapshot, two minutes."""
+        url = settings_of(self.provider.folder / "node.yaml").database
+        async with asyncio.timeout(120):
+            while await asyncio.to_thread(_waiting, url):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
 
     def spilled(self) -> list[str]:
         """Return what was told and must not be."""
         return self.world.spilled(
             *(json.dumps(told.body).encode() for told in self.answers)
         )
+
+
+def _waiting(url: str) -> int:
+    """Return how much of a store waits to be taken into its log."""
+    engine = engine_for(url)
+    try:
+        with engine.connect() as connection:
+            return sum(
+                connection.scalar(
+                    sa.select(sa.func.count())
+                    .select_from(table)
+                    .where(table.c.log_index.is_(None))
+                )
+                or 0
+                for table in (t.receipts, t.snapshots)
+            )
+    finally:
+        engine.dispose()
 
 
 @contextlib.asynccontextmanager
