@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from crypto.encoding import canonical
 from crypto.errors import Malformed
 from ledger.conditions import Condition
 from ledger.plan_laws import MOST_OCTETS
@@ -23,6 +24,14 @@ from tests.unit.ledger.planned import flipped, party, plan, rows
 
 LISTS = (Kind.INTERSECTION, Kind.JOINT_SUM, Kind.RING_COUNT)
 HEX = "ab" * 32
+FILTERS = [
+    Condition.of("at_least", ["units"], [3]),
+    Condition.of("at_most", ["units"], [3]),
+    Condition.of("before", ["shipped_on"], ["2026-01-01"]),
+    Condition.of("after", ["shipped_on"], ["2026-01-01"]),
+    Condition.of("between", ["units"], [3, 5]),
+    Condition.of("one_of", ["region"], ["North", "South"]),
+]
 
 
 def test_kinds_and_measures_are_called_what_they_were() -> None:
@@ -142,19 +151,15 @@ def test_as_many_can_be_missing_as_there_were() -> None:
 
 
 @pytest.mark.parametrize(
-    "condition",
-    [
-        Condition.of("at_least", ["units"], [3]),
-        Condition.of("at_most", ["units"], [3]),
-        Condition.of("before", ["shipped_on"], ["2026-01-01"]),
-        Condition.of("after", ["shipped_on"], ["2026-01-01"]),
-        Condition.of("between", ["units"], [3, 5]),
-        Condition.of("one_of", ["region"], ["North", "South"]),
-    ],
-    ids=lambda condition: str(condition.operator),
+    "condition", FILTERS, ids=lambda condition: str(condition.operator)
 )
 def test_records_are_filtered_by_one_field(condition: Condition) -> None:
     assert plan(filters=(condition,)).filters == (condition,)
+
+
+def test_records_are_filtered_in_every_way_at_once() -> None:
+    every = tuple(sorted(FILTERS, key=lambda each: canonical(each.to_json())))
+    assert plan(filters=every).filters == every
 
 
 @pytest.mark.parametrize("operator", ["no_more_than", "equal", "sum_at_least"])
