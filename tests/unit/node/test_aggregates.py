@@ -155,6 +155,38 @@ async def test_what_is_no_draft_of_a_comparison_is_told_at_once(
     assert await world.asker.manage("/management/jobs") == before
 
 
+async def test_a_plan_is_drawn_up_under_agreements_of_which_we_are_the_consumer(
+    world: Companies,
+) -> None:
+    draft = world.draft(mode="C", **HEAT)
+    asked = "/management/aggregates/look"
+    told = await world.providers[0].manage(asked, draft, expect=404)
+    assert told["code"] == "agreement.unknown"
+    both = draft | {"agreements": [*draft["agreements"], "urn:uuid:none"]}
+    told = await world.asker.manage(asked, both, expect=404)
+    assert told["code"] == "agreement.unknown"
+
+
+async def test_what_an_agreement_does_not_grant_is_told_before_anything_is_sent(
+    world: Companies,
+) -> None:
+    asked, provider = "/management/aggregates/look", world.providers[0].did
+    granted = await world.asker.manage(asked, world.draft(mode="C", **HEAT))
+    assert granted["unmet"] == {provider: []}
+    costly = {"fields": ["cost"], "is": "at_least", "values": ["1.00"]}
+    draft = world.draft(mode="C", **HEAT, filters=[costly])
+    refused = await world.asker.manage(asked, draft)
+    assert refused["unmet"] == {provider: ["aggregate.not_granted"]}
+    rounds = {each["plan"]["plan"]["round"] for each in (granted, refused)}
+    assert len(rounds - {"0" * 64}) == 2
+
+
+async def test_a_customer_that_is_named_twice_is_one(world: Companies) -> None:
+    names = {"kind": "intersection", "mode": "count", "customers": ASKED[:40] * 2}
+    told = await world.asker.manage("/management/aggregates/look", world.draft(**names))
+    assert told["plan"]["plan"]["size"] == 64
+
+
 async def test_a_joint_sum_is_within_its_spread(world: Companies) -> None:
     job = await world.ask(
         kind="joint-sum",

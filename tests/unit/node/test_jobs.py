@@ -13,6 +13,7 @@ from crypto.errors import Invalid, Malformed
 from crypto.kernels import psi
 from crypto.keys import X25519Key
 from crypto.sealed import open_sealed, seal
+from ledger.errors import Inconsistent
 from node.domain.negotiation import Role
 from node.errors import Conflict, NotFound, Refused, Unavailable
 from node.ports.aggregates import JobState
@@ -140,6 +141,7 @@ async def test_what_failed_is_told_and_can_be_gone_on_with(site: Site) -> None:
     ("error", "code", "detail"),
     [
         (Malformed("not a point"), "job.failed", "not a point."),
+        (Inconsistent("two histories"), "job.failed", "two histories."),
         (Refusal("points.malformed"), "points.malformed", ""),
         (KeyError(CANARY), "job.failed", "The node's own log tells more."),
     ],
