@@ -11,6 +11,7 @@ the signed plan, and each step left a receipt, which the page leads to.
 
 import asyncio
 import csv
+import datetime
 import io
 import re
 from collections.abc import Iterator
@@ -81,6 +82,7 @@ async def job(request: Request, person: Person) -> Response:
         headers={"Vary": "HX-Request-Type"},
         job=found,
         plan=checked,
+        made=datetime.datetime.fromisoformat(checked.plan.created),
         labels=labels,
         base=f"/jobs/{found.id}",
         table_open=request.query_params.get("table") == "open",

@@ -41,12 +41,12 @@ def joint_figures(result: Result, plan: Plan, speech: Speech) -> tuple[Figure, .
     unit, number = result.unit or "", speech.number
     found = list(_sums(result, plan, speech, unit))
     if result.mean is not None:
-        places = -int(result.mean.as_tuple().exponent)
+        places = max(2, result.scale)
         bound = ""
         if result.spread and result.count:
             moved = Decimal(result.spread) / result.count / 10**result.scale
             bound = f"{moved:,.{places}f}"
-        mean = f"{result.mean:,f}"
+        mean = f"{result.mean:,.{places}f}"
         found.append(Figure(name="mean", value=mean, unit=unit, bound=bound))
     if result.rate is not None:
         found.append(Figure(name="rate", value=f"{result.rate * 100:.1f}%"))

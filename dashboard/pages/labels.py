@@ -52,9 +52,17 @@ class Labels:
         """Return a purpose's title, or its id when nobody titled it."""
         return speech.name(self.purposes.get(name or "", {}), name or "–")
 
+    def step_name(self, speech: Speech, step: str) -> Markup:
+        """Return what a step is called, or its name on the wire if nothing else."""
+        key = f"step.{step}"
+        return speech.say(key) if speech.knows(key) else Markup.escape(step)
+
     def step(self, speech: Speech, call: Call) -> Markup:
         """Say which step of a plan a call was, and what of privacy it has spent."""
-        told = {"step": call.step, "epsilon": epsilon(call.spent or 0)}
+        told = {
+            "step": self.step_name(speech, call.step or ""),
+            "epsilon": epsilon(call.spent or 0),
+        }
         return speech.say("calls.step.spent" if call.spent else "calls.step", **told)
 
     def asked(self, speech: Speech, call: Call, most: int | None = None) -> Markup:

@@ -159,6 +159,7 @@ def _words(reader: Reader) -> dict[str, str]:
         "proved.",
         "mode.",
         "list.",
+        "step.",
     )
     words = catalogue(reader.language)
     return {key: text for key, text in words.items() if key.startswith(spoken)}

@@ -294,6 +294,10 @@ class Paper {
       const word = this.words[`${name === "decision" ? name : "code"}.${item}`];
       return [word ? element("strong", word) : "", " ", code(item)];
     }
+    if (name === "step") {
+      const word = this.words[`step.${item}`] ?? item;
+      return word === item ? [code(item)] : [element("strong", word), " ", code(item)];
+    }
     if (name === "plan") return [code(item), " ", this.leads(`/plans/${encodeURIComponent(item)}`, "check.plan.open")];
     if (name === "policy") return [code(`${item.engine} · ${item.revision} · ${item.input_hash}`)];
     if (name === "spent") return [`ε ${(item / 1e6).toLocaleString("en", { maximumFractionDigits: 6 })}`];

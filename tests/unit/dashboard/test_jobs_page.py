@@ -177,7 +177,7 @@ def test_a_sum_and_its_mean_have_bounds_and_the_count_is_exact(world: World) -> 
     )
     assert found == {
         "sum": ("10,000.00", "EUR", "50.00"),
-        "mean": ("200.0000", "EUR", "1.0000"),
+        "mean": ("200.00", "EUR", "1.00"),
         "rate": ("25.0%", "", ""),
         "count": ("50", "", ""),
     }
@@ -350,13 +350,25 @@ async def test_suppressed_cells_within_sums_are_counted(site: Site) -> None:
     text = (await site.get(f"/jobs/{FLIPPED}")).text
     assert "6 suppressed cells count as zero in these sums." in text
     assert "weighted customers in a cell" in text
+    assert ", weighted</h2>" in text
+
+
+async def test_steps_and_the_plan_are_told_as_readers_speak(site: Site) -> None:
+    made = re.search(r"Plan made <time[^>]*>([^<]+)<", await read(site, "en"))
+    assert made
+    assert re.fullmatch(r"[-\d]+ [:\d]+ (UTC|[+-][\d:]+)", made[1])
+    assert "<li><span>加密表格" in await read(site, "zh")
+
+
+async def read(site: Site, language: str) -> str:
+    return (await site.get(f"/jobs/{HEAT}?lang={language}")).text
 
 
 async def test_joint_figures_are_cards_with_their_bounds(site: Site) -> None:
     text = (await site.get(f"/jobs/{JOINT}")).text
     assert "12,847,502.50" in text
     assert "± 25,000.00 CNY" in text
-    assert "± 40.5186 CNY" in text
+    assert "± 40.52 CNY" in text
     assert "of 793 that were looked for" in text
     exact = (await site.get(f"/jobs/{SHARED}")).text
     assert "617" in exact

@@ -11,6 +11,13 @@ from dashboard import i18n
 from dashboard.i18n import catalogue
 from ledger.conditions import OPERATORS
 from node.domain.denials import DENIALS
+from node.services.aggregates import (
+    federate_rules,
+    heat_map_owner,
+    intersect,
+    joint_rules,
+    ring,
+)
 
 DASHBOARD = Path(i18n.__file__).parent
 HAN = re.compile(r"[\u2e80-\u2fdf\u3000-\u303f\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
@@ -50,6 +57,15 @@ def test_both_languages_have_the_same_keys() -> None:
 def test_every_denial_code_of_the_node_has_words() -> None:
     said = {key[5:] for key in shared_keys() if key.startswith("code.")}
     assert said == set(DENIALS)
+
+
+def test_every_step_of_a_plan_has_a_word() -> None:
+    said = {key[5:] for key in shared_keys() if key.startswith("step.")}
+    heat_maps = {heat_map_owner.TABLE, heat_map_owner.ROWS, heat_map_owner.APPLY}
+    matching = {intersect.COMMIT, intersect.EXCHANGE, joint_rules.FINISH}
+    federated = {federate_rules.ACCEPT, federate_rules.CONTRIBUTE}
+    opening = {heat_map_owner.OPEN, ring.LIST, ring.PASS}
+    assert said == heat_maps | matching | federated | opening
 
 
 def test_every_operator_has_a_sentence_and_no_other() -> None:
