@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import pickle
 import secrets
 import signal
 import subprocess
@@ -225,7 +226,7 @@ async def test_shared_octets_reach_a_worker_once(
         send = compute._send
 
         async def counted(name: str, arguments: Sequence[object]) -> object:
-            sent.append(len(repr(arguments)))
+            sent.append(len(pickle.dumps(arguments)))
             return await send(name, arguments)  # type: ignore[arg-type]
 
         monkeypatch.setattr(compute, "_send", counted)
