@@ -45,6 +45,7 @@ class Job(_Statement):
         rate: Parts a second, None while nobody knows.
         eta_s: Seconds until the stage should be done.
         spent: Micro-epsilon, over all parties.
+        refused: Whether it ended in a refusal, and not in a fault.
     """
 
     id: str
@@ -64,6 +65,12 @@ class Job(_Statement):
     updated_at: Instant
     spent: int
     error: Trouble | None
+    refused: bool
+
+    @property
+    def outcome(self) -> str:
+        """How it stands, in one word: its state, or `refused`."""
+        return "refused" if self.refused else self.state
 
 
 class ListedJob(Job):

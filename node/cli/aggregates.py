@@ -70,8 +70,7 @@ def aggregate(
         )
     print_json(job) if as_json else _show(job)
     if job["state"] != "done":
-        refused = job["error"] and job["error"]["code"] in DENIALS
-        raise typer.Exit(Exit.DENIED if refused else Exit.ERROR)
+        raise typer.Exit(Exit.DENIED if job["refused"] else Exit.ERROR)
 
 
 def _look(api: Management, draft: Mapping[str, Any], *, as_json: bool) -> None:

@@ -23,7 +23,11 @@ from node.cli.progress import columns, left, rate
 
 _EVERY_S: Final = 0.5
 _Id = Annotated[str, typer.Argument(help="The job's id, as listed.")]
-_EXITS: Final = {"failed": Exit.ERROR, "cancelled": Exit.PARTIAL}
+_EXITS: Final = {
+    "failed": Exit.ERROR,
+    "refused": Exit.DENIED,
+    "cancelled": Exit.PARTIAL,
+}
 
 
 def jobs(settings_file: SettingsFile, as_json: AsJson = False) -> None:
@@ -45,8 +49,8 @@ job = typer.Typer(help="A plan that is being carried out.")
 def show_job(job_id: _Id, settings_file: SettingsFile, as_json: AsJson = False) -> None:
     """Show how far a job is, and what came of it.
 
-    Ends with 0 while it runs and once it is done, 1 if it failed, 5 if it was
-    cancelled.
+    Ends with 0 while it runs and once it is done, 1 if it failed, 3 if it was
+    refused, 5 if it was cancelled.
     """
     _told(Management.of(settings_file).get(f"/management/jobs/{job_id}"), as_json)
 
@@ -110,14 +114,14 @@ def _told(found: Mapping[str, Any], as_json: bool) -> None:
         print_json(found)
     else:
         _show(found)
-    if code := _EXITS.get(found["state"]):
+    if code := _EXITS.get(_state(found)):
         raise typer.Exit(code)
 
 
 def _show(found: Mapping[str, Any]) -> None:
     mark = {"done": "✓", "running": "…"}.get(found["state"], "✗")
     asked = f"{found['kind']} {found['mode']}".strip()
-    out.print(f"{mark} {asked}: {found['state']}", markup=False)
+    out.print(f"{mark} {asked}: {_state(found)}", markup=False)
     whom = ", ".join(found["partners"])
     by = "asked of" if found["role"] == "consumer" else "asked by"
     out.print(f"  {by} {whom}", markup=False)
@@ -162,10 +166,15 @@ def _row(each: Mapping[str, Any]) -> tuple[str, ...]:
         f"{each['kind']} {each['mode']}".strip(),
         each["role"],
         ", ".join(each["partners"]),
-        each["state"],
+        _state(each),
         _stage(each) if each["state"] == "running" else "",
         each["created_at"],
     )
+
+
+def _state(each: Mapping[str, Any]) -> str:
+    """Return how a job stands, in one word; what was refused has not failed."""
+    return "refused" if each["refused"] else str(each["state"])
 
 
 def _stage(each: Mapping[str, Any]) -> str:

@@ -11,15 +11,16 @@ from typing import Any
 
 from ledger.conditions import Condition
 from ledger.plans import Group, Kind, Measure, Party, Plan, SignedPlan, sign_plan
+from node.domain.denials import DENIALS
 from tests.support.audit_world import Entry, World, seeded
 
 REGIONS = ("Beijing", "Chengdu", "Guangzhou", "Shanghai")
 CODES = tuple(f"E-{number}" for number in (1041, 1042, 1107, 2003, 2010, 2044, 3310))
 CODES += ("P0A7F cell voltage imbalance", "P0AA6", "U0100", "U0293", "B1325")
 WEEKS = 16
-IDS = [seeded("job", number).hex()[:32] for number in range(11)]
+IDS = [seeded("job", number).hex()[:32] for number in range(12)]
 HEAT, RUNNING, JOINT, FEDERATED, SHARED = IDS[:5]
-FAILED, CANCELLED, STARTING, FLIPPED, ANSWERED, RING = IDS[5:]
+REFUSED, CANCELLED, STARTING, FLIPPED, ANSWERED, RING, FAILED = IDS[5:]
 Told = dict[str, Any]
 SHARED_BY_BOTH = {"count": 617, "asked": 793, "rate": "0.7781"}
 
@@ -219,8 +220,9 @@ class SimulatedJobs:
             self._shared(),
             self._ring(),
             self._answered(),
-            self._ended(FAILED, Kind.RING_COUNT, (0, 3), "failed"),
-            self._ended(CANCELLED, Kind.FEDERATED_SUM, (0, 3, 4), "cancelled"),
+            self._ended(REFUSED, Kind.RING_COUNT, (0, 3), "cohort.too_small"),
+            self._ended(FAILED, Kind.RING_COUNT, (0, 3), "partner.unavailable"),
+            self._ended(CANCELLED, Kind.FEDERATED_SUM, (0, 3, 4), None),
             self._flipped(),
         ]
 
@@ -254,6 +256,7 @@ class SimulatedJobs:
             "spent": asked.epsilon_micro * len(partners),
             "result": None,
             "error": None,
+            "refused": False,
         }
         return told | changes, signed
 
@@ -357,12 +360,17 @@ class SimulatedJobs:
         return self._job(RING, signed, 60 * 8, result=result)
 
     def _ended(
-        self, job_id: str, kind: Kind, parties: tuple[int, ...], state: str
+        self, job_id: str, kind: Kind, parties: tuple[int, ...], code: str | None
     ) -> tuple[Told, SignedPlan]:
         signed = plan(self.world, kind, 2, parties)
-        error = {"code": "cohort.too_small", "detail": "The cohort is too small."}
-        failed = {"error": error} if state == "failed" else {}
-        return self._job(job_id, signed, 60 * 9, state=state, **failed)
+        if code is None:
+            return self._job(job_id, signed, 60 * 9, state="cancelled")
+        failed = {
+            "state": "failed",
+            "error": {"code": code, "detail": "In words of the node."},
+            "refused": code in DENIALS,
+        }
+        return self._job(job_id, signed, 60 * 9, **failed)
 
     def _told(self, signed: SignedPlan, cells: list[int | None], spread: int) -> Told:
         asked = signed.plan

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ledger.plans import SignedPlan, parse_signed_plan
 from node.domain.agreement import render_instant
+from node.domain.denials import DENIALS
 from node.domain.negotiation import Role
 from node.ports import StepReceipt, UnitOfWork
 from node.ports.aggregates import JobState, KeptJob
@@ -64,6 +65,7 @@ def _told(view: UnitOfWork, job: KeptJob, did: str) -> dict[str, Any]:
     plan, provider = plan_json(job), job.role is Role.PROVIDER
     parties = [each for each in plan["parties"] if not provider or each["did"] == did]
     ours = parties[0] if len(parties) == 1 else {}
+    error: Mapping[str, Any] = job.told.get("error") or {}
     return {
         "id": job.id,
         "kind": job.kind,
@@ -80,7 +82,8 @@ def _told(view: UnitOfWork, job: KeptJob, did: str) -> dict[str, Any]:
         "created_at": render_instant(job.created_at),
         "updated_at": render_instant(job.updated_at),
         "spent": _spent(view, job),
-        "error": job.told.get("error"),
+        "error": error or None,
+        "refused": error.get("code") in DENIALS,
     }
 
 

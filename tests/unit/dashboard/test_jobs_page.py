@@ -33,6 +33,7 @@ from tests.support.audit_jobs import (
     HEAT,
     IDS,
     JOINT,
+    REFUSED,
     RING,
     RUNNING,
     SHARED,
@@ -227,6 +228,21 @@ def test_every_stage_that_a_node_tells_of_has_words() -> None:
     assert {name for name in told if not ENGLISH.knows(f"stage.{name}")} == set()
 
 
+def test_every_fault_that_ends_a_plan_has_words() -> None:
+    folders = ("adapters/compute", "services/aggregates")
+    files = [it for each in folders for it in (REPOSITORY / "node" / each).glob("*.py")]
+    files.append(REPOSITORY / "node" / "adapters" / "peers.py")
+    code = "".join(each.read_text("utf-8") for each in files)
+    told = set(
+        re.findall(r"(?:Unavailable\(|Conflict\(|\"code\": )\"([a-z_.]+)\"", code)
+    )
+    assert len(told) >= 10
+    told.remove("job.ended")  # what cancelling it once more is answered
+    kinds = ("code", "fault")
+    words = {it for it in told for kind in kinds if ENGLISH.knows(f"{kind}.{it}")}
+    assert told - words == set()
+
+
 # --- the list
 
 
@@ -236,7 +252,7 @@ async def test_the_list_tells_of_each_job_how_far_it_is(
 ) -> None:
     text = (await site.get(f"/jobs?lang={language}")).text
     words = catalogue(language)
-    for key in ("done", "failed", "cancelled"):
+    for key in ("done", "failed", "refused", "cancelled"):
         assert words[f"job.state.{key}"] in text
     for job in IDS:
         assert f'href="/jobs/{job}"' in text
@@ -449,10 +465,12 @@ async def test_a_forged_plan_withholds_question_and_figures(site: Site) -> None:
     assert "Discrete Laplace" not in text
 
 
-async def test_failed_and_cancelled_jobs_say_so(site: Site) -> None:
+async def test_jobs_that_came_to_nothing_say_why(site: Site) -> None:
+    refused = (await site.get(f"/jobs/{REFUSED}")).text
+    assert "It was refused: Too few customers" in refused
+    assert 'lang="en">In words of the node.' in refused
     failed = (await site.get(f"/jobs/{FAILED}")).text
-    assert "It failed: Too few customers" in failed
-    assert 'lang="en">The cohort is too small.' in failed
+    assert "It failed: The partner did not answer" in failed
     cancelled = (await site.get(f"/jobs/{CANCELLED}")).text
     assert "What was spent by then stays spent." in cancelled
 

@@ -76,6 +76,7 @@ def job(**changes: Any) -> dict[str, Any]:
         "eta_s": None,
         "spent": 500_000,
         "error": None,
+        "refused": False,
         "result": RESULT,
     }
     return right | changes
@@ -362,14 +363,15 @@ def test_figures_are_written_with_what_they_cost(node: Node, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("code", "exit_code"), [("cohort.too_small", 3), ("partner.malformed", 1)]
+    ("code", "refused", "exit_code"),
+    [("cohort.too_small", True, 3), ("partner.malformed", False, 1)],
 )
 def test_a_refusal_ends_with_3_and_a_fault_with_1(
-    node: Node, tmp_path: Path, code: str, exit_code: int
+    node: Node, tmp_path: Path, code: str, refused: bool, exit_code: int
 ) -> None:
     error = {"code": code, "detail": "Why."}
     node.answers[f"/management/jobs/{JOB}"] = job(
-        state="failed", error=error, result=None, spent=50_000
+        state="failed", error=error, refused=refused, result=None, spent=50_000
     )
 
     result = aggregate(tmp_path, HEAT)

@@ -14,6 +14,7 @@ from crypto.kernels import psi
 from crypto.keys import X25519Key
 from crypto.sealed import open_sealed, seal
 from ledger.errors import Inconsistent
+from node.domain.denials import DENIALS
 from node.domain.negotiation import Role
 from node.errors import Conflict, NotFound, Refused, Unavailable
 from node.ports.aggregates import JobState
@@ -128,6 +129,7 @@ async def test_what_failed_is_told_and_can_be_gone_on_with(site: Site) -> None:
     found = await jobs.show(job_id)
     assert found["state"] == "failed"
     assert found["error"] == {"code": "budget.exhausted", "detail": "Nothing is left."}
+    assert found["refused"]
     assert found["result"] is None
     assert await jobs.resume() == 0
 
@@ -159,6 +161,7 @@ async def test_every_error_ends_a_job_and_is_told_without_what_it_held(
         logging.getLogger("fieldpact").disabled = False
     found = await jobs.show(job_id)
     assert found["error"] == {"code": code, "detail": detail}
+    assert found["refused"] is (code in DENIALS)
 
 
 async def test_what_does_not_answer_is_asked_again_some_times(site: Site) -> None:

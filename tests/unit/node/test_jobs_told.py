@@ -51,6 +51,7 @@ def told(**changes: Any) -> dict[str, Any]:
         "updated_at": "2026-11-22T18:20:05Z",
         "spent": 0,
         "error": None,
+        "refused": False,
         "plan": {},
         "result": None,
         "receipts": [],
@@ -214,12 +215,23 @@ def test_a_job_is_shown_with_the_receipts_of_its_steps(node: Node) -> None:
     ]
 
 
-@pytest.mark.parametrize(("state", "code"), [("failed", 1), ("cancelled", 5)])
-def test_how_a_job_ended_is_the_exit_code(node: Node, state: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("state", "refused", "said", "code"),
+    [
+        ("failed", False, "failed", 1),
+        ("failed", True, "refused", 3),
+        ("cancelled", False, "cancelled", 5),
+    ],
+)
+def test_how_a_job_ended_is_the_exit_code(
+    node: Node, state: str, refused: bool, said: str, code: int
+) -> None:
     error = {"code": "cohort.too_small", "detail": "Fewer than agreed."}
-    node.answers[f"/management/jobs/{JOB}"] = told(state=state, error=error)
+    ended = told(state=state, refused=refused, error=error)
+    node.answers[f"/management/jobs/{JOB}"] = ended
     result = fieldpact("job", "show", JOB)
     assert result.exit_code == code
+    assert result.stdout.startswith(f"✗ heat-map C: {said}\n")
     assert "cohort.too_small Fewer than agreed." in result.stdout
     assert fieldpact("job", "show", JOB, "--json").exit_code == code
 
