@@ -19,7 +19,7 @@ from ledger.receipts import Receipt
 from node.api.jobs import _draft
 from node.api.models import NewPlan
 from node.domain.steps import framed, unframed
-from node.errors import Conflict, NodeError
+from node.errors import Conflict, NodeError, Unavailable
 from node.services.aggregates.steps import Answer, Handler
 from tests.support.companies import (
     CODES,
@@ -349,8 +349,11 @@ async def test_aggregates_are_refused_where_arithmetic_is_not_to_be_trusted(
     readied = world.providers[0].services.aggregates.readied
     monkeypatch.setattr(readied, "_why", "Workers do not compute as they should.")
     monkeypatch.setattr(readied, "_wrong", True)
+    signed = await liar.plan(HEAT)
 
-    await liar.refused("aggregate.unavailable", await liar.plan(HEAT), "table")
+    await liar.refused("aggregate.unavailable", signed, "table")
+    with pytest.raises(Unavailable):  # and not `Refused`: it may be tried again
+        await liar.send(signed, "table")
 
 
 async def test_nor_is_a_plan_of_ours_carried_out_there_that_was_begun_before(

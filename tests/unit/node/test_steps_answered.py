@@ -261,17 +261,6 @@ async def test_a_refusal_is_told_in_words_with_its_receipt(
     assert told.extra == {"receipt_id": receipt.receipt_id, "denials": ["round.order"]}
 
 
-async def test_a_fault_that_may_pass_is_worth_another_try(
-    world: Companies, liar: Liar, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    readied = world.providers[0].services.aggregates.readied
-    monkeypatch.setattr(readied, "_why", "Workers do not compute as they should.")
-    monkeypatch.setattr(readied, "_wrong", True)
-    with pytest.raises(Unavailable) as found:
-        await liar.send(await liar.plan(HEAT), "table")
-    assert found.value.code == "aggregate.unavailable"
-
-
 async def test_a_step_is_asked_under_an_agreement_that_we_are_the_consumer_of(
     world: Companies, liar: Liar
 ) -> None:
