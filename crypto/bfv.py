@@ -22,10 +22,9 @@ oracle; the protocols (`docs/protocols/fp-*.md`) say what may be decrypted.
 SEAL draws keys and encryption noise from the system's randomness by itself; the noise
 that drowns comes from the caller's `RandomBytes`.
 
-Sources: Fan and Vercauteren, 2012/144; SEAL 4.3 (serialisation: `Ciphertext::save`).
+Sources: Fan and Vercauteren, 2012/144; SEAL 4.3.
 """
 
-import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ import tenseal.sealapi as seal
 from crypto.encoding import sha256
 from crypto.errors import Invalid, Malformed
 from crypto.parameters import ParameterSet, parameter_set
+from crypto.seal_octets import context_of, framed, loaded, saved
 
 RandomBytes: TypeAlias = Any
 _REFUSAL: Final = "a decryption key is neither copied nor pickled"
@@ -53,7 +53,7 @@ class DecryptionKey:
 
     def __init__(self, parameters: ParameterSet, secret: Any = None) -> None:
         """Make a fresh key, or take SEAL's (`parse_decryption_key`)."""
-        context = _context(parameters)
+        context = context_of(parameters)
         generator = _generator(context, secret)
         public = seal.PublicKey()
         generator.create_public_key(public)
@@ -85,7 +85,7 @@ class DecryptionKey:
         It comes out only to be kept encrypted, or to be given to a worker process of
         this company.
         """
-        return _saved(self._secret)
+        return saved(self._secret)
 
     def decrypt(self, ciphertext: "Ciphertext") -> list[int]:
         """Return the slots, centred: of each number x that of size below T/2.
@@ -118,8 +118,8 @@ class EncryptionKey:
 
     def __init__(self, parameters: ParameterSet, inner: Any) -> None:
         self.parameters = parameters
-        self._encryptor = seal.Encryptor(_context(parameters), inner)
-        self._octets = _saved(inner)
+        self._encryptor = seal.Encryptor(context_of(parameters), inner)
+        self._octets = saved(inner)
 
     @property
     def octets(self) -> bytes:
@@ -176,7 +176,7 @@ class Ciphertext:
     @property
     def octets(self) -> bytes:
         """The ciphertext, to be hashed, signed and sent."""
-        return _saved(self.inner)
+        return saved(self.inner)
 
     def computation(self) -> "Computation":
         """Return it as the beginning of a computation."""
@@ -302,8 +302,8 @@ def parse_decryption_key(name: str, octets: bytes) -> DecryptionKey:
         Malformed: No such set, or not a key of it.
     """
     parameters = parameter_set(name)
-    inner = _loaded(seal.SecretKey(), parameters, octets)
-    if inner.parms_id() != _context(parameters).key_parms_id():
+    inner = loaded(seal.SecretKey(), parameters, octets)
+    if inner.parms_id() != context_of(parameters).key_parms_id():
         raise Malformed("a secret key of other parameters")
     return DecryptionKey(parameters, inner)
 
@@ -315,8 +315,8 @@ def parse_encryption_key(name: str, octets: bytes) -> EncryptionKey:
         Malformed: No such set, or not a key of it.
     """
     parameters = parameter_set(name)
-    inner = _loaded(seal.PublicKey(), parameters, octets)
-    if inner.parms_id() != _context(parameters).key_parms_id():
+    inner = loaded(seal.PublicKey(), parameters, octets)
+    if inner.parms_id() != context_of(parameters).key_parms_id():
         raise Malformed("a public key of other parameters")
     return EncryptionKey(parameters, inner)
 
@@ -330,9 +330,9 @@ def parse_ciphertext(name: str, octets: bytes, *, bound: int) -> Ciphertext:
     """
     parameters = parameter_set(name)
     _check_bound(parameters, bound)
-    inner = _loaded(seal.Ciphertext(), parameters, octets)
+    inner = loaded(seal.Ciphertext(), parameters, octets)
     sound = (
-        inner.parms_id() == _context(parameters).first_parms_id()
+        inner.parms_id() == context_of(parameters).first_parms_id()
         and inner.size() == 2
         and not inner.is_ntt_form()
         and not inner.is_transparent()
@@ -340,18 +340,6 @@ def parse_ciphertext(name: str, octets: bytes, *, bound: int) -> Ciphertext:
     if not sound:
         raise Malformed("a ciphertext of other parameters, or of another form")
     return Ciphertext(parameters, inner, bound)
-
-
-@cache
-def _context(parameters: ParameterSet) -> Any:
-    chosen = seal.EncryptionParameters(seal.SCHEME_TYPE.BFV)
-    chosen.set_poly_modulus_degree(parameters.slots)
-    chosen.set_coeff_modulus([seal.Modulus(each) for each in parameters.coeff_modulus])
-    chosen.set_plain_modulus(parameters.plain_modulus)
-    context = seal.SEALContext(chosen, True, seal.SEC_LEVEL_TYPE.TC128)
-    if not context.parameters_set():
-        raise ValueError(context.parameters_error_message())
-    return context
 
 
 def _generator(context: Any, secret: Any) -> Any:
@@ -362,12 +350,12 @@ def _generator(context: Any, secret: Any) -> Any:
 
 @cache
 def _encoder(parameters: ParameterSet) -> Any:
-    return seal.BatchEncoder(_context(parameters))
+    return seal.BatchEncoder(context_of(parameters))
 
 
 @cache
 def _evaluator(parameters: ParameterSet) -> Any:
-    return seal.Evaluator(_context(parameters))
+    return seal.Evaluator(context_of(parameters))
 
 
 def _check_bound(parameters: ParameterSet, bound: int) -> None:
@@ -388,10 +376,6 @@ def _encoded(parameters: ParameterSet, values: Sequence[int]) -> Any:
     return plain
 
 
-_MAGIC, _HEADER, _VERSION = 0xA15E, 16, (4, 3)
-"""Of SEAL's serialisation, which is pinned by the version of TenSEAL in the lock."""
-
-
 def _flood(parameters: ParameterSet, random_bytes: RandomBytes) -> Any:
     """Return uniform noise as a ciphertext (r, 0): added, it is noise and no number."""
     primes, bits = parameters.coeff_modulus[:-1], parameters.flood_bits
@@ -405,43 +389,8 @@ def _flood(parameters: ParameterSet, random_bytes: RandomBytes) -> Any:
     words = [value % prime for prime in primes for value in noise]
     words += [0] * len(words)
     data = struct.pack(f"<{len(words)}Q", *words)
-    array = _framed(struct.pack("<Q", len(words)) + data)
-    context = _context(parameters)
+    array = framed(struct.pack("<Q", len(words)) + data)
+    context = context_of(parameters)
     place = struct.pack("<4Q", *context.first_parms_id())
     shape = struct.pack("<?QQQdQ", False, 2, parameters.slots, len(primes), 1.0, 1)
-    return _loaded(seal.Ciphertext(), parameters, _framed(place + shape + array))
-
-
-def _framed(body: bytes) -> bytes:
-    """Put SEAL's header before what is not compressed."""
-    size = _HEADER + len(body)
-    return struct.pack("<HBBBBHQ", _MAGIC, _HEADER, *_VERSION, 0, 0, size) + body
-
-
-def _saved(inner: Any) -> bytes:
-    """Return what SEAL writes. It writes to files only: to one without a place."""
-    file = os.memfd_create("bfv")
-    try:
-        inner.save(f"/proc/self/fd/{file}")
-        return os.pread(file, os.fstat(file).st_size, 0)
-    finally:
-        os.close(file)
-
-
-def _loaded(inner: Any, parameters: ParameterSet, octets: bytes) -> Any:
-    """Let SEAL read octets; it checks each number against its modulus."""
-    if len(octets) > parameters.octets:
-        raise Malformed("more octets than anything of this parameter set has")
-    # SEAL reads as many as its header says. More would be another key, or another
-    # ciphertext, by its hash, and the same by what it does.
-    if octets[8:_HEADER] != struct.pack("<Q", len(octets)):
-        raise Malformed("octets of another length than they say")
-    file = os.memfd_create("bfv")
-    try:
-        os.write(file, octets)
-        inner.load(_context(parameters), f"/proc/self/fd/{file}")
-    except (RuntimeError, ValueError, IndexError, MemoryError) as error:
-        raise Malformed("not what SEAL writes for this parameter set") from error
-    finally:
-        os.close(file)
-    return inner
+    return loaded(seal.Ciphertext(), parameters, framed(place + shape + array))

@@ -21,6 +21,7 @@ from crypto.bfv import (
 )
 from crypto.errors import Malformed
 from crypto.parameters import SETS, ParameterSet, parameter_set
+from crypto.seal_octets import context_of, framed, loaded, saved
 
 ADDING, MASKING = SETS["bfv-4096-40"], SETS["bfv-8192-41"]
 BOUND = 1 << 20
@@ -251,7 +252,7 @@ def _composed(context: Any, *, ntt: bool, size: int, words: list[int]) -> bytes:
     place = struct.pack("<4Q", *context.first_parms_id())
     shape = struct.pack("<?QQQdQ", ntt, size, MASKING.slots, 4, 1.0, 1)
     data = struct.pack(f"<Q{len(words)}Q", len(words), *words)
-    return bfv._framed(place + shape + bfv._framed(data))
+    return framed(place + shape + framed(data))
 
 
 @pytest.mark.parametrize(
@@ -263,7 +264,7 @@ def test_a_ciphertext_of_another_form_is_refused(
     *, ntt: bool, size: int, fill: int
 ) -> None:
     words = [fill] * (size * 4 * MASKING.slots)
-    octets = _composed(bfv._context(MASKING), ntt=ntt, size=size, words=words)
+    octets = _composed(context_of(MASKING), ntt=ntt, size=size, words=words)
     with pytest.raises(Malformed):
         parse_ciphertext(MASKING.name, octets, bound=1)
 
@@ -278,7 +279,7 @@ def test_what_was_computed_elsewhere_is_no_ciphertext_of_the_set(
     evaluator.multiply(one.inner, one.inner, product)
     evaluator.mod_switch_to_next(one.inner, switched)
     for inner in (product, switched):
-        octets = bfv._saved(inner)
+        octets = saved(inner)
         assert len(octets) <= MASKING.octets
         with pytest.raises(Malformed, match="another form"):
             parse_ciphertext(MASKING.name, octets, bound=3)
@@ -289,7 +290,7 @@ def test_a_ciphertext_of_a_lower_level_is_refused(masking: DecryptionKey) -> Non
     inner = masking.public.encrypt([1], bound=1).inner
     bfv._evaluator(MASKING).mod_switch_to_next(inner, lower)
     with pytest.raises(Malformed):
-        parse_ciphertext(MASKING.name, bfv._saved(lower), bound=1)
+        parse_ciphertext(MASKING.name, saved(lower), bound=1)
 
 
 def test_the_secret_key_does_not_come_out(key: DecryptionKey) -> None:
@@ -318,7 +319,7 @@ def recovered(before: Ciphertext, after: Any) -> list[int]:
     plaintext m, whose coefficients are smaller than that prime.
     """
     prime = MASKING.coeff_modulus[0]
-    context, evaluator = bfv._context(MASKING), bfv._evaluator(MASKING)
+    context, evaluator = context_of(MASKING), bfv._evaluator(MASKING)
     spectra = []
     for inner in (before.inner, after):
         changed = seal.Ciphertext()
@@ -330,9 +331,7 @@ def recovered(before: Ciphertext, after: Any) -> list[int]:
     words = quotient + [1] * (7 * MASKING.slots)
     octets = _composed(context, ntt=True, size=2, words=words)
     polynomial = seal.Ciphertext()
-    evaluator.transform_from_ntt(
-        bfv._loaded(seal.Ciphertext(), MASKING, octets), polynomial
-    )
+    evaluator.transform_from_ntt(loaded(seal.Ciphertext(), MASKING, octets), polynomial)
     numbers = polynomial.dyn_array()
     lifted = [numbers.at(at) for at in range(MASKING.slots)]
     t = MASKING.plain_modulus

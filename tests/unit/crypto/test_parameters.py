@@ -7,6 +7,7 @@ import pytest
 
 from crypto import bfv
 from crypto.parameters import SETS, ParameterSet
+from crypto.seal_octets import context_of
 
 LARGEST = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
 """Bits of q at most, by degree: 128 bits against classical attacks, ternary secrets.
@@ -74,7 +75,7 @@ def test_a_set_of_less_security_is_not_computed_with(
 ) -> None:
     weak = replace(parameters, slots=parameters.slots // 2)
     with pytest.raises(ValueError, match="standard"):
-        bfv._context(weak)
+        context_of(weak)
 
 
 def test_the_flood_leaves_what_decrypting_demands(parameters: ParameterSet) -> None:

@@ -15,6 +15,7 @@ from crypto.encoding import b64u, unb64u
 from crypto.kernels import bfv as kernels
 from crypto.kernels.packing import numbers, pack, parse_numbers, unpack
 from crypto.parameters import SETS
+from crypto.seal_octets import context_of, framed, saved
 from ledger.conditions import Condition
 from ledger.plans import Group, Measure, SignedPlan
 from node.domain.masks import masks_hash, write_masks
@@ -59,11 +60,11 @@ def transparent(_: bytes) -> bytes:
 
 def _composed(words: list[int]) -> bytes:
 
-    context = bfv._context(PARAMETERS)
+    context = context_of(PARAMETERS)
     place = struct.pack("<4Q", *context.first_parms_id())
     shape = struct.pack("<?QQQdQ", False, 2, PARAMETERS.slots, 4, 1.0, 1)
     data = struct.pack(f"<Q{len(words)}Q", len(words), *words)
-    return bfv._framed(place + shape + bfv._framed(data))
+    return framed(place + shape + framed(data))
 
 
 def too_noisy(payload: bytes) -> bytes:
@@ -75,7 +76,7 @@ def too_noisy(payload: bytes) -> bytes:
         product = seal.Ciphertext()
         bfv._evaluator(PARAMETERS).multiply_plain(inner, plain, product)
         inner = product
-    return pack(bfv._saved(inner))
+    return pack(saved(inner))
 
 
 def too_many(payload: bytes) -> bytes:
@@ -288,7 +289,7 @@ def one_more_slot(payload: bytes) -> bytes:
     changed = seal.Ciphertext()
     plain = bfv._encoded(PARAMETERS, [0] * 8191 + [1])
     bfv._evaluator(PARAMETERS).add_plain(inner, plain, changed)
-    return pack(bfv._saved(changed))
+    return pack(saved(changed))
 
 
 @pytest.mark.parametrize("lie", [foreign, too_noisy, one_more_slot])

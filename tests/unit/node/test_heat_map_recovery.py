@@ -17,6 +17,7 @@ from crypto.encoding import unb64u
 from crypto.kernels import bfv as kernels
 from crypto.kernels.packing import numbers, parse_numbers, unpack
 from crypto.parameters import SETS
+from crypto.seal_octets import context_of, framed
 from node.services.aggregates.blinding import centred
 from tests.support.heat_maps import SET, World, faults
 from tests.unit.crypto.test_bfv import recovered
@@ -79,10 +80,10 @@ def _made_up_key() -> bytes:
     primes, slots = PARAMETERS.coeff_modulus, PARAMETERS.slots
     first = [secrets.randbelow(prime) for prime in primes for _ in range(slots)]
     words = first + [1] * len(first)
-    place = struct.pack("<4Q", *bfv._context(PARAMETERS).key_parms_id())
+    place = struct.pack("<4Q", *context_of(PARAMETERS).key_parms_id())
     shape = struct.pack("<?QQQdQ", True, 2, slots, len(primes), 1.0, 1)
     data = struct.pack(f"<Q{len(words)}Q", len(words), *words)
-    return bfv._framed(place + shape + bfv._framed(data))
+    return framed(place + shape + framed(data))
 
 
 async def test_in_mode_c_what_is_opened_hides_what_was_multiplied(world: World) -> None:
