@@ -9,18 +9,13 @@ from hypothesis import HealthCheck, settings
 
 from node.adapters.policy.embedded import EmbeddedEngine
 
-# Time limits per example mean nothing there. Nor may a law fail since chance has drawn
-# many examples in a row that it says nothing about. Whatever else holds (on CI examples
-# are the same in each run) goes on holding.
+# Time limits per example mean nothing there. Whatever else holds (on CI examples are
+# the same in each run) goes on holding.
 settings.register_profile(
     "any machine",
     parent=settings.default,
     deadline=None,
-    suppress_health_check=[
-        HealthCheck.too_slow,
-        HealthCheck.filter_too_much,
-        HealthCheck.data_too_large,
-    ],
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")
 

@@ -321,7 +321,7 @@ async def test_a_canary_is_found_wherever_it_could_be(world: World) -> None:
 @settings(
     max_examples=250,
     deadline=None,
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 async def test_no_generated_call_brings_a_canary_out(
     world: World, logged: Lines, how: dict[str, Any]

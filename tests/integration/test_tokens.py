@@ -253,7 +253,7 @@ async def test_an_auditor_can_read_and_change_nothing(world: World) -> None:
 @settings(
     max_examples=150,
     deadline=None,
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 async def test_any_bytes_as_authorization_are_refused_with_a_receipt(
     world: World, header: bytes

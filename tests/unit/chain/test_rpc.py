@@ -149,7 +149,9 @@ ANY_JSON = st.recursive(
 )
 
 
-@settings(suppress_health_check=list(HealthCheck))
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.sampled_from(sorted(rpc._METHODS)), st.lists(ANY_JSON, max_size=3))
 @example("eth_getLogs", [{"fromBlock": hex(2**256 - 1), "toBlock": hex(2**256 - 1)}])
 @example("eth_feeHistory", [hex(2**256 - 1), "latest", [1, 2]])
