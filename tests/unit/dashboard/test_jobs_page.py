@@ -467,10 +467,12 @@ async def test_a_forged_plan_withholds_question_and_figures(site: Site) -> None:
 
 async def test_jobs_that_came_to_nothing_say_why(site: Site) -> None:
     refused = (await site.get(f"/jobs/{REFUSED}")).text
-    assert "It was refused: Too few customers" in refused
+    assert "<h2>Refused</h2>" in refused
+    assert "<p>Too few customers</p>" in refused
     assert 'lang="en">In words of the node.' in refused
     failed = (await site.get(f"/jobs/{FAILED}")).text
-    assert "It failed: The partner did not answer" in failed
+    assert "<h2>Failed</h2>" in failed
+    assert "<p>The partner did not answer</p>" in failed
     cancelled = (await site.get(f"/jobs/{CANCELLED}")).text
     assert "What was spent by then stays spent." in cancelled
 
